@@ -1,0 +1,59 @@
+# Two commands are enough:  make figures   and   make test.
+# Every target makes its own .venv when it is missing or the requirements changed.
+
+PYTHON ?= python3
+PRESET ?= quick
+DATA   ?= auto
+SEED   ?= 7
+OUT    ?= out
+RUNS   ?=
+TOY     = .venv/bin/python -m toy
+INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help test test-all lint figures runs bench clean
+
+help:  ## show this list
+	@echo "make TARGET [PRESET=quick|paper|smoke] [DATA=auto|mnist|digits] [SEED=7] [RUNS=DIR] [OUT=out]"
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.figures: requirements.txt pyproject.toml | .venv/bin/python
+	$(INSTALL) -e '.[toy,figures]'
+	@touch $@
+
+.venv/.dev: requirements.txt pyproject.toml | .venv/bin/python
+	$(INSTALL) -e '.[toy,figures,dev]'
+	@touch $@
+
+figures: .venv/.figures  ## run what is missing and draw every figure (RUNS=figures/recorded: only draw)
+ifeq ($(RUNS),)
+	$(TOY) all --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume
+	.venv/bin/python -m figures --out $(OUT) --runs "$$($(TOY) root --preset $(PRESET) --data $(DATA) --seed $(SEED))"
+else
+	.venv/bin/python -m figures --out $(OUT) --runs $(RUNS)
+endif
+
+runs: .venv/.figures  ## only run what is missing
+	$(TOY) all --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume
+
+test: lint  ## lint, types and the fast tests
+	.venv/bin/python -m pytest -q -m "not slow and not gpu"
+
+test-all: lint  ## every test that this machine can run (slow; HYPEROPT_HN_DATA for the real data)
+	.venv/bin/python -m pytest -q
+
+lint: .venv/.dev  ## ruff and mypy
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy hyperopt_hn toy figures
+
+bench: .venv/.dev  ## fast code against naive references, ratios of medians
+	OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tests.bench
+
+clean:  ## remove the virtual environment, caches and drawn figures (runs stay)
+	rm -rf .venv $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,32 @@
+"""Hyperparameter optimisation with hypernetworks: the interface that `toy` (autograd) and `deep` (PyTorch) share.
+
+Importing this package loads neither autograd nor torch.
+"""
+
+from __future__ import annotations
+
+from hyperopt_hn.alternate import Alternation, Outcome, alternate
+from hyperopt_hn.bilevel import Problem, Tuner
+from hyperopt_hn.errors import NonFiniteError, UserError
+from hyperopt_hn.perturb import entropy, perturb
+from hyperopt_hn.runlog import Run, RunLog, find_run
+from hyperopt_hn.space import Hyper, HyperSpace
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Alternation",
+    "Hyper",
+    "HyperSpace",
+    "NonFiniteError",
+    "Outcome",
+    "Problem",
+    "Run",
+    "RunLog",
+    "Tuner",
+    "UserError",
+    "alternate",
+    "entropy",
+    "find_run",
+    "perturb",
+]

@@ -1,0 +1,203 @@
+"""The one loop: train φ, tune λ, evaluate, keep the best, checkpoint, stop, resume. It touches no array.
+
+Every method of the toolkit is a schedule of it. Global hypernetwork (Lorraine & Duvenaud 2018, Alg. 2): warm-up
+only, then `tune_after`. Local (Alg. 3, 4) and STN (MacKay et al. 2019, Alg. 1): alternate. Fixed λ: tune nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.errors import NonFiniteError, UserError
+from hyperopt_hn.options import check, option
+from hyperopt_hn.progress import Progress
+from hyperopt_hn.runlog import RunLog
+
+
+@dataclass(frozen=True)
+class Alternation:
+    """A schedule: a pure function from the number of steps done to the kind of the next one."""
+
+    steps: int = option(1000, "training steps in all, warm-up included", unit="train steps", least=0)
+    warmup: int = option(0, "training steps before the first tuning step", unit="train steps", least=0)
+    train_per_cycle: int = option(1, "training steps in a cycle", unit="train steps", least=1)
+    tune_per_cycle: int = option(1, "tuning steps in a cycle; 0 keeps λ fixed", unit="tune steps", least=0)
+    tune_after: int = option(0, "tuning steps after the last training step (Alg. 2)", unit="tune steps", least=0)
+    evaluate_every: int = option(100, "steps of either kind between evaluations", unit="steps", least=1)
+    checkpoint_every: int = option(0, "steps between checkpoints; 0: at every evaluation", unit="steps", least=0)
+    patience: int = option(0, "evaluations without improvement before stopping; 0: never", unit="evaluations", least=0)
+    max_seconds: float = option(math.inf, "stop at the first evaluation after so long", unit="s", above=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def total(self) -> int:
+        """Steps of either kind."""
+        cycles = max(self.steps - self.warmup, 0) // self.train_per_cycle
+        return self.steps + cycles * self.tune_per_cycle + self.tune_after
+
+    def kind(self, done: int) -> str:
+        """ "train" or "tune": what comes after `done` steps of either kind."""
+        if done >= self.total - self.tune_after:
+            return "tune"
+        if done < self.warmup:
+            return "train"
+        cycle = self.train_per_cycle + self.tune_per_cycle
+        whole = max(self.steps - self.warmup, 0) // self.train_per_cycle * cycle
+        place = done - self.warmup
+        return "train" if place >= whole or place % cycle < self.train_per_cycle else "tune"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Why a run stopped (one word and a sentence), after how many steps, and its best and final record."""
+
+    reason: str
+    sentence: str
+    steps: int
+    best: Mapping[str, Any]
+    final: Mapping[str, Any]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM: the run was saved; the message says where and how to go on."""
+
+
+def alternate(tuner: Tuner, alternation: Alternation, log: RunLog, progress: Progress | None = None) -> Outcome:
+    """Run a tuner through its schedule, from `log`'s checkpoint if it has one, and finish the run's directory.
+
+    Raises NonFiniteError (the last checkpoint stays) and Interrupted (a checkpoint of this very step is written).
+    """
+    run = _Run(tuner, alternation, log)
+    run.progress = progress or Progress("run", alternation.total, run.done)
+    try:
+        with _signals() as stop:
+            outcome = run.to_the_end(stop)
+    finally:
+        run.progress.close()
+    log.finish(asdict(outcome), tuner.arrays())
+    return outcome
+
+
+class _Run:
+    """The loop's own state: how far it is, and the best record so far."""
+
+    progress: Progress
+
+    def __init__(self, tuner: Tuner, alternation: Alternation, log: RunLog) -> None:
+        self.tuner, self.alternation, self.log = tuner, alternation, log
+        self.done, self.best, self.final, self.stale = 0, {}, {}, 0  # type: tuple[int, dict, dict, int]
+        self.losses: dict[str, float] = {}
+        state = log.resumed
+        if state is not None:
+            try:
+                tuner.load_state(state["tuner"])
+                mine = state["loop"]
+                self.done, self.best, self.final = mine["done"], mine["best"], mine["final"]
+                self.stale, self.losses = mine["stale"], mine["losses"]
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                raise UserError(
+                    f"the checkpoint in {log.path} does not fit this experiment ({error}); use --overwrite"
+                ) from None
+
+    def to_the_end(self, stop: threading.Event) -> Outcome:
+        plan = self.alternation
+        if self.done == 0 and not self.final:
+            self.evaluate()
+            self.save()
+        while self.done < plan.total:
+            reason = self.stopped()
+            if reason:
+                return Outcome(*reason, self.done, self.best, self.final)
+            self.step()
+            due = self.done % plan.evaluate_every == 0 or self.done == plan.total
+            if due:
+                self.evaluate()
+            if (due if plan.checkpoint_every == 0 else self.done % plan.checkpoint_every == 0) or stop.is_set():
+                self.save()
+            if stop.is_set() and self.done < plan.total:
+                self.log.close()
+                raise Interrupted(f"stopped after step {self.done}; saved in {self.log.path}; go on with --resume")
+        return Outcome("finished", "all steps are done", self.done, self.best, self.final)
+
+    def step(self) -> None:
+        kind = self.alternation.kind(self.done)
+        losses = self.tuner.train_step() if kind == "train" else self.tuner.tune_step()
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                self.diverged(name, value)
+        self.losses.update(losses)
+        self.done += 1
+        self.progress.step()
+
+    def evaluate(self) -> None:
+        metrics = dict(self.tuner.evaluate())
+        hypers = {name: _summary(value) for name, value in self.tuner.hypers().items()}
+        for name, value in {**metrics, **hypers}.items():
+            if not all(math.isfinite(x) for x in (value.values() if isinstance(value, Mapping) else (value,))):
+                self.diverged(name, value)
+        plan = self.alternation
+        kind = plan.kind(max(self.done - 1, 0)) if plan.total else "train"
+        self.final = {"step": self.done, "phase": kind, **self.losses, **metrics, "hypers": hypers}
+        self.log.record(self.final)
+        self.progress.evaluated(self.final)
+        if not self.best or metrics["valid_loss"] < self.best["valid_loss"]:
+            self.best, self.stale = self.final, 0
+            self.log.best(self.tuner.state())
+        else:
+            self.stale += 1
+
+    def stopped(self) -> tuple[str, str] | None:
+        plan = self.alternation
+        if plan.patience and self.stale >= plan.patience:
+            return "patience", f"no better validation loss in {plan.patience} evaluations"
+        if self.done == self.final["step"] and self.log.seconds() >= plan.max_seconds:
+            return "time", f"{plan.max_seconds:g} seconds are over"
+        return None
+
+    def save(self) -> None:
+        mine = {"done": self.done, "best": self.best, "final": self.final, "stale": self.stale, "losses": self.losses}
+        self.log.checkpoint({"loop": mine, "tuner": self.tuner.state()})
+
+    def diverged(self, name: str, value: Any) -> None:
+        where = ", ".join(f"{key}={_summary(x)}" for key, x in list(self.tuner.hypers().items())[:8])
+        self.log.close()
+        raise NonFiniteError(
+            f"{name} became {value} at step {self.done + 1} with {where}; the last good checkpoint is in "
+            f"{self.log.path}: lower the learning rates or the bounds"
+        )
+
+
+def _summary(value: Any) -> Any:
+    if isinstance(value, list):
+        return {"min": min(value), "mean": math.fsum(value) / len(value), "max": max(value)}
+    return value
+
+
+@contextmanager
+def _signals() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets; the second one interrupts at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    old = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

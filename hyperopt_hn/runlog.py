@@ -1,0 +1,289 @@
+"""A run's directory: RunLog writes it, Run reads it, `python -m hyperopt_hn.runlog show|csv|plot RUN` shows it.
+
+config.json      what was run: experiment, settings, seed, data set and its hash, versions, commit
+log.jsonl        one record per evaluation; no clock in it, so equal runs leave equal bytes
+clock.jsonl      the seconds of each record, resumed time included
+arrays.npz       what the finished run leaves for figures
+result.json      why it stopped, best and final record; written last: a run with it is finished
+checkpoint.npz   everything the next step depends on; best.npz the same at the best evaluation
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from hyperopt_hn import store
+from hyperopt_hn.errors import UserError
+
+FORMAT = 1
+"""Version of the directory's layout; a reader refuses a newer one."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How a state becomes a file and back; `nn` has one for tensors."""
+
+    suffix: str
+    save: Callable[[BinaryIO, Mapping[str, Any]], None]
+    load: Callable[[Path], dict[str, Any]]
+
+
+NPZ = Codec("npz", store.save_state, store.load_state)
+
+
+class RunLog:
+    """Writes one run's directory; nothing is touched before every check has passed.
+
+    A finished run is refused unless `overwrite`; an unfinished one unless `resume` (go on from its checkpoint, whose
+    settings must be these) or `overwrite`. Raises UserError for that, an unwritable place, or a run in use.
+    """
+
+    def __init__(
+        self, path: Path, config: Mapping[str, Any], resume: bool = False, overwrite: bool = False, codec: Codec = NPZ
+    ) -> None:
+        self.path = Path(path)
+        self.config = {"format": FORMAT, **config}
+        self.codec = codec
+        self._check(resume, overwrite)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.path / ".lock", "w")  # noqa: SIM115  held for the life of the run
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.path} ({error.strerror}); choose another place with --out"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{self.path} is in use by another process; wait for it or choose another --out") from None
+        self._resumed = self._load() if resume and not overwrite else None
+        self._open()
+
+    @property
+    def resumed(self) -> dict[str, Any] | None:
+        """The state to go on from, None for a fresh run."""
+        return None if self._resumed is None else self._resumed["state"]
+
+    def seconds(self) -> float:
+        """Wall-clock seconds of this run, earlier sittings included."""
+        return self._before + time.monotonic() - self._started
+
+    def record(self, entry: Mapping[str, Any]) -> None:
+        """Append one evaluation (finite numbers only) to log.jsonl and its time to clock.jsonl; flushed."""
+        self._append(self._log, entry)
+        self._append(self._clock, {"step": entry["step"], "seconds": round(self.seconds(), 3)})
+
+    def checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Replace checkpoint.* atomically by this state and the present length of the record."""
+        whole = {
+            "state": state,
+            "log_bytes": self._log.tell(),
+            "clock_bytes": self._clock.tell(),
+            "seconds": self.seconds(),
+        }
+        self._write(self._file("checkpoint"), lambda file: self.codec.save(file, whole))
+
+    def best(self, state: Mapping[str, Any]) -> None:
+        """Replace best.* atomically by this state."""
+        self._write(self._file("best"), lambda file: self.codec.save(file, state))
+
+    def finish(self, result: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+        """Write arrays.npz, then result.json: the run is finished."""
+        self._write(self.path / "arrays.npz", lambda file: store.save_arrays(file, arrays))
+        store.write_json(self.path / "result.json", {**result, "seconds": round(self.seconds(), 3)})
+        self.close()
+
+    def close(self) -> None:
+        """Close the record and give the directory free."""
+        for file in (self._log, self._clock, self._lock):
+            file.close()
+
+    def _check(self, resume: bool, overwrite: bool) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path} is a file, not a directory; choose another place with --out")
+        if overwrite or not (self.path / "config.json").exists():
+            if not overwrite and self.path.is_dir() and any(p.name != ".lock" for p in self.path.iterdir()):
+                raise UserError(f"{self.path} holds other files; choose another place with --out")
+            return
+        if (self.path / "result.json").exists():
+            raise UserError(f"{self.path} is a finished run; use --overwrite to make it again")
+        if not resume:
+            raise UserError(f"{self.path} is an unfinished run; use --resume to go on or --overwrite to start again")
+        self._check_same(store.read_json(self.path / "config.json"))
+
+    def _check_same(self, old: Any) -> None:
+        if not isinstance(old, dict) or old.get("format", 0) > FORMAT:
+            raise UserError(
+                f"{self.path}/config.json was written by a newer version; update hyperopt_hn or --overwrite"
+            )
+        for key in ("experiment", "arm", "preset", "seed", "config", "data"):
+            mine = json.loads(json.dumps(self.config.get(key)))
+            if old.get(key) != mine:
+                raise UserError(
+                    f"{self.path} was started with other settings ({_difference(key, old.get(key), mine)}); "
+                    "give the same ones to resume, or use --overwrite"
+                )
+
+    def _load(self) -> dict[str, Any] | None:
+        file = self._file("checkpoint")
+        if not file.exists():  # killed before its first checkpoint: start again from nothing
+            return None
+        whole = self.codec.load(file)
+        if {"state", "log_bytes", "clock_bytes", "seconds"} - set(whole):
+            raise UserError(f"{file} is not a checkpoint of this program; start the run again with --overwrite")
+        return whole
+
+    def _open(self) -> None:
+        old = self._resumed or {"log_bytes": 0, "clock_bytes": 0, "seconds": 0.0}
+        if self._resumed is None:
+            for name in ("result.json", "arrays.npz", self._file("checkpoint").name, self._file("best").name):
+                (self.path / name).unlink(missing_ok=True)
+            store.write_json(self.path / "config.json", self.config)
+        for stray in self.path.glob(".*.part"):
+            stray.unlink(missing_ok=True)
+        self._log = _reopen(self.path / "log.jsonl", old["log_bytes"])
+        self._clock = _reopen(self.path / "clock.jsonl", old["clock_bytes"])
+        self._before, self._started = float(old["seconds"]), time.monotonic()
+
+    def _file(self, stem: str) -> Path:
+        return self.path / f"{stem}.{self.codec.suffix}"
+
+    def _write(self, path: Path, write: Callable[[BinaryIO], None]) -> None:
+        try:
+            store.write_atomic(path, write)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {path} ({error.strerror}); the last checkpoint is whole: make room, then --resume"
+            ) from None
+
+    def _append(self, file: BinaryIO, entry: Mapping[str, Any]) -> None:
+        line = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            file.write(line.encode())
+            file.flush()
+        except OSError as error:
+            raise UserError(f"cannot write to {self.path} ({error.strerror}); make room, then --resume") from None
+
+
+class Run:
+    """Reads one run's directory; a half-written last line of a record is left out.
+
+    Raises UserError naming the file and the remedy where one is missing or damaged.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config: dict[str, Any] = store.read_json(self.path / "config.json")
+        if not isinstance(self.config, dict) or not isinstance(self.config.get("format"), int):
+            raise UserError(f"{self.path / 'config.json'} is not a run's configuration; make the run again")
+        if self.config["format"] > FORMAT:
+            raise UserError(f"{self.path} was written by a newer version; update hyperopt_hn")
+        self.records = _read_lines(self.path / "log.jsonl")
+        self._arrays: dict[str, np.ndarray] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.path / "result.json").exists()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Why it stopped, its best and final record."""
+        return store.read_json(self.path / "result.json")
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of the finished run."""
+        if self._arrays is None:
+            self._arrays = store.load_arrays(self.path / "arrays.npz")
+        return self._arrays
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Steps done at each record, (R,) int64."""
+        return self.column("step").astype(np.int64)
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Wall-clock seconds at each record, (R,); NaN where the clock's line is missing."""
+        clock = _read_lines(self.path / "clock.jsonl")
+        times = [float(line.get("seconds", np.nan)) for line in clock[: len(self.records)]]
+        return np.array(times + [np.nan] * (len(self.records) - len(times)))
+
+    def column(self, key: str) -> np.ndarray:
+        """One number per record, (R,); NaN where a record lacks it. 'hypers/dropout0' goes one level down."""
+        return np.array([_number(record, key) for record in self.records])
+
+    def columns(self) -> list[str]:
+        """Every key that holds a number in some record, in order of appearance."""
+        keys: dict[str, None] = {}
+        for record in self.records:
+            for key, value in record.items():
+                if isinstance(value, Mapping):
+                    keys.update({f"{key}/{sub}": None for sub, x in value.items() if isinstance(x, (int, float))})
+                elif isinstance(value, (int, float)):
+                    keys[key] = None
+        return list(keys)
+
+
+def find_run(root: Path | str, name: str) -> Run:
+    """The finished run "experiment/arm" under a root. Raises UserError with the command that makes it."""
+    path = Path(root) / name
+    if not (path / "result.json").exists():
+        raise UserError(
+            f"no finished run {name} under {root}; make it with: python -m toy {name.split('/')[0]} --resume"
+        )
+    return Run(path)
+
+
+def _reopen(path: Path, size: int) -> BinaryIO:
+    file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115  held for the life of the run
+    file.truncate(size)
+    file.seek(size)
+    return file
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); make the run again") from None
+    records = []
+    for number, line in enumerate(lines[:-1], 1):  # what follows the last newline was never finished
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            raise UserError(f"{path} line {number} is damaged; make the run again with --overwrite")
+        records.append(record)
+    return records
+
+
+def _number(record: Mapping[str, Any], key: str) -> float:
+    node: Any = record
+    for part in key.split("/"):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return float(node) if isinstance(node, (int, float)) else float("nan")
+
+
+def _difference(key: str, old: Any, new: Any) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in {**old, **new}:
+            if old.get(name) != new.get(name):
+                return f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
+    return f"{key} was {old!r}, now {new!r}"
+
+
+if __name__ == "__main__":
+    from hyperopt_hn.show import main
+
+    raise SystemExit(main())

@@ -1,0 +1,174 @@
+"""The space of named hyperparameters and the one raw vector λ that holds the tuned ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.hyper import Hyper
+from hyperopt_hn.transforms import Array
+
+__all__ = ["Hyper", "HyperSpace"]
+
+
+class HyperSpace:
+    """An ordered set of hyperparameters; λ holds the tuned ones' raw values, the rest stay at `init`.
+
+    Parameters: `hypers`, in order; `tuned`, the names that λ holds (None: all). Immutable.
+    Raises UserError for a repeated or unknown name.
+    """
+
+    def __init__(self, hypers: Iterable[Hyper], tuned: Sequence[str] | None = None) -> None:
+        self.hypers = tuple(hypers)
+        self.names = tuple(h.name for h in self.hypers)
+        repeated = sorted({n for n in self.names if self.names.count(n) > 1})
+        if repeated:
+            raise UserError(f"hyperparameter {repeated[0]!r} stands twice in the space; give each its own name")
+        wanted = self.names if tuned is None else tuple(tuned)
+        for name in wanted:
+            self[name]
+        self.tuned = tuple(n for n in self.names if n in wanted)
+        self._places: dict[str, slice] = {}
+        start = 0
+        for name in self.tuned:
+            self._places[name] = slice(start, start + self[name].width)
+            start += self[name].width
+        self.n = start
+
+    def __getitem__(self, name: str) -> Hyper:
+        """The hyperparameter of that name; UserError naming the nearest one if there is none."""
+        for hyper in self.hypers:
+            if hyper.name == name:
+                return hyper
+        near = get_close_matches(name, self.names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(self.names) or 'none'}"
+        raise UserError(f"no hyperparameter {name!r} in this space; {hint}")
+
+    def __repr__(self) -> str:
+        return f"HyperSpace({', '.join(self.names)}; tuned: {', '.join(self.tuned) or 'none'})"
+
+    def with_tuned(self, tuned: Sequence[str]) -> HyperSpace:
+        """The same hyperparameters, these of them tuned."""
+        return HyperSpace(self.hypers, tuned)
+
+    def with_init(self, values: Mapping[str, float]) -> HyperSpace:
+        """The same space starting at `values` (natural units) where given."""
+        for name in values:
+            self[name]
+        moved = (replace(h, init=values[h.name]) if h.name in values else h for h in self.hypers)
+        return HyperSpace(moved, self.tuned)
+
+    def init(self) -> np.ndarray:
+        """Raw λ at the initial values, (n,) float64."""
+        return self.raw({name: self[name].init for name in self.tuned})
+
+    def raw(self, values: Mapping[str, Any]) -> np.ndarray:
+        """Natural values of every tuned hyperparameter to raw λ, (n,) float64; a number fills a whole vector."""
+        lam = np.empty(self.n)
+        for name, place in self._places.items():
+            if name not in values:
+                raise UserError(f"no value for the tuned hyperparameter {name!r}")
+            lam[place] = self[name].raw(np.asarray(values[name], dtype=float))
+        return lam
+
+    def values(self, lam: Array, xp: Any = np) -> dict[str, Array]:
+        """Raw λ (n,) or (B, n) to natural values of ALL hyperparameters: name -> () or (B,), vectors (size,) or (B, size).
+
+        Hyperparameters that are not tuned come as their `init`, a plain number.
+        """
+        out: dict[str, Array] = {}
+        for hyper in self.hypers:
+            place = self._places.get(hyper.name)
+            if place is None:
+                out[hyper.name] = hyper.clean(hyper.init)
+            elif hyper.size is None:
+                out[hyper.name] = hyper.value(lam[..., place.start], xp)
+            else:  # a slice of the whole would cost autograd a copy of λ's length per use
+                out[hyper.name] = hyper.value(lam if hyper.width == self.n else lam[..., place], xp)
+        return out
+
+    def plain(self, lam: np.ndarray) -> dict[str, float | int | list[float]]:
+        """Raw λ (n,) to natural values as plain Python numbers (lists for vectors), for logs and users."""
+        out: dict[str, float | int | list[float]] = {}
+        for name, value in self.values(np.asarray(lam, dtype=float)).items():
+            hyper = self[name]
+            out[name] = hyper.clean(float(value)) if np.ndim(value) == 0 else np.asarray(value).tolist()
+        return out
+
+    def spreads(self) -> np.ndarray:
+        """Initial perturbation sd per entry of λ, (n,), raw units."""
+        return self._per_entry([self[name].spread for name in self.tuned])
+
+    def shared(self) -> np.ndarray:
+        """Which entries of λ share one perturbation over a batch, (n,) bool."""
+        return self._per_entry([self[name].shared for name in self.tuned]).astype(bool)
+
+    def sample(self, rng: np.random.Generator) -> dict[str, Any]:
+        """Natural values of the tuned hyperparameters, uniform between the bounds (in log scale if `log`)."""
+        return {name: _draw(self[name], rng) for name in self.tuned}
+
+    def to_optuna(self, trial: Any) -> dict[str, Any]:
+        """Ask an Optuna trial for a value of every tuned hyperparameter (vectors entry by entry, as 'name[i]')."""
+        return {name: _suggest(self[name], trial) for name in self.tuned}
+
+    @classmethod
+    def from_optuna(cls, distributions: Mapping[str, Any], init: Mapping[str, float] | None = None) -> HyperSpace:
+        """The space of Optuna's float and int distributions; starts at `init`, else at the middle (log: geometric).
+
+        Raises UserError for a categorical distribution: a learned response needs a continuous hyperparameter.
+        """
+        return cls([_from_optuna(name, dist, (init or {}).get(name)) for name, dist in distributions.items()])
+
+    def _per_entry(self, values: Sequence[float]) -> np.ndarray:
+        return np.repeat(np.asarray(values, dtype=float), [self[name].width for name in self.tuned])
+
+
+def _finite(hyper: Hyper) -> None:
+    if math.isinf(hyper.low) or math.isinf(hyper.high) or (hyper.log and hyper.low == 0):
+        raise UserError(f"hyperparameter {hyper.name!r}: a search needs finite bounds; give low and high")
+
+
+def _draw(hyper: Hyper, rng: np.random.Generator) -> Any:
+    _finite(hyper)
+    low, high = (math.log(x) if hyper.log else x for x in hyper.edges())
+    inner = low + (high - low) * rng.random(hyper.size)
+    inner = np.exp(inner) if hyper.log else inner
+    if hyper.grid is None:
+        return inner
+    return np.minimum(hyper.low + hyper.grid * np.floor((inner - hyper.low) / hyper.grid), hyper.top)
+
+
+def _suggest(hyper: Hyper, trial: Any) -> Any:
+    _finite(hyper)
+
+    def one(name: str) -> float:
+        if hyper.discrete:
+            step = 1 if hyper.step is None else int(hyper.step)
+            return float(trial.suggest_int(name, int(hyper.low), int(hyper.high), step=step, log=hyper.log))
+        return float(trial.suggest_float(name, hyper.low, hyper.high, step=hyper.step, log=hyper.log))
+
+    if hyper.size is None:
+        return one(hyper.name)
+    return np.array([one(f"{hyper.name}[{i}]") for i in range(hyper.size)])
+
+
+def _from_optuna(name: str, dist: Any, init: float | None) -> Hyper:
+    kind = type(dist).__name__
+    if kind not in ("FloatDistribution", "IntDistribution"):
+        raise UserError(
+            f"hyperparameter {name!r}: {kind} cannot be tuned through a learned response, which needs a continuous "
+            "scale; search over it with Optuna outside, or give a float or int distribution"
+        )
+    discrete = kind == "IntDistribution"
+    step = None if dist.step is None or (discrete and dist.step == 1) else float(dist.step)
+    if init is None:
+        init = math.sqrt(dist.low * dist.high) if dist.log else 0.5 * (dist.low + dist.high)
+        grid = step if step is not None else 1.0 if discrete else None
+        init = init if grid is None else dist.low + grid * math.floor((init - dist.low) / grid)
+    return Hyper(name, init, float(dist.low), float(dist.high), log=dist.log, step=step, discrete=discrete)
