@@ -33,7 +33,7 @@ class Alternation:
     evaluate_every: int = option(100, "steps of either kind between evaluations", unit="steps", least=1)
     checkpoint_every: int = option(0, "steps between checkpoints; 0: at every evaluation", unit="steps", least=0)
     patience: int = option(0, "evaluations without improvement before stopping; 0: never", unit="evaluations", least=0)
-    max_seconds: float = option(math.inf, "stop at the first evaluation after so long", unit="s", above=0)
+    max_seconds: float = option(0.0, "stop at the first evaluation after so long; 0: no limit", unit="s", least=0)
 
     def __post_init__(self) -> None:
         check(self)
@@ -76,14 +76,17 @@ def alternate(tuner: Tuner, alternation: Alternation, log: RunLog, progress: Pro
 
     Raises NonFiniteError (the last checkpoint stays) and Interrupted (a checkpoint of this very step is written).
     """
-    run = _Run(tuner, alternation, log)
-    run.progress = progress or Progress("run", alternation.total, run.done)
     try:
-        with _signals() as stop:
-            outcome = run.to_the_end(stop)
+        run = _Run(tuner, alternation, log)
+        run.progress = progress or Progress("run", alternation.total, run.done)
+        try:
+            with _signals() as stop:
+                outcome = run.to_the_end(stop)
+        finally:
+            run.progress.close()
+        log.finish(asdict(outcome), tuner.arrays())
     finally:
-        run.progress.close()
-    log.finish(asdict(outcome), tuner.arrays())
+        log.close()
     return outcome
 
 
@@ -124,7 +127,6 @@ class _Run:
             if (due if plan.checkpoint_every == 0 else self.done % plan.checkpoint_every == 0) or stop.is_set():
                 self.save()
             if stop.is_set() and self.done < plan.total:
-                self.log.close()
                 raise Interrupted(f"stopped after step {self.done}; saved in {self.log.path}; go on with --resume")
         return Outcome("finished", "all steps are done", self.done, self.best, self.final)
 
@@ -159,7 +161,7 @@ class _Run:
         plan = self.alternation
         if plan.patience and self.stale >= plan.patience:
             return "patience", f"no better validation loss in {plan.patience} evaluations"
-        if self.done == self.final["step"] and self.log.seconds() >= plan.max_seconds:
+        if plan.max_seconds and self.done == self.final["step"] and self.log.seconds() >= plan.max_seconds:
             return "time", f"{plan.max_seconds:g} seconds are over"
         return None
 
@@ -169,7 +171,6 @@ class _Run:
 
     def diverged(self, name: str, value: Any) -> None:
         where = ", ".join(f"{key}={_summary(x)}" for key, x in list(self.tuner.hypers().items())[:8])
-        self.log.close()
         raise NonFiniteError(
             f"{name} became {value} at step {self.done + 1} with {where}; the last good checkpoint is in "
             f"{self.log.path}: lower the learning rates or the bounds"

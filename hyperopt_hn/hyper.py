@@ -165,5 +165,6 @@ def _init_problem(hyper: Hyper) -> str | None:
         return f"init {hyper.init:g} is not between low={hyper.low:g} and the last grid value {hyper.top:g}"
     index = (hyper.init - hyper.low) / hyper.grid
     if abs(index - round(index)) > 1e-9:
-        return f"init {hyper.init:g} is not on the grid low + k·{hyper.grid:g}; take {hyper.low + hyper.grid * round(index):g}"
+        nearest = hyper.low + hyper.grid * round(index)
+        return f"init {hyper.init:g} is not on the grid low + k·{hyper.grid:g}; take {nearest:g}"
     return None

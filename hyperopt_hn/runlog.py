@@ -61,11 +61,12 @@ class RunLog:
                 f"cannot write to {self.path} ({error.strerror}); choose another place with --out"
             ) from None
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{self.path} is in use by another process; wait for it or choose another --out") from None
-        self._resumed = self._load() if resume and not overwrite else None
-        self._open()
+            self._claim()
+            self._resumed = self._load() if resume and not overwrite else None
+            self._open()
+        except BaseException:
+            self._lock.close()
+            raise
 
     @property
     def resumed(self) -> dict[str, Any] | None:
@@ -105,6 +106,12 @@ class RunLog:
         """Close the record and give the directory free."""
         for file in (self._log, self._clock, self._lock):
             file.close()
+
+    def _claim(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{self.path} is in use by another process; wait for it or choose another --out") from None
 
     def _check(self, resume: bool, overwrite: bool) -> None:
         if self.path.exists() and not self.path.is_dir():

@@ -78,9 +78,9 @@ class HyperSpace:
         return lam
 
     def values(self, lam: Array, xp: Any = np) -> dict[str, Array]:
-        """Raw λ (n,) or (B, n) to natural values of ALL hyperparameters: name -> () or (B,), vectors (size,) or (B, size).
+        """Raw λ (n,) or (B, n) to natural values of ALL hyperparameters, the tuned and the others.
 
-        Hyperparameters that are not tuned come as their `init`, a plain number.
+        name -> () or (B,); vectors (size,) or (B, size). Untuned ones come as their `init`, a plain number.
         """
         out: dict[str, Array] = {}
         for hyper in self.hypers:

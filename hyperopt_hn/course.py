@@ -1,0 +1,143 @@
+"""A hyperparameter's course over time in a fixed-λ run: constant, Gaussian, sinusoid, or the replay of a run's record.
+
+A course is a pure function of the step, so a resumed run needs no memory of it. MacKay et al. 2019, sec. 5.2.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.runlog import Run
+from hyperopt_hn.space import HyperSpace
+
+
+class Course(Protocol):
+    """Natural values by name for the training step that comes after `step` training steps."""
+
+    def at(self, step: int) -> Mapping[str, float]:
+        """The values of this step."""
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same values at every step."""
+
+    values: Mapping[str, float]
+
+    def at(self, step: int) -> Mapping[str, float]:
+        """The values of this step."""
+        return dict(self.values)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """centre + sd·ε with a fresh ε ~ N(0, 1) for each step and hyperparameter, clipped to [low, high]."""
+
+    centre: Mapping[str, float]
+    sd: float
+    seed: int
+    low: float = 0.0
+    high: float = 0.99
+
+    def at(self, step: int) -> Mapping[str, float]:
+        """The values of this step; a function of (seed, step) alone."""
+        eps = np.random.default_rng([self.seed, step]).standard_normal(len(self.centre))
+        return {name: _clip(self, x + self.sd * e) for (name, x), e in zip(self.centre.items(), eps, strict=True)}
+
+
+@dataclass(frozen=True)
+class Sinusoid:
+    """centre + amplitude·sin(2π (step + phase) / period), clipped to [low, high]; period and phase in steps.
+
+    The published script multiplied by 2π twice, so its period was 2π times too short.
+    """
+
+    centre: Mapping[str, float]
+    amplitude: float
+    period: float
+    phase: float = 0.0
+    low: float = 0.0
+    high: float = 0.99
+
+    def __post_init__(self) -> None:
+        if not self.period > 0:
+            raise UserError(f"a sinusoid's period must be above 0 steps, not {self.period:g}")
+
+    def at(self, step: int) -> Mapping[str, float]:
+        """The values of this step."""
+        shift = self.amplitude * math.sin(2.0 * math.pi * (step + self.phase) / self.period)
+        return {name: _clip(self, x + shift) for name, x in self.centre.items()}
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A recorded schedule: at each step the last values recorded at or before it; the first ones before that."""
+
+    steps: np.ndarray
+    """(R,) strictly rising."""
+    values: Mapping[str, np.ndarray] = field(repr=False)
+    """name -> (R,) natural units."""
+
+    @classmethod
+    def of_run(cls, run: Run, space: HyperSpace) -> Replay:
+        """The course of every hyperparameter of `space` that the run recorded, by training step."""
+        names = [name for name in space.names if f"hypers/{name}" in run.columns()]
+        if not names:
+            raise UserError(f"{run.path} recorded none of {', '.join(space.names)}: it is a run of another space")
+        key = "train_steps" if "train_steps" in run.columns() else "step"
+        table = {name: run.column(f"hypers/{name}") for name in names}
+        return cls._checked(run.column(key), table, space, str(run.path))
+
+    @classmethod
+    def of_csv(cls, path: Path | str, space: HyperSpace) -> Replay:
+        """A table with a column 'step' and one per hyperparameter. Raises UserError for a bad one, naming the row."""
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise UserError(f"the schedule {path} cannot be read ({error})") from None
+        columns = [name for name in space.names if rows and name in rows[0]]
+        if not rows or "step" not in rows[0] or not columns:
+            raise UserError(f"the schedule {path} needs a column 'step' and at least one of {', '.join(space.names)}")
+        table: dict[str, list[float]] = {name: [] for name in ("step", *columns)}
+        for number, row in enumerate(rows, 2):
+            for name, values in table.items():
+                try:
+                    values.append(float(row[name]))
+                except (TypeError, ValueError):
+                    raise UserError(f"the schedule {path} line {number}: {name} is {row[name]!r}, no number") from None
+        steps = np.array(table.pop("step"))
+        return cls._checked(steps, {name: np.array(values) for name, values in table.items()}, space, str(path))
+
+    @classmethod
+    def _checked(cls, steps: np.ndarray, values: Mapping[str, np.ndarray], space: HyperSpace, place: str) -> Replay:
+        if len(steps) == 0 or not (np.isfinite(steps).all() and (np.diff(steps) >= 0).all()):
+            raise UserError(f"the schedule {place} needs rising, finite steps")
+        for name, column in values.items():
+            bad = ~np.isfinite(column) | (column < space[name].low) | (column > space[name].high)
+            if bad.any():
+                row = int(np.argmax(bad))
+                raise UserError(
+                    f"the schedule {place}: {name} is {column[row]:g} at step {steps[row]:g}, "
+                    f"outside [{space[name].low:g}, {space[name].high:g}]"
+                )
+        last = np.append(np.diff(steps) > 0, True)  # of several records at one step the last holds
+        return cls(steps[last], {name: np.asarray(column)[last] for name, column in values.items()})
+
+    def at(self, step: int) -> Mapping[str, float]:
+        """The values of this step."""
+        row = max(int(np.searchsorted(self.steps, step, side="right")) - 1, 0)
+        return {name: float(column[row]) for name, column in self.values.items()}
+
+
+def _clip(course: Gaussian | Sinusoid, value: float) -> float:
+    return min(max(value, course.low), course.high)

@@ -1,0 +1,280 @@
+"""One command line for both wings, made from their tables of experiments.
+
+    python -m WING                                 the experiments, a line each
+    python -m WING EXPERIMENT --help               every setting with its sentence, default and unit
+    python -m WING EXPERIMENT --steps 5000 --seed 3
+    python -m WING all --preset quick --resume     every run that is missing
+    python -m WING root                            where the runs of these settings lie
+
+Exit codes: 0 done, 1 some arm failed for numerical reasons, 2 a mistake of the user's, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hyperopt_hn import options
+from hyperopt_hn.alternate import Alternation, alternate
+from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.data import Images, load
+from hyperopt_hn.errors import NonFiniteError, UserError
+from hyperopt_hn.progress import Progress
+from hyperopt_hn.runlog import NPZ, Codec, Run, RunLog, find_run
+
+LONGEST_NAME = 60
+"""A folder's name lists at most so many characters of changed settings, then their hash."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an arm is built from beside its configuration: the data, and the runs made before it."""
+
+    data: Images
+    root: Path
+
+    def run(self, name: str) -> Run:
+        """The finished run "experiment/arm" of the same preset, data and seed. Raises UserError if missing."""
+        return find_run(self.root, name)
+
+
+def _as_given(config: Any, data: Images) -> Any:
+    return config
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A named experiment: presets of one configuration, and the arms that each make one run."""
+
+    name: str
+    about: str
+    """One sentence for `--help`, with the figure or section it reproduces."""
+    presets: Mapping[str, Any]
+    """Preset name -> configuration."""
+    arms: tuple[str, ...]
+    """Methods or models that are run and compared; each is one run directory."""
+    build: Callable[[Any, str, Context], tuple[Tuner, Alternation]]
+    """(configuration, arm, context) -> what `alternate` runs."""
+    fit: Callable[[Any, Images], Any] = _as_given
+    """(configuration, data) -> the configuration for data of this size; what it returns is recorded."""
+    needs_data: bool = True
+
+
+@dataclass(frozen=True)
+class Wing:
+    """A command line: its name, its experiments, the packages whose versions a run records, its checkpoints."""
+
+    name: str
+    about: str
+    experiments: tuple[Experiment, ...]
+    packages: tuple[str, ...]
+    codec: Codec = NPZ
+
+    def find(self, name: str) -> Experiment:
+        """The experiment of that name. Raises UserError naming the nearest."""
+        table = {experiment.name: experiment for experiment in self.experiments}
+        if name not in table:
+            raise UserError(options.unknown("experiment", name, [*table, "all", "root"]))
+        return table[name]
+
+
+def main(wing: Wing, argv: Sequence[str] | None = None) -> int:
+    """Run a wing's command line and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not arguments or arguments[0] in ("-h", "--help"):
+            print(overview(wing), end="")
+            return 0
+        name, rest = arguments[0], arguments[1:]
+        if name in ("all", "root"):
+            return _all(wing, name, rest)
+        return _one(wing, wing.find(name), rest)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except NonFiniteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as error:
+        print(f"\n{error or 'interrupted'}", file=sys.stderr)
+        return 130
+
+
+def overview(wing: Wing) -> str:
+    """The experiments, a line each, and how to go on."""
+    width = max(len(experiment.name) for experiment in wing.experiments)
+    lines = [f"{wing.about}\n", f"usage: python -m {wing.name} EXPERIMENT [--preset NAME] [--SETTING VALUE ...]\n"]
+    lines += [f"  {experiment.name:{width}}  {experiment.about}" for experiment in wing.experiments]
+    lines += [
+        f"  {'all':{width}}  every experiment, skipping finished runs",
+        f"  {'root':{width}}  print the folder in which the runs of these settings lie\n",
+        f"python -m {wing.name} EXPERIMENT --help shows its settings.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with one-line errors that name the nearest flag."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)
+
+    def strict(self, arguments: Sequence[str]) -> argparse.Namespace:
+        space, unknown = self.parse_known_args(arguments)
+        for word in unknown:
+            known = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+            raise UserError(options.unknown("setting", word.split("=")[0], known))
+        return space
+
+
+def _common(wing: Wing, name: str, about: str, presets: Sequence[str]) -> _Parser:
+    parser = _Parser(
+        prog=f"python -m {wing.name} {name}", description=about, allow_abbrev=False, argument_default=argparse.SUPPRESS
+    )
+    parser.add_argument("--preset", choices=presets, default="quick", help="named settings (default: quick)")
+    parser.add_argument("--seed", type=int, default=7, help="seed of every random draw (default: 7)")
+    parser.add_argument("--data", default="auto", help="data set: auto, mnist or digits (default: auto)")
+    parser.add_argument("--data-root", default=None, help="folder with the data sets (default: $HYPEROPT_HN_DATA)")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for run directories (default: runs)")
+    return parser
+
+
+def _all(wing: Wing, name: str, arguments: Sequence[str]) -> int:
+    presets = list(dict.fromkeys(preset for experiment in wing.experiments for preset in experiment.presets))
+    parser = _common(wing, name, "Every experiment, skipping finished runs.", presets)
+    parser.add_argument("--resume", action="store_true", default=False, help="go on with unfinished runs")
+    parser.add_argument("--overwrite", action="store_true", default=False, help="make finished runs again")
+    given = parser.strict(arguments)
+    data = load(given.data, given.data_root)
+    root = given.out / _label(given.preset, {}, data, given.seed)
+    if name == "root":
+        print(root)
+        return 0
+    for experiment in wing.experiments:
+        if given.preset in experiment.presets:
+            config = options.override(experiment.presets[given.preset], {"seed": given.seed})
+            for arm in experiment.arms:
+                if given.overwrite or not (root / experiment.name / arm / "result.json").exists():
+                    _run(wing, experiment, arm, config, data, given, root)
+    return 0
+
+
+def _one(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> int:
+    parser = _common(wing, experiment.name, experiment.about, list(experiment.presets))
+    arms = f"which to run, comma-separated (default: {','.join(experiment.arms)})"
+    parser.add_argument("--arms", default=",".join(experiment.arms), help=arms)
+    parser.add_argument("--resume", action="store_true", default=False, help="go on with an unfinished run")
+    parser.add_argument("--overwrite", action="store_true", default=False, help="make a finished run again")
+    preset = _preset(experiment, arguments)
+    _add_settings(parser, preset)
+    given = parser.strict(arguments)
+    known = options.flat(preset)
+    changed = {k: v for k, v in vars(given).items() if k in known and k != "seed"}
+    config = options.override(preset, {**changed, "seed": given.seed})
+    wanted = given.arms.split(",")
+    for arm in wanted:
+        if arm not in experiment.arms:
+            raise UserError(options.unknown(f"arm of {experiment.name}", arm, experiment.arms))
+    data = load(given.data, given.data_root)
+    moved = {k: v for k, v in changed.items() if v != known[k]}
+    root = given.out / _label(given.preset, moved, data, given.seed)
+    if given.resume and not given.overwrite and len(wanted) > 1:  # several arms: go on with those that are missing
+        wanted = [arm for arm in wanted if not (root / experiment.name / arm / "result.json").exists()]
+    for arm in wanted:
+        _run(wing, experiment, arm, config, data, given, root)
+    return 0
+
+
+def _preset(experiment: Experiment, arguments: Sequence[str]) -> Any:
+    """The preset's configuration, found first because its values are the other flags' defaults."""
+    finder = _Parser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--preset", choices=list(experiment.presets), default="quick")
+    return experiment.presets[finder.parse_known_args(arguments)[0].preset]
+
+
+def _add_settings(parser: argparse.ArgumentParser, config: Any) -> None:
+    group = parser.add_argument_group("settings (with the preset's values)")
+    values = options.flat(config)
+    for name, (field, kind) in options.fields(config).items():
+        if name == "seed":
+            continue
+        unit = f" [{field.metadata['unit']}]" if field.metadata.get("unit") else ""
+        shown = ",".join(map(str, values[name])) if isinstance(values[name], tuple) else values[name]
+        text = f"{field.metadata.get('help', '')}{unit} (default: {shown})".replace("%", "%%")
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=_typed(kind),
+            choices=field.metadata.get("choices") or None,
+            metavar=None if field.metadata.get("choices") else name.upper(),
+            help=text,
+        )
+
+
+def _typed(kind: Any) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            return options.parse(text, kind)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def _label(preset: str, changed: Mapping[str, Any], data: Images, seed: int) -> str:
+    text = "".join(f"+{k}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for k, v in sorted(changed.items()))
+    if len(text) > LONGEST_NAME or "/" in text:
+        text = f"+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{preset}{text}-{data.name}-seed{seed}"
+
+
+def _run(
+    wing: Wing, experiment: Experiment, arm: str, config: Any, data: Images, given: argparse.Namespace, root: Path
+) -> None:
+    name = f"{experiment.name}/{arm}"
+    config = experiment.fit(config, data)
+    tuner, alternation = experiment.build(config, arm, Context(data, root))
+    source: dict[str, str | None] = {"name": data.name, "sha256": data.sha256, "note": data.note}
+    if not experiment.needs_data:
+        source = {"name": "none", "sha256": None, "note": "closed form, no data"}
+    what = {
+        "experiment": experiment.name,
+        "arm": arm,
+        "preset": given.preset,
+        "seed": given.seed,
+        "config": options.flat(config),
+        "data": source,
+        **_provenance(wing.packages),
+    }
+    log = RunLog(root / experiment.name / arm, what, given.resume, given.overwrite, wing.codec)
+    state = log.resumed
+    progress = Progress(name, alternation.total, state["loop"]["done"] if state else 0)
+    progress.say(f"{name}: {alternation.total} steps on {data.name} into {log.path}" + ("; resumed" if state else ""))
+    outcome = alternate(tuner, alternation, log, progress)
+    progress.say(f"{name}: {outcome.reason} after {outcome.steps} steps, {log.seconds():.1f} s: {outcome.sentence}")
+
+
+def _provenance(packages: Sequence[str]) -> dict[str, Any]:
+    """Versions, and the commit of the program if it lies in a git checkout."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, timeout=10, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+    return {
+        "versions": versions,
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+    }

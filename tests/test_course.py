@@ -1,0 +1,79 @@
+"""Courses over time: the measured period is the asked one, noise is a function of the step, replays are checked."""
+
+import numpy as np
+import pytest
+
+from hyperopt_hn import Hyper, HyperSpace, Run, RunLog, UserError
+from hyperopt_hn.course import Constant, Gaussian, Replay, Sinusoid
+
+SPACE = HyperSpace([Hyper("rate", 0.05, 0.0, 0.99), Hyper("decay", 0.1, 0.0)])
+
+
+def test_constant():
+    assert Constant({"rate": 0.68}).at(10**6) == {"rate": 0.68}
+
+
+def test_sinusoid_has_the_asked_period():
+    """The published one multiplied by 2π twice and was 2π times too fast."""
+    course = Sinusoid({"rate": 0.68}, amplitude=0.1, period=1200.0)
+    series = np.array([course.at(step)["rate"] for step in range(12_000)])
+    spectrum = np.abs(np.fft.rfft(series - series.mean()))
+    assert np.argmax(spectrum) == 10  # ten periods in 12,000 steps
+    assert series.max() == pytest.approx(0.78, abs=1e-6) and series.min() == pytest.approx(0.58, abs=1e-6)
+
+
+def test_gaussian_noise_is_a_function_of_seed_and_step():
+    course = Gaussian({"rate": 0.68}, sd=0.05, seed=3)
+    series = np.array([course.at(step)["rate"] for step in range(2000)])
+    assert series[17] == course.at(17)["rate"] != Gaussian({"rate": 0.68}, 0.05, 4).at(17)["rate"]
+    assert series.mean() == pytest.approx(0.68, abs=0.005) and series.std() == pytest.approx(0.05, abs=0.004)
+
+
+def test_values_are_clipped():
+    course = Gaussian({"rate": 0.95}, sd=0.5, seed=0)
+    values = [course.at(step)["rate"] for step in range(100)]
+    assert min(values) == 0.0 and max(values) == 0.99
+
+
+def test_replay_of_a_run_holds_each_value_until_the_next(tmp_path):
+    config = {"experiment": "e", "arm": "a", "preset": "p", "seed": 0, "config": {}, "data": None}
+    log = RunLog(tmp_path / "r", config)
+    for step, rate in ((0, 0.05), (10, 0.3), (10, 0.4), (20, 0.7)):
+        log.record({"step": step, "hypers": {"rate": rate, "unknown": 5.0}})
+    log.close()
+    course = Replay.of_run(Run(tmp_path / "r"), SPACE)
+    assert [course.at(s)["rate"] for s in (0, 9, 10, 19, 20, 999)] == [0.05, 0.05, 0.4, 0.4, 0.7, 0.7]
+    with pytest.raises(UserError, match="run of another space"):
+        Replay.of_run(Run(tmp_path / "r"), HyperSpace([Hyper("hue", 0.1)]))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "needs a column 'step'"),
+        ("epoch,rate\n1,0.5\n", "needs a column 'step'"),
+        ("step,hue\n1,0.5\n", "at least one of rate, decay"),
+        ("step,rate\n1,abc\n", "line 2: rate is 'abc'"),
+        ("step,rate\n1\n", "line 2: rate is None"),
+        ("step,rate\n1,1.5\n", "outside"),
+        ("step,rate\n1,nan\n", "outside"),
+        ("step,rate\n5,0.1\n1,0.2\n", "rising"),
+    ],
+)
+def test_bad_schedules_get_one_line(tmp_path, text, words):
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(UserError, match=words) as caught:
+        Replay.of_csv(tmp_path / "s.csv", SPACE)
+    assert "\n" not in str(caught.value)
+
+
+def test_good_schedule(tmp_path):
+    (tmp_path / "s.csv").write_text("step,time,rate\n0,1.5,0.1\n7,3.0,0.2\n")
+    assert Replay.of_csv(tmp_path / "s.csv", SPACE).at(8) == {"rate": 0.2}
+    with pytest.raises(UserError, match="cannot be read"):
+        Replay.of_csv(tmp_path / "none.csv", SPACE)
+
+
+def test_a_sinusoid_needs_a_period():
+    with pytest.raises(UserError, match="above 0"):
+        Sinusoid({"rate": 0.5}, 0.1, 0.0)
