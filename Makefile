@@ -31,8 +31,9 @@ help:  ## show this list
 
 figures: .venv/.figures  ## run what is missing and draw every figure (RUNS=figures/recorded: only draw)
 ifeq ($(RUNS),)
-	$(TOY) all --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume
-	.venv/bin/python -m figures --out $(OUT) --runs "$$($(TOY) root --preset $(PRESET) --data $(DATA) --seed $(SEED))"
+	@mkdir -p runs
+	$(TOY) all --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume --root-file runs/.root
+	.venv/bin/python -m figures --out $(OUT) --runs "$$(cat runs/.root)"
 else
 	.venv/bin/python -m figures --out $(OUT) --runs $(RUNS)
 endif
@@ -41,7 +42,7 @@ runs: .venv/.figures  ## only run what is missing
 	$(TOY) all --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume
 
 test: lint  ## lint, types and the fast tests
-	.venv/bin/python -m pytest -q -m "not slow and not gpu"
+	.venv/bin/python -m pytest -q -n 2 -m "not slow and not gpu"
 
 test-all: lint  ## every test that this machine can run (slow; HYPEROPT_HN_DATA for the real data)
 	.venv/bin/python -m pytest -q

@@ -4,7 +4,6 @@
     python -m WING EXPERIMENT --help               every setting with its sentence, default and unit
     python -m WING EXPERIMENT --steps 5000 --seed 3
     python -m WING all --preset quick --resume     every run that is missing
-    python -m WING root                            where the runs of these settings lie
 
 Exit codes: 0 done, 1 some arm failed for numerical reasons, 2 a mistake of the user's, 130 interrupted.
 """
@@ -29,6 +28,7 @@ from hyperopt_hn.data import Images, load
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.progress import Progress
 from hyperopt_hn.runlog import NPZ, Codec, Run, RunLog, find_run
+from hyperopt_hn.store import write_atomic
 
 LONGEST_NAME = 60
 """A folder's name lists at most so many characters of changed settings, then their hash."""
@@ -82,7 +82,7 @@ class Wing:
         """The experiment of that name. Raises UserError naming the nearest."""
         table = {experiment.name: experiment for experiment in self.experiments}
         if name not in table:
-            raise UserError(options.unknown("experiment", name, [*table, "all", "root"]))
+            raise UserError(options.unknown("experiment", name, [*table, "all"]))
         return table[name]
 
 
@@ -94,8 +94,8 @@ def main(wing: Wing, argv: Sequence[str] | None = None) -> int:
             print(overview(wing), end="")
             return 0
         name, rest = arguments[0], arguments[1:]
-        if name in ("all", "root"):
-            return _all(wing, name, rest)
+        if name == "all":
+            return _all(wing, rest)
         return _one(wing, wing.find(name), rest)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -114,8 +114,7 @@ def overview(wing: Wing) -> str:
     lines = [f"{wing.about}\n", f"usage: python -m {wing.name} EXPERIMENT [--preset NAME] [--SETTING VALUE ...]\n"]
     lines += [f"  {experiment.name:{width}}  {experiment.about}" for experiment in wing.experiments]
     lines += [
-        f"  {'all':{width}}  every experiment, skipping finished runs",
-        f"  {'root':{width}}  print the folder in which the runs of these settings lie\n",
+        f"  {'all':{width}}  every experiment, skipping finished runs\n",
         f"python -m {wing.name} EXPERIMENT --help shows its settings.",
     ]
     return "\n".join(lines) + "\n"
@@ -144,26 +143,26 @@ def _common(wing: Wing, name: str, about: str, presets: Sequence[str]) -> _Parse
     parser.add_argument("--data", default="auto", help="data set: auto, mnist or digits (default: auto)")
     parser.add_argument("--data-root", default=None, help="folder with the data sets (default: $HYPEROPT_HN_DATA)")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for run directories (default: runs)")
+    parser.add_argument("--resume", action="store_true", default=False, help="go on with unfinished runs")
+    parser.add_argument("--overwrite", action="store_true", default=False, help="make finished runs again")
     return parser
 
 
-def _all(wing: Wing, name: str, arguments: Sequence[str]) -> int:
+def _all(wing: Wing, arguments: Sequence[str]) -> int:
     presets = list(dict.fromkeys(preset for experiment in wing.experiments for preset in experiment.presets))
-    parser = _common(wing, name, "Every experiment, skipping finished runs.", presets)
-    parser.add_argument("--resume", action="store_true", default=False, help="go on with unfinished runs")
-    parser.add_argument("--overwrite", action="store_true", default=False, help="make finished runs again")
+    parser = _common(wing, "all", "Every experiment, skipping finished runs.", presets)
+    parser.add_argument("--root-file", type=Path, default=None, help="write the name of the runs' folder to this file")
     given = parser.strict(arguments)
     data = load(given.data, given.data_root)
     root = given.out / _label(given.preset, {}, data, given.seed)
-    if name == "root":
-        print(root)
-        return 0
     for experiment in wing.experiments:
         if given.preset in experiment.presets:
             config = options.override(experiment.presets[given.preset], {"seed": given.seed})
             for arm in experiment.arms:
                 if given.overwrite or not (root / experiment.name / arm / "result.json").exists():
                     _run(wing, experiment, arm, config, data, given, root)
+    if given.root_file is not None:
+        write_atomic(given.root_file, lambda file: file.write(f"{root}\n".encode()))
     return 0
 
 
@@ -171,8 +170,6 @@ def _one(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> int:
     parser = _common(wing, experiment.name, experiment.about, list(experiment.presets))
     arms = f"which to run, comma-separated (default: {','.join(experiment.arms)})"
     parser.add_argument("--arms", default=",".join(experiment.arms), help=arms)
-    parser.add_argument("--resume", action="store_true", default=False, help="go on with an unfinished run")
-    parser.add_argument("--overwrite", action="store_true", default=False, help="make a finished run again")
     preset = _preset(experiment, arguments)
     _add_settings(parser, preset)
     given = parser.strict(arguments)
@@ -272,9 +269,16 @@ def _provenance(packages: Sequence[str]) -> dict[str, Any]:
             return None
         return done.stdout.strip()
 
-    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+    versions = {"python": platform.python_version(), **{name: _version(name) for name in packages}}
     return {
         "versions": versions,
         "commit": git("rev-parse", "HEAD"),
         "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return "not installed"

@@ -1,0 +1,59 @@
+"""`python -m figures --runs ROOT [--out DIR] [NAME ...]`: draw figures, as PDF and PNG, from finished runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from figures import press, reading
+from figures.catalogue import SHEETS, choose
+from hyperopt_hn.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw, then write all or nothing; the exit code is 0, or 2 after one message on a mistake of the user's."""
+    try:
+        asked = _parser().parse_args(arguments)
+        sheets = choose(asked.names)
+        roots = reading.expand(asked.runs)
+        gathered = press.gather(sheets, roots)
+        files: dict[str, bytes] = {}
+        for name, sheet in sheets.items():
+            files.update(press.render(name, sheet.draw(*gathered[name])))
+        press.write(files, asked.out)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for name in files:
+        print(asked.out / name)
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose mistakes are one line, as all of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see python -m figures --help")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="python -m figures",
+        description="Draw figures, as PDF and PNG, from finished runs; nothing is trained.",
+        epilog="figures: " + ", ".join(SHEETS),
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all)")
+    parser.add_argument(
+        "--runs", action="append", required=True, type=Path, metavar="ROOT",
+        help="folder of one setting's runs, such as runs/quick-digits-seed7, or a folder that holds such folders; "
+        "given again for further seeds, which the figures over runtime draw as mean and spread",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where to write (default: out)")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

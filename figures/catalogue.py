@@ -1,0 +1,66 @@
+"""The table of figures: a name -> what it reads and how it is drawn. A new figure is one file and one line here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from figures import (
+    compare_number_layers,
+    hypernets_global_small,
+    hypernets_local_large,
+    hypernets_local_medium,
+    hypernets_local_small,
+    learn_vs_true_loss_hist,
+    learn_vs_true_loss_scatter,
+    train_loss_manifold,
+    valid_loss_manifold,
+)
+from figures.reading import Needs
+from hyperopt_hn.errors import UserError
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A figure by name."""
+
+    draw: Callable[..., Figure]
+    """`draw(runs)`; a pooled one takes the same runs at further seeds as further arguments."""
+    reads: Mapping[str, Needs]
+    optional: tuple[str, ...] = ()
+    """Runs that are drawn when they exist."""
+    pooled: bool = False
+    """Whether several seeds are drawn as mean and spread; else the first root alone is drawn."""
+
+
+SHEETS: dict[str, Sheet] = {
+    "hypernets_global_small": Sheet(hypernets_global_small.draw, hypernets_global_small.READS),
+    "hypernets_local_small": Sheet(hypernets_local_small.draw, hypernets_local_small.READS),
+    "train_loss_manifold": Sheet(train_loss_manifold.draw, train_loss_manifold.READS),
+    "valid_loss_manifold": Sheet(valid_loss_manifold.draw, valid_loss_manifold.READS),
+    "learn_vs_true_loss_scatter": Sheet(learn_vs_true_loss_scatter.draw, learn_vs_true_loss_scatter.READS),
+    "learn_vs_true_loss_hist": Sheet(learn_vs_true_loss_hist.draw, learn_vs_true_loss_hist.READS),
+    **{
+        f"ax{index}_{kind}": Sheet(partial(module.draw_panel, index=index), module.READS)
+        for kind, module in (("scatter", learn_vs_true_loss_scatter), ("hist", learn_vs_true_loss_hist))
+        for index in range(len(learn_vs_true_loss_scatter.SURROGATES))
+    },
+    "hypernets_local_medium": Sheet(hypernets_local_medium.draw, hypernets_local_medium.READS, pooled=True),
+    "hypernets_local_large": Sheet(
+        hypernets_local_large.draw, hypernets_local_large.READS, hypernets_local_large.OPTIONAL, pooled=True
+    ),
+    "compare_number_layers": Sheet(compare_number_layers.draw, compare_number_layers.READS, pooled=True),
+}
+
+
+def choose(names: Sequence[str]) -> dict[str, Sheet]:
+    """The sheets of these names, all of them for none. Raises UserError naming the nearest known name."""
+    for name in names:
+        if name not in SHEETS:
+            near = difflib.get_close_matches(name, SHEETS, n=1, cutoff=0.0)[0]
+            raise UserError(f"unknown figure {name!r}: did you mean {near!r}? (known: {', '.join(SHEETS)})")
+    return {name: SHEETS[name] for name in names or SHEETS}

@@ -1,0 +1,33 @@
+"""hypernets_local_medium: ten hyperparameters tuned by a local hypernetwork, by random search and by TPE, on one clock.
+
+Lorraine & Duvenaud 2018 (arXiv version 1), appendix. A search's runtime holds the training of every trial; its
+lines are the best trial so far by validation loss and that trial's test loss. Losses are Gaussian negative log
+likelihoods.
+"""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from figures import style
+from figures.reading import Needs, Runs
+from figures.trajectories import Arm, Comparison, compare
+
+COMPARISON = Comparison(
+    arms=(
+        Arm("local-medium/hypernet", "Hypernet", style.RED, "o"),
+        Arm("local-medium/random", "Random search", style.BLUE, "s", search=True),
+        Arm("local-medium/tpe", "TPE", style.GREEN, "^", search=True),
+    ),
+    unit="loss",
+    loss_label="Loss (negative log likelihood)",
+    published_loss=(0.45, 0.9),
+)
+READS = {arm.run: Needs(columns=("valid_loss", "test_loss")) for arm in COMPARISON.arms}
+RUNS = tuple(READS)
+
+
+@style.house()
+def draw(runs: Runs, *others: Runs) -> Figure:
+    """Validation and test loss of each method over seconds; `others` are the same runs at further seeds."""
+    return compare(COMPARISON, READS, (runs, *others), [arm.label for arm in COMPARISON.arms])

@@ -1,0 +1,78 @@
+"""learn_vs_true_loss_scatter: the loss that each surrogate infers against the loss of networks really trained.
+
+Lorraine & Duvenaud 2018, figure 6 (top). A Gaussian process learns the loss; hyper-training learns the weights, from
+the same 25 settings ("fixed") or from fresh ones. Darker cells hold more settings; the diagonal is a perfect guess.
+The panels are figures of their own, ax0_scatter to ax2_scatter.
+"""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from figures import limits, provenance, style
+from figures.reading import Array, Runs
+from figures.surrogate_panels import READS, RUNS, SURROGATES, Surrogate, head, is_published_setting, losses, window
+
+__all__ = ["READS", "RUNS", "draw", "draw_panel"]
+
+PUBLISHED_WINDOW = (0.6, 1.1)
+MOST_CELLS = 60  # across a panel
+
+
+@style.house()
+def draw(runs: Runs) -> Figure:
+    """Three panels on one window: Gaussian process, hyper-training fixed, hyper-training."""
+    data = losses(runs)
+    fig = provenance.page([runs[name] for name in RUNS], style.PAGE, 2.75)
+    panels = fig.subplots(1, len(SURROGATES), sharex=True, sharey=True)
+    for axes, surrogate in zip(panels, SURROGATES, strict=True):
+        _scatter(axes, surrogate, data, _window(runs, data))
+    panels[0].set_ylabel("Inferred loss")
+    panels[1].set_xlabel("True loss")
+    return fig
+
+
+@style.house()
+def draw_panel(runs: Runs, index: int) -> Figure:
+    """Panel `index` of the figure alone, on the window that the three share."""
+    data = losses(runs)
+    fig = provenance.page([runs[name] for name in RUNS], style.COLUMN, 3.1)
+    axes = fig.add_subplot()
+    _scatter(axes, SURROGATES[index], data, _window(runs, data))
+    axes.set_ylabel("Inferred loss")
+    axes.set_xlabel("True loss")
+    return fig
+
+
+def _window(runs: Runs, data: dict[str, Array]) -> limits.Window:
+    if is_published_setting(runs):
+        return PUBLISHED_WINDOW
+    span = float(np.ptp(data["true"]))
+    return window(data["true"], [data[s.array] for s in SURROGATES], (-span, span))
+
+
+def _scatter(axes: Axes, surrogate: Surrogate, data: dict[str, Array], shown: limits.Window) -> None:
+    true, inferred = data["true"], data[surrogate.array]
+    inside = np.all([(values >= shown[0]) & (values <= shown[1]) for values in (true, inferred)], axis=0)
+    axes.plot(shown, shown, color=style.BLACK, lw=0.9, zorder=3)
+    if inside.any():
+        # Of a few points each gets a cell large enough to be seen; many points show their density.
+        cells = int(np.clip(np.sqrt(inside.sum()), 24, MOST_CELLS))
+        axes.hexbin(true[inside], inferred[inside], gridsize=cells, extent=(*shown, *shown), mincnt=1, linewidths=0.1,
+                    cmap=_visible(surrogate.colormap), norm=LogNorm(), zorder=2)  # fmt: skip
+    axes.set_xlim(shown)
+    axes.set_ylim(shown)
+    axes.set_aspect("equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    head(axes, surrogate, data, int(np.sum(~inside)))
+
+
+def _visible(name: str) -> LinearSegmentedColormap:
+    """The colour map without its palest third, which would hide a single point on white paper."""
+    return LinearSegmentedColormap.from_list(name, matplotlib.colormaps[name](np.linspace(0.35, 1.0, 256)))

@@ -1,0 +1,118 @@
+"""What a figure was drawn from, written under it: runs, data set, preset, seeds, commit."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from figures import style
+from figures.reading import ROOT_NAME
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.runlog import Run
+
+PROPER = {"mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "ptb": "PTB"}
+PUBLISHED_DATA = "mnist"  # what the paper used; any other data set is a stand-in that the figure explains
+LEADING = 1.3  # line height of the small print, in units of its size
+CHARACTERS_PER_INCH = 17.5  # of the small print, measured on DejaVu Sans at 7 points
+
+
+def data_name(run: Run) -> str:
+    """The data set's name in a run's config, "" where the run used none (a closed form)."""
+    name = _data(run).get("name")
+    return "" if name in (None, "none") else str(name)
+
+
+def run_name(run: Run) -> str:
+    """The run's name, experiment/arm, as its config says it."""
+    return f"{run.config.get('experiment')}/{run.config.get('arm')}"
+
+
+def preset(run: Run) -> str:
+    """The run's preset, followed by the settings that its root's folder name says were changed."""
+    match = ROOT_NAME.fullmatch(run.path.resolve().parent.parent.name)
+    return str(run.config.get("preset")) + ((match["changed"] or "") if match else "")
+
+
+def is_published_setting(runs: Iterable[Run]) -> bool:
+    """Whether the published axis limits apply: every run is of the `paper` preset, on MNIST where it has data."""
+    return all(preset(run) == "paper" and data_name(run) in (PUBLISHED_DATA, "") for run in runs)
+
+
+def sentence(runs: Sequence[Run]) -> str:
+    """One line naming the data set, preset, seeds and commit of the runs."""
+    data = [PROPER.get(name, name) for name in _distinct(data_name(run) for run in runs)]
+    seeds = [int(seed) for seed in _distinct(str(run.config.get("seed")) for run in runs) if seed.lstrip("-").isdigit()]
+    parts = [
+        " and ".join(name for name in data if name) or "closed form",
+        "preset " + " and ".join(_distinct(preset(run) for run in runs)),
+        ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(str(seed) for seed in sorted(seeds)),
+        "commit " + _commits(runs),
+    ]
+    return ", ".join(parts)
+
+
+def small_print(runs: Sequence[Run], *remarks: str) -> list[str]:
+    """The sentences under a figure: `remarks` on the drawing, the runs, their settings, a note on stand-in data."""
+    arms: dict[str, list[str]] = {}
+    for name in _distinct(run_name(run) for run in runs):
+        arms.setdefault(name.split("/")[0], []).append(name.split("/", 1)[1])
+    names = "Runs: " + ", ".join(f"{experiment} ({', '.join(held)})" for experiment, held in arms.items())
+    notes = _distinct(str(_data(run).get("note") or "") for run in runs if data_name(run) not in ("", PUBLISHED_DATA))
+    return [*(remark for remark in remarks if remark), names, sentence(runs), *(note for note in notes if note)]
+
+
+def page(runs: Sequence[Run], width: float, height: float, *remarks: str) -> Figure:
+    """A signed, empty figure: `height` inches for the picture, and below it the small print on its own strip.
+
+    Raises UserError when the runs do not belong together (another data set or preset), since one picture of both
+    would compare what cannot be compared.
+    """
+    _check_kin(runs)
+    told, limit = small_print(runs, *remarks), int(width * CHARACTERS_PER_INCH)
+    lines = [line for text in told for line in textwrap.wrap(text, limit, break_on_hyphens=False)]
+    strip = (len(lines) * LEADING + 1.1) * style.SMALL / 72.0
+    total = height + strip
+    layout = ConstrainedLayoutEngine(rect=(0.0, strip / total, 1.0, 1.0 - strip / total))
+    fig = Figure(figsize=(width, total), layout=layout)
+    fig.text(
+        0.5, 0.3 * style.SMALL / 72.0 / total, "\n".join(lines), ha="center", va="bottom",
+        fontsize=style.SMALL, color=style.GREY, linespacing=LEADING, parse_math=False, in_layout=False,
+    )  # fmt: skip
+    fig.set_label(" | ".join(told))
+    return fig
+
+
+def picture_floor(fig: Figure) -> float:
+    """The height, as a fraction of the figure, where the small print ends and the picture begins."""
+    layout = fig.get_layout_engine()
+    return 0.0 if layout is None else float(layout.get()["rect"][1])
+
+
+def _check_kin(runs: Sequence[Run]) -> None:
+    for what, read in (("preset", preset), ("data set", data_name)):
+        values = {read(run): run_name(run) for run in reversed(runs) if read(run)}
+        if len(values) > 1:
+            told = ", ".join(f"{name} has {value}" for value, name in values.items())
+            raise UserError(f"these runs do not belong on one figure, their {what} differs: {told}; run them alike")
+
+
+def _data(run: Run) -> Mapping[str, Any]:
+    data = run.config.get("data")
+    return data if isinstance(data, Mapping) else {}
+
+
+def _commits(runs: Sequence[Run]) -> str:
+    """Short commits; "+changes" where any of the runs was made with files changed since."""
+    told: dict[str, str] = {}
+    for run in runs:
+        commit = str(run.config.get("commit") or "unknown")[:7]
+        told[commit] = "+changes" if run.config.get("dirty") else told.get(commit, "")
+    return ", ".join(commit + changes for commit, changes in told.items())
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))

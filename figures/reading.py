@@ -1,0 +1,160 @@
+"""From folders on disk to checked runs: finds them, lists every missing one at once, refuses what is corrupt."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.runlog import Run
+
+Array = NDArray[np.float64]
+Runs = Mapping[str, Run]
+
+ROOT_NAME = re.compile(r"(?P<preset>[^+-]+)(?P<changed>\+.+)?-(?P<data>[^-]+)-seed(?P<seed>\d+)")
+"""<preset>[+<setting>=<value>...]-<data>-seed<seed>; many changed settings are told by their hash."""
+USUAL_PARENT = Path("runs")  # where the wings put run directories when not told otherwise
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a figure reads of one run."""
+
+    arrays: Mapping[str, str] = field(default_factory=dict)
+    """Array in arrays.npz -> its shape in words: "" a scalar, "L" a vector, "W L" a matrix; a letter is one length."""
+    columns: tuple[str, ...] = ()
+    """Columns of log.jsonl; the clock's seconds are read with them."""
+
+
+def expand(paths: Iterable[Path]) -> list[Path]:
+    """Roots named by the user; a folder that holds roots (`<preset>-<data>-seed<seed>`) stands for all of them.
+
+    Within such a folder the roots are taken by rising seed. Raises UserError when a path is no folder, holds no
+    root, or holds roots of several presets or data sets.
+    """
+    roots: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            raise UserError(f"no run directory at {path}; name one such as runs/quick-digits-seed7, or make runs first")
+        inner = sorted((child for child in path.iterdir() if _is_root(child)), key=_seed)
+        if _is_root(path) or not inner:
+            roots.append(path)
+            continue
+        kinds = {child.name.rsplit("-seed", 1)[0] for child in inner}
+        if len(kinds) > 1:
+            found = ", ".join(child.name for child in inner)
+            raise UserError(f"{path} holds runs of several settings ({found}); name one of them with --runs")
+        roots.extend(inner)
+    return list(dict.fromkeys(roots))
+
+
+def command(root: Path, name: str) -> str:
+    """The command that makes run `name` ("experiment/arm") under `root`, from the root's folder name."""
+    words = ["python", "-m", "toy", name.split("/", 1)[0]]
+    match = ROOT_NAME.fullmatch(root.resolve().name)
+    if match is not None:
+        words += ["--preset", match["preset"], "--data", match["data"], "--seed", match["seed"]]
+        for setting in (match["changed"] or "").split("+")[1:]:
+            field, told, value = setting.partition("=")
+            words += [f"--{field.replace('_', '-')}", value] if told else ["<settings of this folder>"]
+    if root.parent != USUAL_PARENT:
+        words += ["--out", str(root.parent)]
+    return shlex.join(words)
+
+
+def exists(root: Path, name: str) -> bool:
+    """Whether anything of run `name` lies under `root`."""
+    return (root / name / "config.json").is_file()
+
+
+def is_finished(root: Path, name: str) -> bool:
+    """Whether run `name` under `root` came to its end (result.json is what a run writes last)."""
+    return exists(root, name) and (root / name / "result.json").is_file()
+
+
+def load(root: Path, name: str, needs: Needs) -> Run:
+    """Run `name` under `root`, with all that `needs` asks for read and checked.
+
+    Raises UserError naming the file and the command that makes it again when something is corrupt or lacking.
+    """
+    folder = root / name
+    again = f"make it again: {command(root, name)} --arms {folder.name} --overwrite"
+    try:
+        run = Run(folder)
+        if not isinstance(run.config, Mapping):
+            raise UserError("it is no JSON object")
+    except UserError as error:
+        raise UserError(f"{folder / 'config.json'} cannot be used: {_one_line(error)}; {again}") from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{folder} cannot be read: {_one_line(error)}; {again}") from error
+    for file, read, wanted in (("arrays.npz", arrays, needs.arrays), ("log.jsonl", columns, needs.columns)):
+        if not wanted:
+            continue
+        try:
+            read(run, needs)
+        except Exception as error:  # a corrupt archive or log fails in many ways, and each means the same here
+            raise UserError(f"{folder / file} cannot be used: {_one_line(error)}; {again}") from error
+    return run
+
+
+def arrays(run: Run, needs: Needs) -> dict[str, Array]:
+    """The arrays that `needs` names, as float64, finite and of the shapes it states. Raises UserError."""
+    held = run.arrays
+    lengths: dict[str, int] = {}
+    found: dict[str, Array] = {}
+    for name, letters in needs.arrays.items():
+        if name not in held:
+            raise UserError(f"it has no array {name!r}")
+        value = np.asarray(held[name])
+        if value.dtype.kind not in "fiu":
+            raise UserError(f"array {name!r} holds no numbers")
+        if value.ndim != len(letters.split()):
+            raise UserError(f"array {name!r} has shape {value.shape}, not ({', '.join(letters.split())})")
+        for letter, length in zip(letters.split(), value.shape, strict=True):
+            wanted = int(letter) if letter.isdigit() else lengths.setdefault(letter, length)
+            if length != wanted or length == 0:
+                raise UserError(f"array {name!r} has {length} entries where {max(wanted, 1)} belong")
+        found[name] = _finite(name, value.astype(np.float64))
+    return found
+
+
+def columns(run: Run, needs: Needs) -> dict[str, Array]:
+    """The log's columns that `needs` names and "seconds", one value per record, finite. Raises UserError."""
+    found = {name: _numbers(name, run.column(name)) for name in needs.columns}
+    found["seconds"] = _numbers("seconds", run.seconds)
+    lengths = {name: len(values) for name, values in found.items()}
+    if 0 in lengths.values() or len(set(lengths.values())) > 1:
+        raise UserError(f"its columns and clock do not hold one value per record: {lengths}")
+    return found
+
+
+def _numbers(name: str, values: Any) -> Array:
+    column = np.asarray(values)
+    if column.dtype.kind not in "fiu" or column.ndim != 1:
+        raise UserError(f"column {name!r} does not hold one number per record")
+    return _finite(name, column.astype(np.float64))
+
+
+def _finite(name: str, value: Array) -> Array:
+    if not np.all(np.isfinite(value)):
+        raise UserError(f"{name!r} holds values that are not finite")
+    return value
+
+
+def _is_root(path: Path) -> bool:
+    return path.is_dir() and ROOT_NAME.fullmatch(path.resolve().name) is not None
+
+
+def _seed(path: Path) -> int:
+    return int(path.name.rsplit("seed", 1)[1])
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,72 @@
+"""What the two learn_vs_true_loss figures share: three surrogates, the colours they keep, and their errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from figures import limits, provenance, style
+from figures.reading import Array, Needs, Runs, arrays
+
+READS = {
+    "weights-vs-loss/surrogates": Needs(
+        arrays={"true": "M", "gp": "M", "gp_fair": "M", "fixed": "M", "stochastic": "M"}
+    ),
+}
+RUNS = tuple(READS)
+TAIL = 0.01  # of a surrogate's points, at each end, that a window chosen from the data need not hold
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """One way to infer the validation loss at a hyperparameter without training a network there."""
+
+    array: str
+    title: str
+    colour: str
+    colormap: str
+
+
+SURROGATES = (
+    Surrogate("gp", "GP mean", style.RED, "Reds"),
+    Surrogate("fixed", "Hyper-training fixed", style.GREEN, "Greens"),
+    Surrogate("stochastic", "Hyper-training", style.BLUE, "Blues"),
+)
+
+
+def losses(runs: Runs) -> dict[str, Array]:
+    """The true loss and each surrogate's inferred loss at M hyperparameters."""
+    (name,) = RUNS
+    return arrays(runs[name], READS[name])
+
+
+def window(trusted: Array, others: list[Array], reach: limits.Window) -> limits.Window:
+    """The range of `trusted`, grown to hold most of each of `others`, at most by `reach` (below, above).
+
+    A surrogate that is far off at some settings must not press all the others into a corner.
+    """
+    low, high = float(np.min(trusted)), float(np.max(trusted))
+    wanted = np.array([np.quantile(values, [TAIL, 1.0 - TAIL]) for values in others])
+    return limits.around(np.array([low, high, max(wanted.min(), low + reach[0]), min(wanted.max(), high + reach[1])]))
+
+
+def is_published_setting(runs: Runs) -> bool:
+    """Whether the published windows apply."""
+    return provenance.is_published_setting(runs.values())
+
+
+def head(axes: Axes, surrogate: Surrogate, data: dict[str, Array], outside: int) -> None:
+    """The panel's title and, computed from the run, its bias and root mean squared error.
+
+    `outside` counts the points that the panel's window leaves out; a count above 0 is told.
+    """
+    error = data[surrogate.array] - data["true"]
+    bias, rmse = float(np.mean(error)), float(np.sqrt(np.mean(error**2)))
+    told = f"bias {bias:+.3f}, RMSE {rmse:.3f}".replace("-", "\N{MINUS SIGN}")
+    if outside:
+        told += f", {outside} not shown"
+    axes.set_title(surrogate.title, pad=5.0 + 1.3 * style.SMALL)
+    axes.annotate(told, (0.5, 1.0), (0.0, 3.5), "axes fraction", "offset points", ha="center", va="bottom",
+                  fontsize=style.SMALL, color=style.GREY)  # fmt: skip

@@ -1,0 +1,155 @@
+"""Losses over the runtime, of one run or of several seeds: the arms of a comparison on one clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from figures import provenance, style
+from figures.limits import Window, around, widened
+from figures.reading import Array, Needs, Runs, columns
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.runlog import Run
+
+GRID = 400  # points in time at which several seeds are averaged
+TRIALS = "trials"  # column with a search's trials so far; its record before the first one is left out
+SETTLED = 0.15  # of the runtime; what a curve shows before need not fit on the loss axis
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One method in a comparison over runtime."""
+
+    run: str
+    label: str
+    colour: str
+    marker: str
+    search: bool = False
+    """Each record is one trial: draw the best so far by validation loss, and the test loss of that same trial."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A figure of this family: the arms in the order of the legend, and what of them is drawn."""
+
+    arms: tuple[Arm, ...]
+    unit: str
+    """"loss" (negative log likelihood) or "mse": the columns drawn are valid_<unit> and test_<unit>."""
+    loss_label: str
+    published_loss: Window
+    """The loss axis of the published figure; it applies to the paper's settings on MNIST."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """A loss over time: seconds (T,), and its mean and spread over the seeds (T,); spread 0 for one seed."""
+
+    seconds: Array
+    mean: Array
+    spread: Array
+    steps: bool
+
+
+def course(arm: Arm, split: str, unit: str, roots: Sequence[Runs], needs: Needs) -> Course:
+    """The course of `<split>_<unit>` ("valid", "test"; "loss", "mse") of an arm over the roots that hold it.
+
+    Several seeds share a grid of times from the last start to the first end; between records the last one holds.
+    """
+    series = [_series(arm, f"{split}_{unit}", runs[arm.run], needs) for runs in roots if arm.run in runs]
+    if len(series) == 1:
+        seconds, values = series[0]
+        return Course(seconds, values, np.zeros_like(values), arm.search)
+    start = max(float(seconds[0]) for seconds, _ in series)
+    end = max(start, min(float(seconds[-1]) for seconds, _ in series))
+    grid = np.linspace(start, end, GRID)
+    held = np.stack([values[np.searchsorted(seconds, grid, side="right") - 1] for seconds, values in series])
+    return Course(grid, held.mean(axis=0), held.std(axis=0, ddof=1), arm.search)
+
+
+def compare(comparison: Comparison, reads: Mapping[str, Needs], roots: Sequence[Runs], names: Sequence[str]) -> Figure:
+    """Validation and test loss of each arm over seconds; `names` are the arms' words in the legend.
+
+    An arm that no root holds is left out; `roots` are the same runs at several seeds. Raises UserError when two
+    roots hold the same seed, whose spread would be none.
+    """
+    arms = [arm for arm in comparison.arms if any(arm.run in runs for runs in roots)]
+    used = [runs[arm.run] for arm in arms for runs in roots if arm.run in runs]
+    _check_seeds(arms, roots)
+    fig = provenance.page(used, style.COLUMN, 2.9, _remark(roots))
+    axes = fig.add_subplot()
+    courses = []
+    for split, word in (("valid", "valid."), ("test", "test")):
+        for arm, name in zip(comparison.arms, names, strict=True):
+            if arm in arms:
+                courses.append(course(arm, split, comparison.unit, roots, reads[arm.run]))
+                _draw_course(axes, arm, courses[-1], split, f"{name}, {word}")
+    axes.set_ylim(_loss_window(courses, comparison, provenance.is_published_setting(used)))
+    axes.set_xlim(left=0.0)
+    axes.set_xlabel("Runtime (s)")
+    axes.set_ylabel(comparison.loss_label)
+    style.legend_above(fig, axes, 2)
+    return fig
+
+
+def _draw_course(axes: Axes, arm: Arm, course: Course, split: str, label: str) -> None:
+    """Validation solid, test dashed; a band of one standard deviation where there are several seeds."""
+    where: dict[str, Any] = {"drawstyle": "steps-post"} if course.steps else {}
+    axes.plot(course.seconds, course.mean, color=arm.colour, linestyle="-" if split == "valid" else style.DASHED,
+              marker=arm.marker, ms=3.6, mfc=arm.colour if split == "valid" else "white", mew=0.8,
+              markevery=(0.06 if split == "valid" else 0.12, 0.18), lw=1.2, label=label, **where)  # fmt: skip
+    if np.any(course.spread > 0.0):
+        axes.fill_between(course.seconds, course.mean - course.spread, course.mean + course.spread, color=arm.colour,
+                          alpha=0.15, lw=0.0, step="post" if course.steps else None)  # fmt: skip
+
+
+def _check_seeds(arms: Sequence[Arm], roots: Sequence[Runs]) -> None:
+    for arm in arms:
+        held = [runs[arm.run] for runs in roots if arm.run in runs]
+        seeds = [str(run.config.get("seed")) for run in held]
+        for one, seed in enumerate(seeds):
+            if seed in seeds[:one]:
+                both = f"{held[seeds.index(seed)].path} and {held[one].path}"
+                raise UserError(f"{both} are of the same seed {seed}; name each seed once with --runs")
+
+
+def _loss_window(courses: Sequence[Course], comparison: Comparison, published: bool) -> Window:
+    """The published window, grown to hold every end; else one that holds every course from SETTLED on.
+
+    Early transients may leave the window, since they would flatten the rest.
+    """
+    if published:
+        return widened(comparison.published_loss, np.array([one.mean[-1] for one in courses]))
+    longest = max(float(one.seconds[-1]) for one in courses)
+    parts = []
+    for one in courses:
+        late = one.seconds >= min(SETTLED * longest, float(one.seconds[-1]))
+        parts += [one.mean[late] - one.spread[late], one.mean[late] + one.spread[late]]
+    return around(np.concatenate(parts))
+
+
+def _remark(roots: Sequence[Runs]) -> str:
+    """The sentence that tells how several seeds are drawn; "" for one."""
+    return "" if len(roots) < 2 else f"Lines: mean of {len(roots)} seeds; bands: ±1 standard deviation"
+
+
+def _series(arm: Arm, column: str, run: Run, needs: Needs) -> tuple[Array, Array]:
+    """Seconds and values in the clock's order; a search has nothing to show before its first trial has ended."""
+    data = columns(run, needs)
+    order = np.argsort(data["seconds"], kind="stable")
+    if arm.search:
+        tried = order[run.column(TRIALS)[order] != 0]  # NaN, and so kept, where the search does not count them
+        order = tried if len(tried) else order
+        return data["seconds"][order], data[column][order][_best_so_far(data["valid_loss"][order])]
+    return data["seconds"][order], data[column][order]
+
+
+def _best_so_far(losses: Array) -> np.ndarray:
+    """For each record the index of the smallest loss up to it (the earlier one where two are equal)."""
+    best = np.minimum.accumulate(losses)
+    improved = np.append(True, best[1:] < best[:-1])
+    return np.maximum.accumulate(np.where(improved, np.arange(len(losses)), 0))

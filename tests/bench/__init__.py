@@ -1,0 +1,1 @@
+"""Timings of the fast code against slow, obvious references: `python -m tests.bench`."""

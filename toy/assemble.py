@@ -1,0 +1,119 @@
+"""From a configuration, an arm's name and data to what `alternate` runs: a tuner and its schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from hyperopt_hn.alternate import Alternation
+from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.data import Images, flat, one_hot
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.launch import Context
+from hyperopt_hn.options import unknown
+
+from toy.crossval import Crossval
+from toy.experiments import Compared, HyperTraining, Model, Seeded, Sizes, Truth, WeightsOrLoss
+from toy.manifold import ClosedForm
+from toy.problems import DecayProblem, Split, decay_space
+from toy.responses import FactorisedResponse, LinearResponse, MLPResponse, Response
+from toy.search import SearchTuner
+from toy.surrogates import Surrogates
+from toy.true_losses import TrueLosses
+from toy.tuner import HyperTuner
+
+Built = tuple[Tuner, Alternation]
+RESPONSES = ("linear", "mlp", "factorised")
+CLASSES = 10
+Config = TypeVar("Config", HyperTraining, Compared, Truth, WeightsOrLoss)
+
+
+def fit_sizes(sizes: Sizes, data: Images) -> Sizes:
+    """The sizes for a data set that may be smaller than MNIST: few training images stay, else both shrink alike."""
+    there = len(data.train_images)
+    train, valid = sizes.n_train, sizes.n_valid
+    if train + valid > there:
+        if 2 * train > there:
+            train = there * train // (train + valid)
+        valid = min(valid, there - train)
+    return Sizes(train, valid, min(sizes.n_test, len(data.test_images)))
+
+
+def fit(config: Config, data: Images) -> Config:
+    """The configuration with the sizes that the data can fill."""
+    return replace(config, sizes=fit_sizes(config.sizes, data))
+
+
+def splits(sizes: Sizes, data: Images) -> dict[str, Split]:
+    """Rows in [0, 1] and one-hot targets of "train", "valid" and "test"."""
+    train, stop = sizes.n_train, sizes.n_train + sizes.n_valid
+    x, t = flat(data.train_images[:stop], data.scale), one_hot(data.train_labels[:stop], CLASSES)
+    test = flat(data.test_images[: sizes.n_test], data.scale), one_hot(data.test_labels[: sizes.n_test], CLASSES)
+    return {"train": Split.of(x[:train], t[:train]), "valid": Split.of(x[train:], t[train:]), "test": Split.of(*test)}
+
+
+def decay_problem(sizes: Sizes, model: Model, data: Images) -> DecayProblem:
+    """The network and penalty of `model` on `data`."""
+    parts = splits(sizes, data)
+    layers = (parts["train"].rows.shape[1] - 1, *model.hidden, CLASSES)
+    space = decay_space(model.penalty, layers, model.init_lambda)
+    return DecayProblem(parts["train"], parts["valid"], parts["test"], layers, model.penalty, space)
+
+
+def response(model: Model, problem: DecayProblem) -> Response:
+    """The hypernetwork of `model`. Raises UserError for an unknown one."""
+    n, weights = problem.space.n, problem.weights
+    if model.response == "mlp":
+        return MLPResponse(n, weights, model.width, model.init_scale)
+    if model.response == "factorised":
+        return FactorisedResponse(n, weights, model.width, model.init_scale)
+    if model.response == "linear":
+        return LinearResponse(n, weights, model.init_scale)
+    raise UserError(unknown("response", model.response, RESPONSES))
+
+
+def hypernetwork(config: HyperTraining | Compared, arm: str, context: Context) -> Built:
+    """Algorithms 2, 3 and 4: which one is a matter of the schedule and of the tuner's settings."""
+    problem = decay_problem(config.sizes, config.model, context.data)
+    return HyperTuner(problem, response(config.model, problem), config.tuner), config.schedule
+
+
+def compared(config: Compared, arm: str, context: Context) -> Built:
+    """The hypernetwork, or a search by the method that the arm names, until the same seconds are over."""
+    if arm == "hypernet":
+        return hypernetwork(config, arm, context)
+    problem = decay_problem(config.sizes, config.model, context.data)
+    tuner = SearchTuner(problem, arm, config.search, config.tuner.train_rows, config.tuner.seed)
+    return tuner, replace(config.schedule, tune_per_cycle=0, warmup=0, tune_after=0, evaluate_every=1)
+
+
+def deeper(hidden: dict[str, tuple[int, ...]]) -> Callable[[HyperTraining, str, Context], Built]:
+    """The arms of `depth`: the same experiment with these hidden layers."""
+
+    def build(config: HyperTraining, arm: str, context: Context) -> Built:
+        return hypernetwork(replace(config, model=replace(config.model, hidden=hidden[arm])), arm, context)
+
+    return build
+
+
+def truth(config: Truth, arm: str, context: Context) -> Built:
+    """Networks trained to convergence at given lambda."""
+    tuner = Crossval(decay_problem(config.sizes, config.model, context.data), config.crossval)
+    return tuner, Alternation(steps=tuner.units, tune_per_cycle=0, evaluate_every=10)
+
+
+def weights_or_loss(config: WeightsOrLoss, arm: str, context: Context) -> Built:
+    """ "truth": networks at random hyperparameters; "surrogates": three predictors of their losses."""
+    problem = decay_problem(config.sizes, config.model, context.data)
+    if arm == "truth":
+        true = TrueLosses(problem, config.shared, config.true)
+        return true, Alternation(steps=true.units, tune_per_cycle=0, evaluate_every=1)
+    known = context.run("weights-vs-loss/truth").arrays
+    surrogates = Surrogates(problem, config.shared, config.surrogates, known["lam"], known["true"])
+    return surrogates, Alternation(steps=surrogates.units, tune_per_cycle=0, evaluate_every=100)
+
+
+def closed_form(config: Seeded, arm: str, context: Context) -> Built:
+    """The loss manifolds."""
+    return ClosedForm(), Alternation(steps=0)

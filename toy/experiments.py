@@ -1,0 +1,189 @@
+"""The experiments of Lorraine & Duvenaud 2018 by name: one configuration each, in the presets paper, quick and smoke.
+
+`paper` has the published settings with the published faults repaired, `quick` shows the same picture in about half a
+minute on two cores, `smoke` only shows that everything runs. Losses are Gaussian NLLs with sd 0.1. Expected results
+are those of the published code on MNIST (README, "Figures").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from hyperopt_hn.alternate import Alternation
+from hyperopt_hn.options import check, option
+from toy.crossval import CrossvalConfig
+from toy.search import SearchConfig
+from toy.surrogates import SurrogatesConfig
+from toy.true_losses import Shared, TrueLossesConfig
+from toy.tuner import TunerConfig
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much data: the first training images train, the next ones validate, the first test images test."""
+
+    n_train: int = option(10, "training images", unit="images", least=1)
+    n_valid: int = option(10_000, "validation images, those after the training images", unit="images", least=1)
+    n_test: int = option(10_000, "test images", unit="images", least=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """The seed of an experiment whose configuration has none of its own."""
+
+    seed: int = option(7, "seed of every random draw", least=0)
+
+
+@dataclass(frozen=True)
+class Model:
+    """The elementary network, its penalty and the response that predicts its weights."""
+
+    hidden: tuple[int, ...] = option((), "hidden units of the elementary network, comma-separated; empty: linear")
+    penalty: str = option("norm", "penalty: norm (1 hyperparameter), class_norms (one per class), weights (one each)")
+    response: str = option("linear", "hypernetwork: linear, mlp (one hidden layer) or factorised (low rank)")
+    width: int = option(50, "hidden units of the mlp hypernetwork, rank of the factorised one", least=1)
+    init_scale: float = option(0.01, "standard deviation of the hypernetwork's initial parameters", above=0)
+    init_lambda: float = option(1.0, "initial raw hyperparameter (weight decay = exp of it)", least=-20, most=20)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class HyperTraining:
+    """A hypernetwork experiment: global-small, local-small, local-medium, local-large, depth."""
+
+    sizes: Sizes
+    model: Model
+    tuner: TunerConfig
+    schedule: Alternation
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A hypernetwork experiment beside black-box search on the same clock."""
+
+    sizes: Sizes
+    model: Model
+    tuner: TunerConfig
+    schedule: Alternation
+    search: SearchConfig
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Networks trained to convergence at given hyperparameters."""
+
+    sizes: Sizes
+    model: Model
+    crossval: CrossvalConfig
+
+
+@dataclass(frozen=True)
+class WeightsOrLoss:
+    """True losses of many networks, and three surrogates that predict them."""
+
+    sizes: Sizes
+    model: Model
+    shared: Shared
+    true: TrueLossesConfig
+    surrogates: SurrogatesConfig
+
+
+SMALL, LARGE = Sizes(), Sizes(n_train=50_000)
+
+# Sec. 4.1, fig. "exp1"; expected: optimum of the curve near raw lambda 1.7 to 1.8; 100,000 steps: about 7 minutes.
+GLOBAL = HyperTraining(
+    SMALL,
+    Model(response="mlp"),
+    TunerConfig(),
+    Alternation(steps=100_000, warmup=100_000, tune_after=2_000, evaluate_every=1_000),
+)
+# Sec. 4.2, fig. "exp2"; expected: fixed point 1.8357; 100,000 iterations: about 5 minutes.
+LOCAL = HyperTraining(
+    SMALL,
+    Model(init_lambda=-3.5),
+    TunerConfig(optimiser="sgd", samples=2, sigma=1e-5, centre="current", high=100.0),
+    Alternation(steps=100_000, evaluate_every=1_000),
+)
+# Appendix of the later version: 10 hyperparameters; expected validation NLL: hypernetwork about 0.485.
+MEDIUM = Compared(
+    LARGE,
+    Model(penalty="class_norms", init_lambda=0.0),
+    TunerConfig(samples=2, sigma=1e-5, centre="current", high=100.0, train_rows=100, lr_lam=1e-3),
+    Alternation(steps=10_000_000, evaluate_every=1_000, max_seconds=300.0),
+    SearchConfig(),
+)
+# Sec. 4.3: 7,850 hyperparameters; expected validation MSE about 0.0391.
+BIG = Compared(
+    replace(LARGE, n_train=10_000),
+    Model(penalty="weights", response="factorised", width=10, init_lambda=-5.0),
+    TunerConfig(samples=2, sigma=1e-5, centre="current", high=100.0, train_rows=100),
+    Alternation(steps=10_000_000, evaluate_every=1_000, max_seconds=300.0),
+    SearchConfig(lowest=-12.0, highest=0.0),
+)
+DEPTH = HyperTraining(BIG.sizes, BIG.model, BIG.tuner, BIG.schedule)
+
+
+HIDDEN = {"linear": (), "one-hidden": (100,), "two-hidden": (100, 100)}
+WEIGHTS_OR_LOSS = WeightsOrLoss(
+    LARGE, Model(penalty="class_norms"), Shared(), TrueLossesConfig(workers=2), SurrogatesConfig()
+)
+
+
+Timed = TypeVar("Timed", HyperTraining, Compared)
+
+
+def _paced(config: HyperTraining, steps: int, tune_after: int, every: int) -> HyperTraining:
+    """The same experiment over fewer steps; a global hypernetwork stays all warm-up."""
+    warmup = steps if config.schedule.warmup else 0
+    pace = replace(config.schedule, steps=steps, warmup=warmup, tune_after=tune_after, evaluate_every=every)
+    return replace(config, schedule=pace)
+
+
+def _timed(config: Timed, seconds: float, every: int) -> Timed:
+    return replace(config, schedule=replace(config.schedule, max_seconds=seconds, evaluate_every=every))
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    "crossval": {
+        "paper": Truth(SMALL, Model(), CrossvalConfig()),
+        "quick": Truth(SMALL, Model(), CrossvalConfig()),
+        "smoke": Truth(SMALL, Model(), CrossvalConfig(steps=100, fine_points=13)),
+    },
+    "global-small": {
+        "paper": GLOBAL,
+        "quick": _paced(GLOBAL, 4_000, 1_000, 500),
+        "smoke": _paced(GLOBAL, 200, 50, 50),
+    },
+    "local-small": {
+        "paper": LOCAL,
+        "quick": _paced(LOCAL, 6_000, 0, 500),
+        "smoke": _paced(LOCAL, 200, 0, 100),
+    },
+    "loss-manifold": {name: Seeded() for name in ("paper", "quick", "smoke")},
+    "weights-vs-loss": {
+        "paper": WEIGHTS_OR_LOSS,
+        "quick": replace(WEIGHTS_OR_LOSS, true=TrueLossesConfig(nets=175, unit=16, workers=2)),
+        "smoke": replace(WEIGHTS_OR_LOSS, true=TrueLossesConfig(nets=32, steps=20, workers=2)),
+    },
+    "local-medium": {
+        "paper": MEDIUM,
+        "quick": _timed(MEDIUM, 9.0, 250),
+        "smoke": replace(_timed(MEDIUM, 1.0, 50), search=SearchConfig(trial_steps=20)),
+    },
+    "local-large": {
+        "paper": BIG,
+        "quick": _timed(BIG, 12.0, 250),
+        "smoke": replace(_timed(BIG, 1.0, 50), search=replace(BIG.search, trial_steps=20)),
+    },
+    "depth": {
+        "paper": DEPTH,
+        "quick": _timed(DEPTH, 9.0, 100),
+        "smoke": _timed(DEPTH, 1.0, 20),
+    },
+}
