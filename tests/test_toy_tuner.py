@@ -10,6 +10,7 @@ import pytest
 from autograd.test_util import check_grads
 
 from hyperopt_hn import Hyper, HyperSpace, UserError, store
+from toy.assemble import also
 from toy.problems import DecayProblem, Split, decay_space
 from toy.responses import FactorisedResponse, LinearResponse, MLPResponse
 from toy.tuner import HyperTuner, TunerConfig
@@ -262,13 +263,14 @@ def test_only_the_published_streams_keep_the_stuck_adam_counter(streams, tenth, 
 
 
 def test_arrays_hold_what_the_figures_read():
-    arrays = tuners()["global"].arrays()
-    assert set(arrays) == {"curve_lambda", "curve_train", "curve_valid", "curve_test", "tuned_lambda", "tuned_path"}
-    assert {name: a.shape for name, a in arrays.items() if "curve" in name} == dict.fromkeys(
-        ["curve_lambda", "curve_train", "curve_valid", "curve_test"], (200,)
-    )
-    assert {"lambda_hat", "sigma", "path", "curve_valid"} <= set(tuners()["local"].arrays())
-    assert tuners()["per class"].arrays()["lambda_hat"].shape == (4,)
+    made = tuners()
+    assert set(made["global"].arrays()) == {"tuned_lambda", "tuned_path"}
+    assert set(made["local"].arrays()) == {"lambda_hat", "sigma", "path"}
+    assert made["per class"].arrays()["lambda_hat"].shape == (4,)
+    curves = set(also(made["global"]))
+    assert curves == {"layers", "curve_lambda", "curve_train", "curve_valid", "curve_test"}
+    assert all(a.shape == (200,) for name, a in also(made["local"]).items() if "curve" in name)
+    assert also(made["per class"])["layers"].tolist() == list(made["per class"].problem.sizes)
 
 
 def test_hypers_are_in_natural_units_and_short():

@@ -15,7 +15,7 @@ WING = Wing(
             PRESETS["crossval"], ("truth",), assemble.truth, assemble.fit,
         ),
         Experiment(
-            "global-small", "Algorithm 2: one hypernetwork learns the whole response curve, then lambda is tuned (fig. exp1)",
+            "global-small", "Algorithm 2: one hypernetwork learns the whole response, then lambda is tuned (fig. exp1)",
             PRESETS["global-small"], ("hypernet",), assemble.hypernetwork, assemble.fit,
         ),
         Experiment(
@@ -35,8 +35,8 @@ WING = Wing(
             PRESETS["local-medium"], ("hypernet", "random", "tpe"), assemble.compared, assemble.fit,
         ),
         Experiment(
-            "local-large", "7,850 hyperparameters, one per weight, against random search on the same clock (fig. exp3)",
-            PRESETS["local-large"], ("hypernet", "random"), assemble.compared, assemble.fit,
+            "local-large", "7,850 hyperparameters, one per weight, against random search and unrolling (fig. exp3)",
+            PRESETS["local-large"], ("hypernet", "random", "unrolled"), assemble.compared, assemble.fit,
         ),
         Experiment(
             "depth", "one hyperparameter per weight of deeper networks (fig. exp3)",

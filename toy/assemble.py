@@ -6,26 +6,29 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+
 from hyperopt_hn.alternate import Alternation
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.data import Images, flat, one_hot
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.launch import Context
 from hyperopt_hn.options import unknown
-
 from toy.crossval import Crossval
 from toy.experiments import Compared, HyperTraining, Model, Seeded, Sizes, Truth, WeightsOrLoss
 from toy.manifold import ClosedForm
-from toy.problems import DecayProblem, Split, decay_space
+from toy.problems import DecayProblem, Split, curve, decay_space
 from toy.responses import FactorisedResponse, LinearResponse, MLPResponse, Response
 from toy.search import SearchTuner
 from toy.surrogates import Surrogates
 from toy.true_losses import TrueLosses
 from toy.tuner import HyperTuner
+from toy.unrolled import Unrolled
 
 Built = tuple[Tuner, Alternation]
 RESPONSES = ("linear", "mlp", "factorised")
 CLASSES = 10
+AXIS = (-2.0, 4.0, 200)  # the raw lambda axis of the published figures
 Config = TypeVar("Config", HyperTraining, Compared, Truth, WeightsOrLoss)
 
 
@@ -76,7 +79,17 @@ def response(model: Model, problem: DecayProblem) -> Response:
 def hypernetwork(config: HyperTraining | Compared, arm: str, context: Context) -> Built:
     """Algorithms 2, 3 and 4: which one is a matter of the schedule and of the tuner's settings."""
     problem = decay_problem(config.sizes, config.model, context.data)
-    return HyperTuner(problem, response(config.model, problem), config.tuner), config.schedule
+    return HyperTuner(problem, response(config.model, problem), config.tuner, also), config.schedule
+
+
+def also(tuner: HyperTuner) -> dict[str, np.ndarray]:
+    """For the figures: the network's layer sizes, and of a single hyperparameter the losses over its axis."""
+    problem = tuner.problem
+    assert isinstance(problem, DecayProblem)
+    arrays = {"layers": np.array(problem.sizes)}
+    if tuner.lam.size == 1:
+        arrays |= curve(problem, tuner.response, tuner.phi, np.linspace(*AXIS))
+    return arrays
 
 
 def compared(config: Compared, arm: str, context: Context) -> Built:
@@ -84,6 +97,9 @@ def compared(config: Compared, arm: str, context: Context) -> Built:
     if arm == "hypernet":
         return hypernetwork(config, arm, context)
     problem = decay_problem(config.sizes, config.model, context.data)
+    if arm == "unrolled":
+        unrolled = Unrolled(problem, config.unrolled, config.tuner.train_rows, config.tuner.seed)
+        return unrolled, replace(config.schedule, warmup=0, steps=0, tune_after=config.schedule.steps, evaluate_every=1)
     tuner = SearchTuner(problem, arm, config.search, config.tuner.train_rows, config.tuner.seed)
     return tuner, replace(config.schedule, tune_per_cycle=0, warmup=0, tune_after=0, evaluate_every=1)
 

@@ -17,6 +17,7 @@ from toy.search import SearchConfig
 from toy.surrogates import SurrogatesConfig
 from toy.true_losses import Shared, TrueLossesConfig
 from toy.tuner import TunerConfig
+from toy.unrolled import UnrolledConfig
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,14 @@ class HyperTraining:
 
 @dataclass(frozen=True)
 class Compared:
-    """A hypernetwork experiment beside black-box search on the same clock."""
+    """A hypernetwork experiment beside other methods on the same clock: search, unrolled hypergradients."""
 
     sizes: Sizes
     model: Model
     tuner: TunerConfig
     schedule: Alternation
     search: SearchConfig
+    unrolled: UnrolledConfig
 
 
 @dataclass(frozen=True)
@@ -103,30 +105,38 @@ GLOBAL = HyperTraining(
     TunerConfig(),
     Alternation(steps=100_000, warmup=100_000, tune_after=2_000, evaluate_every=1_000),
 )
-# Sec. 4.2, fig. "exp2"; expected: fixed point 1.8357; 100,000 iterations: about 5 minutes.
+# Sec. 4.2, fig. "exp2"; expected: lambda near 1.839, the published code 1.8357; 100,000 iterations: about 5 minutes.
 LOCAL = HyperTraining(
     SMALL,
     Model(init_lambda=-3.5),
     TunerConfig(optimiser="sgd", samples=2, sigma=1e-5, centre="current", high=100.0),
     Alternation(steps=100_000, evaluate_every=1_000),
 )
-# Appendix of the later version: 10 hyperparameters; expected validation NLL: hypernetwork about 0.485.
+# A spread of 0.3 instead of the published 1e-5: with the latter the response's Jacobian stays what it was at the start
+# and lambda wanders (measured on digits: validation loss 0.76 after 16,000 steps against 0.43).
+WIDE = TunerConfig(samples=2, sigma=0.3, centre="current", high=100.0, train_rows=100, lr_lam=3e-3)
+# Appendix of the later version: 10 hyperparameters; published validation NLL: hypernetwork about 0.485, BO 0.593.
 MEDIUM = Compared(
     LARGE,
-    Model(penalty="class_norms", init_lambda=0.0),
-    TunerConfig(samples=2, sigma=1e-5, centre="current", high=100.0, train_rows=100, lr_lam=1e-3),
-    Alternation(steps=10_000_000, evaluate_every=1_000, max_seconds=300.0),
-    SearchConfig(),
+    Model(penalty="class_norms", init_lambda=0.0, init_scale=1e-5),
+    WIDE,
+    Alternation(steps=10_000_000, evaluate_every=1_000, max_seconds=120.0),
+    SearchConfig(trial_steps=4_000, trial_lr=3e-4),
+    UnrolledConfig(),
 )
-# Sec. 4.3: 7,850 hyperparameters; expected validation MSE about 0.0391.
+# Sec. 4.3: 7,850 hyperparameters; published validation MSE: hypernetwork 0.0391, unrolled 0.0383.
 BIG = Compared(
     replace(LARGE, n_train=10_000),
-    Model(penalty="weights", response="factorised", width=10, init_lambda=-5.0),
-    TunerConfig(samples=2, sigma=1e-5, centre="current", high=100.0, train_rows=100),
-    Alternation(steps=10_000_000, evaluate_every=1_000, max_seconds=300.0),
-    SearchConfig(lowest=-12.0, highest=0.0),
+    Model(penalty="weights", response="factorised", width=10, init_lambda=0.0, init_scale=0.01),
+    WIDE,
+    MEDIUM.schedule,
+    SearchConfig(lowest=-3.0, highest=6.0, trial_steps=4_000, trial_lr=3e-4),
+    UnrolledConfig(),
 )
-DEPTH = HyperTraining(BIG.sizes, BIG.model, BIG.tuner, BIG.schedule)
+# Sec. 4.4: published validation MSE 0.0392, 0.0128, 0.0105 with 0, 1 and 2 hidden layers.
+DEPTH = HyperTraining(
+    BIG.sizes, replace(BIG.model, init_scale=0.03), replace(WIDE, valid_rows=1_000), replace(BIG.schedule)
+)
 
 
 HIDDEN = {"linear": (), "one-hidden": (100,), "two-hidden": (100, 100)}
@@ -152,7 +162,7 @@ def _timed(config: Timed, seconds: float, every: int) -> Timed:
 PRESETS: dict[str, dict[str, object]] = {
     "crossval": {
         "paper": Truth(SMALL, Model(), CrossvalConfig()),
-        "quick": Truth(SMALL, Model(), CrossvalConfig()),
+        "quick": Truth(SMALL, Model(), CrossvalConfig(fine_low=-1.0, fine_high=3.0, fine_points=41)),
         "smoke": Truth(SMALL, Model(), CrossvalConfig(steps=100, fine_points=13)),
     },
     "global-small": {
@@ -168,7 +178,11 @@ PRESETS: dict[str, dict[str, object]] = {
     "loss-manifold": {name: Seeded() for name in ("paper", "quick", "smoke")},
     "weights-vs-loss": {
         "paper": WEIGHTS_OR_LOSS,
-        "quick": replace(WEIGHTS_OR_LOSS, true=TrueLossesConfig(nets=175, unit=16, workers=2)),
+        "quick": replace(
+            WEIGHTS_OR_LOSS,
+            true=TrueLossesConfig(nets=175, unit=16, workers=2),
+            surrogates=SurrogatesConfig(table=()),
+        ),
         "smoke": replace(WEIGHTS_OR_LOSS, true=TrueLossesConfig(nets=32, steps=20, workers=2)),
     },
     "local-medium": {
@@ -179,11 +193,15 @@ PRESETS: dict[str, dict[str, object]] = {
     "local-large": {
         "paper": BIG,
         "quick": _timed(BIG, 12.0, 250),
-        "smoke": replace(_timed(BIG, 1.0, 50), search=replace(BIG.search, trial_steps=20)),
+        "smoke": replace(
+            _timed(BIG, 1.0, 50),
+            search=replace(BIG.search, trial_steps=20),
+            unrolled=UnrolledConfig(inner_steps=20),
+        ),
     },
     "depth": {
         "paper": DEPTH,
-        "quick": _timed(DEPTH, 9.0, 100),
+        "quick": _timed(DEPTH, 12.0, 40),
         "smoke": _timed(DEPTH, 1.0, 20),
     },
 }

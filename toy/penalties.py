@@ -21,7 +21,7 @@ Array = Any
 PENALTIES = {
     "norm": "exp(lam) ||(W, b)||_2, biases included: one hyperparameter",
     "class_norms": "(1/10) sum_i exp(lam_i) ||W[:, i]||_2, biases left out: one per class",
-    "weights": "sum_j exp(lam_j) w_j^2, biases included: one per weight",
+    "weights": "mean_j exp(lam_j) w_j^2, biases included: one per weight",
 }
 CLASS_SHARE = 0.1  # the published factor before the sum over ten classes
 
@@ -41,7 +41,7 @@ def penalise(penalty: str, strength: Array, w: Array, sizes: tuple[int, ...]) ->
         return strength * norm(w)
     if penalty == "class_norms":
         return CLASS_SHARE * anp.sum(strength * class_norms(w, layers(sizes)[0]), axis=1)
-    return anp.sum(strength * w * w, axis=1)
+    return anp.mean(strength * w * w, axis=1)
 
 
 @primitive

@@ -16,6 +16,7 @@ import numpy as np
 from hyperopt_hn import Hyper, HyperSpace, UserError
 from toy import mlp
 from toy.penalties import penalise, penalty_length
+from toy.responses import Response
 
 Array = Any
 
@@ -125,6 +126,16 @@ class DecayProblem:
 
     def _by_gram(self, data: Split) -> bool:
         return len(self.sizes) == 2 and len(data) > self.sizes[0]
+
+
+def curve(problem: DecayProblem, response: Response, phi: list[Array], lam: np.ndarray) -> dict[str, np.ndarray]:
+    """The losses of w_phi(lam) over one hyperparameter, lam (L,): curve_lambda, _train (penalised), _valid, _test."""
+    column = lam[:, None]
+    coefficients, basis = response.span(phi, column)
+    losses = {"train": problem.train_loss(coefficients @ basis, column, None)}
+    for split in ("valid", "test"):
+        losses[split] = problem.evaluate_span(coefficients, basis, split)["nll"]
+    return {"curve_lambda": lam, **{f"curve_{split}": loss for split, loss in losses.items()}}
 
 
 def decay_space(penalty: str, sizes: tuple[int, ...], lam: float) -> HyperSpace:

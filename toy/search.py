@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import autograd.numpy as anp
 import numpy as np
 
 from hyperopt_hn.hyper import Hyper
@@ -105,7 +104,11 @@ class SearchTuner:
         for _ in range(config.trial_steps):
             first = int(rng.integers(self.problem.rows("train") - self.rows + 1))
             batch = slice(first, first + self.rows)
-            _, grads = value_and_grads(lambda p, b=batch: anp.sum(self.problem.train_loss(p[0], lam, b)), [w])
+
+            def loss(phi: list[Any], batch: slice = batch) -> Any:
+                return len(lam) * self.problem.train_loss(phi[0], lam, batch)  # averaged: each trial's own gradient
+
+            _, grads = value_and_grads(loss, [w])
             adam.step([w], grads, state)
         return w
 

@@ -7,6 +7,7 @@ alternates them with `centre` "current"; Algorithm 4 is Algorithm 3 with sigma 0
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,8 +20,8 @@ from toy.optim import SGD, Adam
 from toy.responses import Response
 
 Array = Any
+Arrays = Mapping[str, np.ndarray]
 
-CURVE = (-2.0, 4.0, 200)  # the raw lam axis of the published figures
 LISTED = 10  # hyperparameters that a log line lists; of more it tells the median and the range
 
 
@@ -77,24 +78,31 @@ class ToyProblem(Protocol):
         """Metrics of each row of w (B, P) on a whole split, "nll" among them: name -> (B,)."""
         ...
 
-    def evaluate_span(self, coefficients: np.ndarray, basis: np.ndarray, split: str) -> dict[str, np.ndarray]:
-        """`evaluate(coefficients @ basis, split)`, as cheaply as the problem can; asked only for curves."""
-        ...
+
+def _nothing(tuner: HyperTuner) -> Arrays:
+    return {}
 
 
 class HyperTuner:
     """The Tuner of the toy wing: phi learns L_T's minimisers, lam_hat descends L_V through them.
 
     `streams="published"` reproduces the published random numbers (a fresh RandomState(i) for step i) and its
-    stuck Adam counter on lam_hat. With sigma 0 all draws are equal and are computed once.
+    stuck Adam counter on lam_hat. With sigma 0 all draws are equal and are computed once. `also(tuner)` adds arrays
+    to what a finished run leaves.
     """
 
-    def __init__(self, problem: ToyProblem, response: Response, config: TunerConfig) -> None:
+    def __init__(
+        self,
+        problem: ToyProblem,
+        response: Response,
+        config: TunerConfig,
+        also: Callable[[HyperTuner], Arrays] = _nothing,
+    ) -> None:
         for split, rows in (("train", config.train_rows), ("valid", config.valid_rows)):
             if rows and rows > problem.rows(split):
                 held = problem.rows(split)
                 raise UserError(f"{split}_rows is {rows}, the split has {held}; give fewer, or 0 for all")
-        self.problem, self.response, self.config = problem, response, config
+        self.problem, self.response, self.config, self.also = problem, response, config, also
         self.phi = response.init(np.random.RandomState(config.seed))
         self.lam = problem.space.init()
         self._lam0 = self.lam.copy()
@@ -120,16 +128,20 @@ class HyperTuner:
 
     def tune_step(self) -> dict[str, float]:
         """lam_hat -= lr_lam dL_V(w_phi(lam_hat))/dlam_hat by Adam, without noise; phi stays."""
-        batch = self._window("valid", self.config.valid_rows)
+        value, grad = self.hypergradient(self._window("valid", self.config.valid_rows))
+        self._opt_lam.step([self.lam], [grad], self._lam_state)
+        if self.lam.size == 1:
+            self._path.append(self.lam.copy())
+        return {"valid_loss": value}
+
+    def hypergradient(self, batch: slice | None = None) -> tuple[float, np.ndarray]:
+        """L_V(w_phi(lam_hat)) on validation rows (None: all) and its derivative through the response, (n,)."""
 
         def loss(lam: list[Array]) -> Array:
             return self.problem.valid_loss(self.response(self.phi, lam[0]), batch)
 
         value, grads = value_and_grads(loss, [self.lam[None]])
-        self._opt_lam.step([self.lam], [grads[0][0]], self._lam_state)
-        if self.lam.size == 1:
-            self._path.append(self.lam.copy())
-        return {"valid_loss": value}
+        return value, grads[0][0]
 
     def evaluate(self) -> dict[str, float]:
         """At lam_hat: train_loss with its penalty, valid_loss and test_loss (NLL), valid_mse and test_mse."""
@@ -151,25 +163,19 @@ class HyperTuner:
                 out[name] = value
         return out
 
-    def curve(self, lam: np.ndarray) -> dict[str, np.ndarray]:
-        """The hypernetwork's losses at lam (L,), one hyperparameter: curve_lambda, _train, _valid, _test (L,)."""
-        column = lam[:, None]
-        coefficients, basis = self.response.span(self.phi, column)
-        losses = {"train": self.problem.train_loss(coefficients @ basis, column, None)}
-        for split in ("valid", "test"):
-            losses[split] = self.problem.evaluate_span(coefficients, basis, split)["nll"]
-        return {"curve_lambda": lam} | {f"curve_{split}": loss for split, loss in losses.items()}
-
     def arrays(self) -> dict[str, np.ndarray]:
-        """lam_hat (n,) and, of a single hyperparameter, its path (S, 2) over tune steps and the curve of losses."""
+        """What `also` adds, lam_hat (n,) and, of a single hyperparameter, its path (S, 2) over tune steps.
+
+        A single lam_hat is named tuned_lambda where the draws stay around the start (global), lambda_hat otherwise.
+        """
+        also = self.also(self)
         if self.lam.size > 1:
-            return {"lambda_hat": self.lam.copy()}
+            return {**also, "lambda_hat": self.lam.copy()}
         path = np.column_stack([np.arange(len(self._path)), np.array(self._path)])
         lam_hat = np.array(self.lam[0])
-        curve = self.curve(np.linspace(*CURVE))
         if self.config.centre == "initial":
-            return curve | {"tuned_lambda": lam_hat, "tuned_path": path}
-        return curve | {"lambda_hat": lam_hat, "sigma": np.array(self.config.sigma), "path": path}
+            return {**also, "tuned_lambda": lam_hat, "tuned_path": path}
+        return {**also, "lambda_hat": lam_hat, "sigma": np.array(self.config.sigma), "path": path}
 
     def state(self) -> dict[str, Any]:
         """Everything the next step depends on, copied: phi, lam_hat, optimisers, the random stream, the path."""

@@ -1,6 +1,6 @@
 """The unrolled baseline: hypergradients by reverse mode through the whole inner training.
 
-Maclaurin et al. 2015 and Franceschi et al. 2017, to which Lorraine & Duvenaud 2018 (fig. "exp3") compare hyper-training.
+Maclaurin et al. 2015 and Franceschi et al. 2017: what Lorraine & Duvenaud 2018 (fig. "exp3") compare with.
 One outer step trains a network from scratch by T steps of gradient descent with momentum, keeping every iterate, and
 runs back through them: with g the inner gradient, v' = μ v + g, w' = w - η v',
 
@@ -30,7 +30,7 @@ class UnrolledConfig:
     """The inner training and the outer step."""
 
     inner_steps: int = option(200, "inner gradient steps that are differentiated through", unit="steps", least=1)
-    inner_lr: float = option(2e-3, "inner learning rate", above=0)
+    inner_lr: float = option(5e-4, "inner learning rate", above=0)
     momentum: float = option(0.9, "inner momentum", least=0, most=0.999)
     outer_lr: float = option(0.1, "Adam's learning rate on the raw hyperparameters", above=0)
     inner_scale: float = option(1e-5, "standard deviation of the inner network's initial weights", least=0)

@@ -20,7 +20,7 @@ import numpy as np
 
 from tests.bench.harness import Data, Row, compare, published_splits
 from tests.reference.toy_loops import Loops, SlowAdam
-from toy.problems import DecayProblem, Split, decay_space
+from toy.problems import DecayProblem, Split, curve, decay_space
 from toy.responses import LinearResponse, MLPResponse
 from toy.tuner import HyperTuner, TunerConfig
 
@@ -69,7 +69,7 @@ def _curve(splits: Splits, problem: DecayProblem) -> Row:
     tuner = HyperTuner(problem, MLPResponse(1, problem.weights), GLOBAL)
 
     def fast() -> np.ndarray:
-        found = tuner.curve(AXIS)
+        found = curve(tuner.problem, tuner.response, tuner.phi, AXIS)
         return np.column_stack([found[f"curve_{split}"] for split in ("train", "valid", "test")])
 
     return compare("200-point curve of three losses", fast, lambda: loops.curve(AXIS), repeats=3, bar=100.0)

@@ -57,8 +57,8 @@ def column_norms(layers: Layers, lam: Any) -> Any:
 
 
 def squared_weights(layers: Layers, lam: Any) -> Any:
-    """sum_j exp(lam_j) w_j^2 over all weights and biases."""
-    return anp.sum(anp.exp(lam) * flatten(layers)[0] ** 2)
+    """mean_j exp(lam_j) w_j^2 over all weights and biases."""
+    return anp.mean(anp.exp(lam) * flatten(layers)[0] ** 2)
 
 
 @dataclass
