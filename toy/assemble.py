@@ -70,7 +70,7 @@ def response(model: Model, problem: DecayProblem) -> Response:
     if model.response == "mlp":
         return MLPResponse(n, weights, model.width, model.init_scale)
     if model.response == "factorised":
-        return FactorisedResponse(n, weights, model.width, model.init_scale)
+        return FactorisedResponse(n, weights, model.width, model.init_scale, model.init_weights or None)
     if model.response == "linear":
         return LinearResponse(n, weights, model.init_scale)
     raise UserError(unknown("response", model.response, RESPONSES))

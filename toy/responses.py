@@ -98,10 +98,15 @@ class FactorisedResponse:
     weights: int
     rank: int = 10
     scale: float = 0.01
+    start: float | None = None
+    """sd of the last bias, which is the weights at raw hyperparameter 0; None: `scale`, as published."""
 
     def init(self, rng: np.random.RandomState) -> list[np.ndarray]:
-        """[W1, b1, W2, b2], every entry N(0, scale^2) in the published order."""
-        return _draw(rng, self.scale, (self.n, self.rank, self.weights))
+        """[W1, b1, W2, b2], every entry N(0, scale^2) in the published order, b2 N(0, start^2)."""
+        phi = _draw(rng, self.scale, (self.n, self.rank, self.weights))
+        if self.start is not None:
+            phi[-1] *= self.start / self.scale
+        return phi
 
     def count(self) -> int:
         """164,860 for 7850-10-7850."""
