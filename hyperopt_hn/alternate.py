@@ -25,7 +25,7 @@ from hyperopt_hn.runlog import RunLog
 class Alternation:
     """A schedule: a pure function from the number of steps done to the kind of the next one."""
 
-    steps: int = option(1000, "training steps in all, warm-up included", unit="train steps", least=0)
+    steps: int = option(1000, "training steps in all, warm-up included", unit="train steps", least=1)
     warmup: int = option(0, "training steps before the first tuning step", unit="train steps", least=0)
     train_per_cycle: int = option(1, "training steps in a cycle", unit="train steps", least=1)
     tune_per_cycle: int = option(1, "tuning steps in a cycle; 0 keeps λ fixed", unit="tune steps", least=0)

@@ -10,11 +10,13 @@ checkpoint.npz   everything the next step depends on; best.npz the same at the b
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -171,11 +173,11 @@ class RunLog:
                 f"cannot write {path} ({error.strerror}); the last checkpoint is whole: make room, then --resume"
             ) from None
 
-    def _append(self, file: BinaryIO, entry: Mapping[str, Any]) -> None:
+    def _append(self, file: FileIO, entry: Mapping[str, Any]) -> None:
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
         try:
-            file.write(line.encode())
-            file.flush()
+            if file.write(line.encode()) < len(line.encode()):  # unbuffered: part of a line on a full disk
+                raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:
             raise UserError(f"cannot write to {self.path} ({error.strerror}); make room, then --resume") from None
 
@@ -251,8 +253,9 @@ def find_run(root: Path | str, name: str) -> Run:
     return Run(path)
 
 
-def _reopen(path: Path, size: int) -> BinaryIO:
-    file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115  held for the life of the run
+def _reopen(path: Path, size: int) -> FileIO:
+    # Unbuffered, so that every record is in the file at once and nothing is left to write when it is closed.
+    file = open(path, "r+b" if path.exists() else "w+b", buffering=0)  # noqa: SIM115  held for the life of the run
     file.truncate(size)
     file.seek(size)
     return file

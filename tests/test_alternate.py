@@ -41,8 +41,7 @@ def run(path, plan, tuner=None, **flags):
         (Alternation(steps=3, warmup=3, tune_after=2), "TTTVV"),
         (Alternation(steps=2, warmup=5, tune_after=1), "TTV"),
         (Alternation(steps=2, tune_per_cycle=3, tune_after=1), "TVVVTVVVV"),
-        (Alternation(steps=0, tune_after=2), "VV"),
-        (Alternation(steps=0), ""),
+        (Alternation(steps=1, tune_after=2, tune_per_cycle=0), "TVV"),
     ],
 )
 def test_schedules(plan, kinds, tmp_path):
@@ -51,7 +50,7 @@ def test_schedules(plan, kinds, tmp_path):
     assert outcome.steps == plan.total == len(kinds) and outcome.reason == "finished"
 
 
-@given(st.integers(0, 40), st.integers(0, 10), st.integers(1, 4), st.integers(0, 3), st.integers(0, 5))
+@given(st.integers(1, 40), st.integers(0, 10), st.integers(1, 4), st.integers(0, 3), st.integers(0, 5))
 def test_a_schedule_counts_what_it_promises(steps, warmup, train, tune, after):
     plan = Alternation(steps=steps, warmup=warmup, train_per_cycle=train, tune_per_cycle=tune, tune_after=after)
     kinds = [plan.kind(i) for i in range(plan.total)]
@@ -239,3 +238,34 @@ def test_interrupt_is_a_keyboard_interrupt(tmp_path):
     assert json.loads((tmp_path / "r" / "config.json").read_text())["experiment"] == "walk"
     tuner, _ = run(tmp_path / "r", Alternation(steps=5), resume=True)
     assert len(tuner.calls) == 9
+
+
+FULL = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+import sys
+from pathlib import Path
+from hyperopt_hn import Alternation, RunLog, UserError, alternate
+from hyperopt_hn.progress import Progress
+from tests.recording import RecordingTuner
+from tests.test_alternate import CONFIG
+
+plan = Alternation(steps=40, evaluate_every=1)
+try:
+    alternate(RecordingTuner(), plan, RunLog(Path(sys.argv[1]), CONFIG), Progress("walk", plan.total, quiet=True))
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_fills_up_costs_nothing_saved(tmp_path):
+    """Real failing writes: the process may not make files longer than 3,000 bytes."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "r")], capture_output=True, text=True, cwd=Path(__file__).parents[1]
+    )
+    assert "cannot write" in done.stdout and "--resume" in done.stdout and done.stdout.count("\n") == 1, done.stderr
+    plan = Alternation(steps=40, evaluate_every=1)
+    run(tmp_path / "r", plan, resume=True)
+    run(tmp_path / "whole", plan)
+    assert record(tmp_path / "r") == record(tmp_path / "whole")

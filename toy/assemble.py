@@ -44,8 +44,16 @@ def fit_sizes(sizes: Sizes, data: Images) -> Sizes:
 
 
 def fit(config: Config, data: Images) -> Config:
-    """The configuration with the sizes that the data can fill."""
-    return replace(config, sizes=fit_sizes(config.sizes, data))
+    """The configuration with the sizes, and minibatches no larger, that the data can fill."""
+    sizes = fit_sizes(config.sizes, data)
+    if isinstance(config, (HyperTraining, Compared)):
+        tuner = config.tuner
+        if sizes.n_train < config.sizes.n_train:
+            tuner = replace(tuner, train_rows=min(tuner.train_rows, sizes.n_train))
+        if sizes.n_valid < config.sizes.n_valid:
+            tuner = replace(tuner, valid_rows=min(tuner.valid_rows, sizes.n_valid))
+        return replace(config, sizes=sizes, tuner=tuner)
+    return replace(config, sizes=sizes)
 
 
 def splits(sizes: Sizes, data: Images) -> dict[str, Split]:
@@ -99,7 +107,7 @@ def compared(config: Compared, arm: str, context: Context) -> Built:
     problem = decay_problem(config.sizes, config.model, context.data)
     if arm == "unrolled":
         unrolled = Unrolled(problem, config.unrolled, config.tuner.train_rows, config.tuner.seed)
-        return unrolled, replace(config.schedule, warmup=0, steps=0, tune_after=config.schedule.steps, evaluate_every=1)
+        return unrolled, replace(config.schedule, warmup=1, steps=1, tune_after=config.schedule.steps, evaluate_every=1)
     tuner = SearchTuner(problem, arm, config.search, config.tuner.train_rows, config.tuner.seed)
     return tuner, replace(config.schedule, tune_per_cycle=0, warmup=0, tune_after=0, evaluate_every=1)
 
@@ -132,4 +140,4 @@ def weights_or_loss(config: WeightsOrLoss, arm: str, context: Context) -> Built:
 
 def closed_form(config: Seeded, arm: str, context: Context) -> Built:
     """The loss manifolds."""
-    return ClosedForm(), Alternation(steps=0)
+    return ClosedForm(), Alternation(steps=1)

@@ -187,7 +187,11 @@ PRESETS: dict[str, dict[str, object]] = {
             true=TrueLossesConfig(nets=175, unit=16, workers=2),
             surrogates=SurrogatesConfig(table=()),
         ),
-        "smoke": replace(WEIGHTS_OR_LOSS, true=TrueLossesConfig(nets=32, steps=20, workers=2)),
+        "smoke": replace(
+            WEIGHTS_OR_LOSS,
+            true=TrueLossesConfig(nets=40, steps=20, workers=2),
+            surrogates=SurrogatesConfig(table=(), stochastic_steps=20, fixed_steps=20),
+        ),
     },
     "local-medium": {
         "paper": MEDIUM,

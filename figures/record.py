@@ -1,0 +1,63 @@
+"""`python -m figures.record --runs ROOT [--out figures/recorded]`: copy of finished runs what the figures read.
+
+Records, clock, configuration and result go whole; of arrays.npz only the arrays that some figure names. Checkpoints
+stay behind. The copies are roots of their own: `make figures RUNS=figures/recorded` draws from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from figures.catalogue import SHEETS
+from figures.reading import expand, is_finished
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.runlog import Run
+from hyperopt_hn.store import save_arrays, write_atomic
+
+WHOLE = ("config.json", "log.jsonl", "clock.jsonl", "result.json")
+ALWAYS = ("layers",)
+"""Arrays that a figure reads where they exist."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Copy; the exit code is 0, or 2 after one line on a mistake of the user's."""
+    parser = argparse.ArgumentParser(prog="python -m figures.record", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--runs", type=Path, action="append", required=True, help="a root, or a folder of roots")
+    parser.add_argument("--out", type=Path, default=Path("figures/recorded"), help="(default: figures/recorded)")
+    asked = parser.parse_args(arguments)
+    try:
+        for root in expand(asked.runs):
+            for name, wanted in needed().items():
+                if is_finished(root, name):
+                    print(record(root / name, asked.out / root.name / name, wanted))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def needed() -> dict[str, set[str]]:
+    """Every run that a figure reads, and the arrays it reads of it."""
+    out: dict[str, set[str]] = {}
+    for sheet in SHEETS.values():
+        for name, needs in sheet.reads.items():
+            out.setdefault(name, set(ALWAYS)).update(needs.arrays)
+    return out
+
+
+def record(source: Path, target: Path, wanted: set[str]) -> Path:
+    """Copy one finished run with the wanted arrays; returns where to."""
+    arrays = {name: array for name, array in Run(source).arrays.items() if name in wanted}
+    target.mkdir(parents=True, exist_ok=True)
+    for name in WHOLE:
+        shutil.copyfile(source / name, target / name)
+    write_atomic(target / "arrays.npz", lambda file: save_arrays(file, arrays))
+    return target
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

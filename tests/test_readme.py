@@ -1,0 +1,64 @@
+"""The README: its example runs, its commands exist, its figures and tests are there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from figures.catalogue import SHEETS
+from toy.__main__ import WING
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+
+
+def test_the_example_runs_and_tunes(tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 26
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    decay = float(re.search(r"'decay': ([\d.e-]+)", last)[1])
+    assert decay > 0.03, "it starts at 0.01 and must have been tuned upwards"
+    assert (tmp_path / "runs" / "ridge" / "result.json").exists()
+
+
+def test_every_experiment_and_arm_is_in_the_table():
+    for experiment in WING.experiments:
+        assert f"python -m toy {experiment.name}" in TEXT
+        assert all(arm in TEXT for arm in experiment.arms)
+
+
+def test_every_figure_is_in_the_table():
+    for name in SHEETS:
+        assert name in TEXT or re.fullmatch(r"ax\d_(scatter|hist)", name)
+
+
+@pytest.mark.parametrize("words", sorted(set(re.findall(r"python -m toy ([a-z][a-z-]+[^`#\n|]*)", TEXT))))
+def test_commands_are_understood(words, capsys):
+    from hyperopt_hn.launch import _add_settings, _common, _Parser, _preset
+
+    name, *rest = words.split()
+    experiment = WING.find(name)
+    if "--help" in rest:
+        return
+    parser = _common(WING, name, "", list(experiment.presets))
+    assert isinstance(parser, _Parser)
+    _add_settings(parser, _preset(experiment, rest))
+    parser.strict(rest)
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z-]+)", TEXT)) - {"figures", "test"} <= targets | {"that"}
+    assert {"help", "test", "test-all", "lint", "figures", "runs", "bench", "clean"} <= targets
+
+
+def test_tests_named_in_the_deviations_table_exist():
+    for name in set(re.findall(r"`(test_[a-z_]+)`", TEXT)):
+        assert (ROOT / "tests" / f"{name}.py").exists(), name
