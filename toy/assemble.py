@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +29,6 @@ Built = tuple[Tuner, Alternation]
 RESPONSES = ("linear", "mlp", "factorised")
 CLASSES = 10
 AXIS = (-2.0, 4.0, 200)  # the raw lambda axis of the published figures
-Config = TypeVar("Config", HyperTraining, Compared, Truth, WeightsOrLoss)
 
 
 def fit_sizes(sizes: Sizes, data: Images) -> Sizes:
@@ -43,8 +42,8 @@ def fit_sizes(sizes: Sizes, data: Images) -> Sizes:
     return Sizes(train, valid, min(sizes.n_test, len(data.test_images)))
 
 
-def fit(config: Config, data: Images) -> Config:
-    """The configuration with the sizes, and minibatches no larger, that the data can fill."""
+def fit(config: Any, data: Images) -> Any:
+    """Any of the configurations with the sizes, and minibatches no larger, that the data can fill."""
     sizes = fit_sizes(config.sizes, data)
     if isinstance(config, (HyperTraining, Compared)):
         tuner = config.tuner
