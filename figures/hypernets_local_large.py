@@ -1,8 +1,8 @@
 """hypernets_local_large: one hyperparameter for every weight, tuned by a local hypernetwork and by its rivals.
 
 Lorraine & Duvenaud 2018, section 4.3. Rivals: unrolled reverse-mode differentiation (drawn when its run exists) and
-random search, whose lines are the best trial so far by validation loss and that trial's test loss. A rival's
-runtime holds all its inner training. Losses are mean squared errors.
+random search; their runtime holds all inner training. Every line is the best state so far by validation loss, or
+that state's test loss. Losses are mean squared errors.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from figures.trajectories import Arm, Comparison, compare
 
 COMPARISON = Comparison(
     arms=(
-        Arm("local-large/hypernet", "Hypernet", style.RED, "o"),
-        Arm("local-large/random", "Random search", style.BLUE, "s", search=True),
-        Arm("local-large/unrolled", "Unrolled", style.GREEN, "D"),
+        Arm("local-large/hypernet", "Hypernet", style.RED, "o", best=True),
+        Arm("local-large/random", "Random search", style.BLUE, "s", best=True),
+        Arm("local-large/unrolled", "Unrolled", style.GREEN, "D", best=True),
     ),
     unit="mse",
     loss_label="Mean squared error",

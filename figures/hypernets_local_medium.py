@@ -1,8 +1,8 @@
 """hypernets_local_medium: ten hyperparameters tuned by a local hypernetwork, by random search and by TPE, on one clock.
 
-Lorraine & Duvenaud 2018 (arXiv version 1), appendix. A search's runtime holds the training of every trial; its
-lines are the best trial so far by validation loss and that trial's test loss. Losses are Gaussian negative log
-likelihoods.
+Lorraine & Duvenaud 2018 (arXiv version 1), appendix. A search's runtime holds the training of every trial. Every
+line is the best state so far by validation loss, or that state's test loss, for the hypernetwork as for its rivals.
+Losses are Gaussian negative log likelihoods.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from figures.trajectories import Arm, Comparison, compare
 
 COMPARISON = Comparison(
     arms=(
-        Arm("local-medium/hypernet", "Hypernet", style.RED, "o"),
-        Arm("local-medium/random", "Random search", style.BLUE, "s", search=True),
-        Arm("local-medium/tpe", "TPE", style.GREEN, "^", search=True),
+        Arm("local-medium/hypernet", "Hypernet", style.RED, "o", best=True),
+        Arm("local-medium/random", "Random search", style.BLUE, "s", best=True),
+        Arm("local-medium/tpe", "TPE", style.GREEN, "^", best=True),
     ),
     unit="loss",
     loss_label="Loss (negative log likelihood)",

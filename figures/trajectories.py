@@ -29,8 +29,8 @@ class Arm:
     label: str
     colour: str
     marker: str
-    search: bool = False
-    """Each record is one trial: draw the best so far by validation loss, and the test loss of that same trial."""
+    best: bool = False
+    """Draw the best state so far by validation loss (what every run keeps), and the test loss of that same state."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ def course(arm: Arm, split: str, unit: str, roots: Sequence[Runs], needs: Needs)
     series = [_series(arm, f"{split}_{unit}", runs[arm.run], needs) for runs in roots if arm.run in runs]
     if len(series) == 1:
         seconds, values = series[0]
-        return Course(seconds, values, np.zeros_like(values), arm.search)
+        return Course(seconds, values, np.zeros_like(values), arm.best)
     start = max(float(seconds[0]) for seconds, _ in series)
     end = max(start, min(float(seconds[-1]) for seconds, _ in series))
     grid = np.linspace(start, end, GRID)
     held = np.stack([values[np.searchsorted(seconds, grid, side="right") - 1] for seconds, values in series])
-    return Course(grid, held.mean(axis=0), held.std(axis=0, ddof=1), arm.search)
+    return Course(grid, held.mean(axis=0), held.std(axis=0, ddof=1), arm.best)
 
 
 def compare(comparison: Comparison, reads: Mapping[str, Needs], roots: Sequence[Runs], names: Sequence[str]) -> Figure:
@@ -80,7 +80,7 @@ def compare(comparison: Comparison, reads: Mapping[str, Needs], roots: Sequence[
     arms = [arm for arm in comparison.arms if any(arm.run in runs for runs in roots)]
     used = [runs[arm.run] for arm in arms for runs in roots if arm.run in runs]
     _check_seeds(arms, roots)
-    fig = provenance.page(used, style.COLUMN, 2.9, _remark(roots))
+    fig = provenance.page(used, style.COLUMN, 2.9, _remark(roots, any(arm.best for arm in arms)))
     axes = fig.add_subplot()
     courses = []
     for split, word in (("valid", "valid."), ("test", "test")):
@@ -132,16 +132,18 @@ def _loss_window(courses: Sequence[Course], comparison: Comparison, published: b
     return around(np.concatenate(parts))
 
 
-def _remark(roots: Sequence[Runs]) -> str:
-    """The sentence that tells how several seeds are drawn; "" for one."""
-    return "" if len(roots) < 2 else f"Lines: mean of {len(roots)} seeds; bands: ±1 standard deviation"
+def _remark(roots: Sequence[Runs], best: bool) -> str:
+    """How the lines are made: of the best state so far, of several seeds; "" where neither holds."""
+    words = ["the best so far by validation"] if best else []
+    words += [f"mean of {len(roots)} seeds; bands: ±1 standard deviation"] if len(roots) > 1 else []
+    return f"Lines: {', '.join(words)}" if words else ""
 
 
 def _series(arm: Arm, column: str, run: Run, needs: Needs) -> tuple[Array, Array]:
     """Seconds and values in the clock's order; a search has nothing to show before its first trial has ended."""
     data = columns(run, needs)
     order = np.argsort(data["seconds"], kind="stable")
-    if arm.search:
+    if arm.best:
         tried = order[run.column(TRIALS)[order] != 0]  # NaN, and so kept, where the search does not count them
         order = tried if len(tried) else order
         return data["seconds"][order], data[column][order][_best_so_far(data["valid_loss"][order])]

@@ -156,7 +156,7 @@ def test_every_figure_is_signed_legible_and_keeps_its_legend_off_the_data(name: 
 
 
 def test_a_search_shows_the_best_trial_so_far_and_that_trials_test_loss() -> None:
-    arm = trajectories.Arm("local-medium/random", "Random search", "k", "o", search=True)
+    arm = trajectories.Arm("local-medium/random", "Random search", "k", "o", best=True)
     needs = Needs(columns=("valid_loss", "test_loss"))
     runs: Any = {arm.run: _Recorded([3.0, 5.0, 2.0, 2.0, 4.0], [9.0, 1.0, 8.0, 0.0, 1.0])}
     valid = trajectories.course(arm, "valid", "loss", [runs], needs)
