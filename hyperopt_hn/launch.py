@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import platform
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +24,7 @@ from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.data import Images, load
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.progress import Progress
+from hyperopt_hn.provenance import provenance
 from hyperopt_hn.runlog import NPZ, Codec, Run, RunLog, find_run
 from hyperopt_hn.store import write_atomic
 
@@ -120,6 +118,18 @@ def overview(wing: Wing) -> str:
     return "\n".join(lines) + "\n"
 
 
+@dataclass(frozen=True)
+class _Site:
+    """Where runs go and on what: the data, the folder of all runs of these settings, the common flags."""
+
+    data: Images
+    root: Path
+    given: argparse.Namespace
+
+    def finished(self, name: str) -> bool:
+        return (self.root / name / "result.json").exists()
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse with one-line errors that name the nearest flag."""
 
@@ -154,15 +164,15 @@ def _all(wing: Wing, arguments: Sequence[str]) -> int:
     parser.add_argument("--root-file", type=Path, default=None, help="write the name of the runs' folder to this file")
     given = parser.strict(arguments)
     data = load(given.data, given.data_root)
-    root = given.out / _label(given.preset, {}, data, given.seed)
+    site = _Site(data, given.out / _label(given.preset, {}, data, given.seed), given)
     for experiment in wing.experiments:
         if given.preset in experiment.presets:
             config = options.override(experiment.presets[given.preset], {"seed": given.seed})
             for arm in experiment.arms:
-                if given.overwrite or not (root / experiment.name / arm / "result.json").exists():
-                    _run(wing, experiment, arm, config, data, given, root)
+                if given.overwrite or not site.finished(f"{experiment.name}/{arm}"):
+                    _run(wing, experiment, arm, config, site)
     if given.root_file is not None:
-        write_atomic(given.root_file, lambda file: file.write(f"{root}\n".encode()))
+        write_atomic(given.root_file, lambda file: file.write(f"{site.root}\n".encode()))
     return 0
 
 
@@ -182,11 +192,11 @@ def _one(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> int:
             raise UserError(options.unknown(f"arm of {experiment.name}", arm, experiment.arms))
     data = load(given.data, given.data_root)
     moved = {k: v for k, v in changed.items() if v != known[k]}
-    root = given.out / _label(given.preset, moved, data, given.seed)
+    site = _Site(data, given.out / _label(given.preset, moved, data, given.seed), given)
     if given.resume and not given.overwrite and len(wanted) > 1:  # several arms: go on with those that are missing
-        wanted = [arm for arm in wanted if not (root / experiment.name / arm / "result.json").exists()]
+        wanted = [arm for arm in wanted if not site.finished(f"{experiment.name}/{arm}")]
     for arm in wanted:
-        _run(wing, experiment, arm, config, data, given, root)
+        _run(wing, experiment, arm, config, site)
     return 0
 
 
@@ -232,53 +242,25 @@ def _label(preset: str, changed: Mapping[str, Any], data: Images, seed: int) -> 
     return f"{preset}{text}-{data.name}-seed{seed}"
 
 
-def _run(
-    wing: Wing, experiment: Experiment, arm: str, config: Any, data: Images, given: argparse.Namespace, root: Path
-) -> None:
-    name = f"{experiment.name}/{arm}"
+def _run(wing: Wing, experiment: Experiment, arm: str, config: Any, site: _Site) -> None:
+    name, data = f"{experiment.name}/{arm}", site.data
     config = experiment.fit(config, data)
-    tuner, alternation = experiment.build(config, arm, Context(data, root))
+    tuner, alternation = experiment.build(config, arm, Context(data, site.root))
     source: dict[str, str | None] = {"name": data.name, "sha256": data.sha256, "note": data.note}
     if not experiment.needs_data:
         source = {"name": "none", "sha256": None, "note": "closed form, no data"}
     what = {
         "experiment": experiment.name,
         "arm": arm,
-        "preset": given.preset,
-        "seed": given.seed,
+        "preset": site.given.preset,
+        "seed": site.given.seed,
         "config": options.flat(config),
         "data": source,
-        **_provenance(wing.packages),
+        **provenance(wing.packages),
     }
-    log = RunLog(root / experiment.name / arm, what, given.resume, given.overwrite, wing.codec)
+    log = RunLog(site.root / experiment.name / arm, what, site.given.resume, site.given.overwrite, wing.codec)
     state = log.resumed
     progress = Progress(name, alternation.total, state["loop"]["done"] if state else 0)
     progress.say(f"{name}: {alternation.total} steps on {data.name} into {log.path}" + ("; resumed" if state else ""))
     outcome = alternate(tuner, alternation, log, progress)
     progress.say(f"{name}: {outcome.reason} after {outcome.steps} steps, {log.seconds():.1f} s: {outcome.sentence}")
-
-
-def _provenance(packages: Sequence[str]) -> dict[str, Any]:
-    """Versions, and the commit of the program if it lies in a git checkout."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, timeout=10, check=True)
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return done.stdout.strip()
-
-    versions = {"python": platform.python_version(), **{name: _version(name) for name in packages}}
-    return {
-        "versions": versions,
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
-        return "not installed"

@@ -55,10 +55,10 @@ def test_unknown_methods_and_open_bounds():
 
 @pytest.mark.parametrize("penalty", ["norm", "class_norms", "weights"])
 def test_search_trains_trials_and_resumes_exactly(penalty):
-    config = SearchConfig(trial_steps=30, trial_lr=0.05, parallel=2)
+    config = SearchConfig(trial_steps=30, trial_lr=0.05, trial_rows=10, parallel=2)
 
     def make():
-        return SearchTuner(problem(penalty), "random", config, rows=10, seed=0)
+        return SearchTuner(problem(penalty), "random", config, seed=0)
 
     whole, cut = make(), make()
     start = whole.evaluate()["valid_loss"]
@@ -76,7 +76,7 @@ def test_search_trains_trials_and_resumes_exactly(penalty):
 
 
 def test_trials_side_by_side_are_the_trials_one_by_one():
-    tuner = SearchTuner(problem(), "random", SearchConfig(trial_steps=20, trial_lr=0.05), rows=10, seed=0)
+    tuner = SearchTuner(problem(), "random", SearchConfig(trial_steps=20, trial_lr=0.05, trial_rows=10), seed=0)
     lam = np.random.default_rng(1).standard_normal((3, 3))
     together = tuner._train(lam)
     for row, w in zip(lam, together, strict=True):
@@ -85,8 +85,8 @@ def test_trials_side_by_side_are_the_trials_one_by_one():
 
 @pytest.mark.parametrize(("penalty", "sizes"), [("norm", (6, 3)), ("class_norms", (6, 3)), ("weights", (6, 4, 3))])
 def test_unrolled_hypergradient_is_the_finite_difference(penalty, sizes):
-    config = UnrolledConfig(inner_steps=12, inner_lr=0.01, momentum=0.8, inner_scale=0.3)
-    tuner = Unrolled(problem(penalty, sizes), config, rows=10, seed=0)
+    config = UnrolledConfig(inner_steps=12, inner_rows=10, inner_lr=0.01, momentum=0.8, inner_scale=0.3)
+    tuner = Unrolled(problem(penalty, sizes), config, seed=0)
     lam = tuner.lam + 0.3 * np.random.default_rng(2).standard_normal(tuner.lam.shape)
     value, gradient = tuner.hypergradient(lam)
     for i in range(min(lam.size, 5)):
@@ -101,7 +101,7 @@ def test_unrolled_lowers_the_validation_loss_and_resumes_exactly():
     config = UnrolledConfig(inner_steps=40, inner_lr=0.01, outer_lr=0.3, inner_scale=0.1)
 
     def make():
-        return Unrolled(problem("weights", (6, 3)), config, rows=30, seed=0)
+        return Unrolled(problem("weights", (6, 3)), config, seed=0)
 
     tuner = make()
     first = tuner.tune_step()["valid_loss"]

@@ -105,9 +105,9 @@ def compared(config: Compared, arm: str, context: Context) -> Built:
         return hypernetwork(config, arm, context)
     problem = decay_problem(config.sizes, config.model, context.data)
     if arm == "unrolled":
-        unrolled = Unrolled(problem, config.unrolled, config.tuner.train_rows, config.tuner.seed)
+        unrolled = Unrolled(problem, config.unrolled, config.tuner.seed)
         return unrolled, replace(config.schedule, warmup=1, steps=1, tune_after=config.schedule.steps, evaluate_every=1)
-    tuner = SearchTuner(problem, arm, config.search, config.tuner.train_rows, config.tuner.seed)
+    tuner = SearchTuner(problem, arm, config.search, config.tuner.seed)
     return tuner, replace(config.schedule, tune_per_cycle=0, warmup=0, tune_after=0, evaluate_every=1)
 
 

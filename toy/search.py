@@ -31,6 +31,7 @@ class SearchConfig:
     trial_steps: int = option(2000, "Adam steps of a trial", unit="steps", least=1)
     trial_lr: float = option(1e-3, "Adam's learning rate in a trial", above=0)
     trial_scale: float = option(1e-5, "standard deviation of a trial's initial weights", least=0)
+    trial_rows: int = option(100, "consecutive training rows of a trial's minibatch", unit="rows", least=1)
     parallel: int = option(4, "trials trained side by side", unit="trials", least=1)
 
     def __post_init__(self) -> None:
@@ -40,8 +41,9 @@ class SearchConfig:
 class SearchTuner:
     """A Tuner whose train step trains the next `parallel` trials to the end; nothing is tuned by gradient."""
 
-    def __init__(self, problem: DecayProblem, method: str, config: SearchConfig, rows: int, seed: int) -> None:
-        self.problem, self.config, self.rows, self.seed = problem, config, rows, seed
+    def __init__(self, problem: DecayProblem, method: str, config: SearchConfig, seed: int) -> None:
+        self.problem, self.config, self.seed = problem, config, seed
+        self.rows = min(config.trial_rows, problem.rows("train"))
         size = problem.space[DECAY].size
         low, high = np.exp(config.lowest), np.exp(config.highest)
         box = Hyper(DECAY, float(np.sqrt(low * high)), float(low), float(high), log=True, size=size)

@@ -31,6 +31,7 @@ class UnrolledConfig:
 
     inner_steps: int = option(200, "inner gradient steps that are differentiated through", unit="steps", least=1)
     inner_lr: float = option(5e-4, "inner learning rate", above=0)
+    inner_rows: int = option(100, "consecutive training rows of an inner minibatch", unit="rows", least=1)
     momentum: float = option(0.9, "inner momentum", least=0, most=0.999)
     outer_lr: float = option(0.1, "Adam's learning rate on the raw hyperparameters", above=0)
     inner_scale: float = option(1e-5, "standard deviation of the inner network's initial weights", least=0)
@@ -42,8 +43,9 @@ class UnrolledConfig:
 class Unrolled:
     """A Tuner whose tune step is one outer step; there is no train step."""
 
-    def __init__(self, problem: DecayProblem, config: UnrolledConfig, rows: int, seed: int) -> None:
-        self.problem, self.config, self.rows, self.seed = problem, config, rows, seed
+    def __init__(self, problem: DecayProblem, config: UnrolledConfig, seed: int) -> None:
+        self.problem, self.config, self.seed = problem, config, seed
+        self.rows = min(config.inner_rows, problem.rows("train"))
         self.lam = problem.space.init()
         self.start = mlp.init(problem.sizes, config.inner_scale, np.random.RandomState(seed))[None]
         self.w = self.start
