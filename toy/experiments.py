@@ -163,6 +163,9 @@ def _timed(config: Timed, seconds: float, every: int) -> Timed:
     return replace(config, schedule=replace(config.schedule, max_seconds=seconds, evaluate_every=every))
 
 
+BRIEF = SearchConfig(trial_steps=2_000, trial_lr=5e-4, parallel=1)
+
+
 PRESETS: dict[str, dict[str, object]] = {
     "crossval": {
         "paper": Truth(SMALL, Model(), CrossvalConfig()),
@@ -195,12 +198,12 @@ PRESETS: dict[str, dict[str, object]] = {
     },
     "local-medium": {
         "paper": MEDIUM,
-        "quick": _timed(MEDIUM, 9.0, 250),
+        "quick": replace(_timed(MEDIUM, 9.0, 250), search=BRIEF),
         "smoke": replace(_timed(MEDIUM, 1.0, 50), search=SearchConfig(trial_steps=20)),
     },
     "local-large": {
         "paper": BIG,
-        "quick": _timed(BIG, 12.0, 250),
+        "quick": replace(_timed(BIG, 12.0, 250), search=replace(BRIEF, lowest=-3.0, highest=6.0)),
         "smoke": replace(
             _timed(BIG, 1.0, 50),
             search=replace(BIG.search, trial_steps=20),
@@ -209,7 +212,7 @@ PRESETS: dict[str, dict[str, object]] = {
     },
     "depth": {
         "paper": DEPTH,
-        "quick": _timed(DEPTH, 12.0, 40),
+        "quick": _timed(replace(DEPTH, tuner=replace(DEPTH.tuner, train_rows=100, valid_rows=200)), 12.0, 40),
         "smoke": _timed(DEPTH, 1.0, 20),
     },
 }
