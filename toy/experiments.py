@@ -121,7 +121,7 @@ MEDIUM = Compared(
     LARGE,
     Model(penalty="class_norms", init_lambda=0.0, init_scale=1e-5),
     WIDE,
-    Alternation(steps=10_000_000, evaluate_every=1_000, max_seconds=90.0),
+    Alternation(steps=10_000_000, evaluate_every=1_000, max_seconds=60.0),
     SearchConfig(trial_steps=4_000, trial_lr=3e-4),
     UnrolledConfig(),
 )
@@ -139,7 +139,7 @@ DEPTH = HyperTraining(
     BIG.sizes,
     replace(BIG.model, init_weights=0.03),
     replace(WIDE, valid_rows=1_000, lr_lam=3e-4),  # at 3e-3 the moving input outruns the response and it diverges
-    replace(BIG.schedule, evaluate_every=100, max_seconds=150.0),
+    replace(BIG.schedule, evaluate_every=100, max_seconds=90.0),
 )
 
 
