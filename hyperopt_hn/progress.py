@@ -8,6 +8,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+BRIEF = ("train_loss", "tune_loss", "valid_loss")
+"""What a bar has room for beside the hyperparameters."""
+
 SHOWN = 6
 """At most so many hyperparameters stand in a line; the record has them all."""
 
@@ -29,9 +32,8 @@ class Progress:
 
     def evaluated(self, record: Mapping[str, Any]) -> None:
         """Print one line for a record and show its numbers beside the bar."""
-        text = describe(record)
-        self._bar.set_postfix_str(text, refresh=False)
-        self.say(f"{self.name} step {record['step']}/{self.total}  {text}")
+        self._bar.set_postfix_str(f"{_hypers(record)}  {_losses(record, BRIEF)}", refresh=False)
+        self.say(f"{self.name} step {record['step']}/{self.total}  {describe(record)}")
 
     def say(self, line: str) -> None:
         """Print a line without breaking the bar."""
@@ -46,11 +48,17 @@ class Progress:
 
 def describe(record: Mapping[str, Any]) -> str:
     """A record's losses and hyperparameters in one line."""
-    words = [f"{key} {value:.5g}" for key, value in record.items() if key.endswith(("loss", "mse", "accuracy"))]
-    hypers = [f"{name}={_short(value)}" for name, value in record.get("hypers", {}).items()]
-    if len(hypers) > SHOWN:
-        hypers = [*hypers[:SHOWN], f"… {len(hypers) - SHOWN} more"]
-    return "  ".join(words + hypers)
+    return f"{_losses(record, tuple(record))}  {_hypers(record)}".strip()
+
+
+def _losses(record: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    chosen = [name for name in names if name in record and name.endswith(("loss", "mse", "accuracy"))]
+    return "  ".join(f"{name} {record[name]:.5g}" for name in chosen)
+
+
+def _hypers(record: Mapping[str, Any]) -> str:
+    words = [f"{name}={_short(value)}" for name, value in record.get("hypers", {}).items()]
+    return "  ".join([*words[:SHOWN], f"… {len(words) - SHOWN} more"] if len(words) > SHOWN else words)
 
 
 def _short(value: Any) -> str:
