@@ -263,4 +263,7 @@ def _run(wing: Wing, experiment: Experiment, arm: str, config: Any, site: _Site)
     progress = Progress(name, alternation.total, state["loop"]["done"] if state else 0)
     progress.say(f"{name}: {alternation.total} steps on {data.name} into {log.path}" + ("; resumed" if state else ""))
     outcome = alternate(tuner, alternation, log, progress)
-    progress.say(f"{name}: {outcome.reason} after {outcome.steps} steps, {log.seconds():.1f} s: {outcome.sentence}")
+    progress.say(
+        f"{name}: {outcome.reason} after {outcome.steps} steps, {log.seconds():.1f} s "
+        f"({log.cpu_seconds():.1f} s of processor time): {outcome.sentence}"
+    )

@@ -4,7 +4,7 @@ config.json      what was run: experiment, settings, seed, data set and its hash
 log.jsonl        one record per evaluation; no clock in it, so equal runs leave equal bytes
 clock.jsonl      the seconds of each record, resumed time included
 arrays.npz       what the finished run leaves for figures
-result.json      why it stopped, best and final record; written last: a run with it is finished
+result.json      why it stopped, best and final record, seconds; written last: a run with it is finished
 checkpoint.npz   everything the next step depends on; best.npz the same at the best evaluation
 """
 
@@ -77,6 +77,10 @@ class RunLog:
         """Wall-clock seconds of this run, earlier sittings included."""
         return self._before + time.monotonic() - self._started
 
+    def cpu_seconds(self) -> float:
+        """Processor seconds of this run, earlier sittings included; what a GPU does is not in them."""
+        return self._cpu_before + time.process_time() - self._cpu_started
+
     def record(self, entry: Mapping[str, Any]) -> None:
         """Append one evaluation (finite numbers only) to log.jsonl and its time to clock.jsonl; flushed."""
         self._append(self._log, entry)
@@ -89,6 +93,7 @@ class RunLog:
             "log_bytes": self._log.tell(),
             "clock_bytes": self._clock.tell(),
             "seconds": self.seconds(),
+            "cpu_seconds": self.cpu_seconds(),
         }
         self._write(self._file("checkpoint"), lambda file: self.codec.save(file, whole))
 
@@ -99,7 +104,10 @@ class RunLog:
     def finish(self, result: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         """Write arrays.npz, then result.json: the run is finished."""
         self._write(self.path / "arrays.npz", lambda file: store.save_arrays(file, arrays))
-        store.write_json(self.path / "result.json", {**result, "seconds": round(self.seconds(), 3)})
+        store.write_json(
+            self.path / "result.json",
+            {**result, "seconds": round(self.seconds(), 3), "cpu_seconds": round(self.cpu_seconds(), 3)},
+        )
         self.close()
 
     def close(self) -> None:
@@ -144,12 +152,12 @@ class RunLog:
         if not file.exists():  # killed before its first checkpoint: start again from nothing
             return None
         whole = self.codec.load(file)
-        if {"state", "log_bytes", "clock_bytes", "seconds"} - set(whole):
+        if {"state", "log_bytes", "clock_bytes", "seconds", "cpu_seconds"} - set(whole):
             raise UserError(f"{file} is not a checkpoint of this program; start the run again with --overwrite")
         return whole
 
     def _open(self) -> None:
-        old = self._resumed or {"log_bytes": 0, "clock_bytes": 0, "seconds": 0.0}
+        old = self._resumed or {"log_bytes": 0, "clock_bytes": 0, "seconds": 0.0, "cpu_seconds": 0.0}
         if self._resumed is None:
             for name in ("result.json", "arrays.npz", self._file("checkpoint").name, self._file("best").name):
                 (self.path / name).unlink(missing_ok=True)
@@ -159,6 +167,7 @@ class RunLog:
         self._log = _reopen(self.path / "log.jsonl", old["log_bytes"])
         self._clock = _reopen(self.path / "clock.jsonl", old["clock_bytes"])
         self._before, self._started = float(old["seconds"]), time.monotonic()
+        self._cpu_before, self._cpu_started = float(old["cpu_seconds"]), time.process_time()
 
     def _file(self, stem: str) -> Path:
         return self.path / f"{stem}.{self.codec.suffix}"

@@ -60,6 +60,7 @@ def summary(run: Run) -> str:
         best = result.get("best") or {}
         lines.append(f"best      step {best.get('step')}  {describe(best)}")
         lines.append(f"ended     {result.get('reason')}: {result.get('sentence')} after {result.get('seconds')} s")
+        lines.append(f"processor {result.get('cpu_seconds')} s")
     else:
         lines.append("ended     not yet: an unfinished run (--resume goes on)")
     return "\n".join(lines) + "\n"
