@@ -179,12 +179,13 @@ from tests.test_alternate import CONFIG
 
 class Slow(RecordingTuner):
     def train_step(self):
-        time.sleep(0.001)
+        if self.calls == []:
+            print("ready", flush=True)
+        time.sleep(0.002)
         return super().train_step()
 
-plan = Alternation(steps=150, tune_per_cycle=0, evaluate_every=7, checkpoint_every=1)
+plan = Alternation(steps=int(sys.argv[2]), tune_per_cycle=0, evaluate_every=7, checkpoint_every=1)
 log = RunLog(Path(sys.argv[1]), CONFIG, resume=True)
-print("ready", flush=True)
 try:
     alternate(Slow(), plan, log, Progress("walk", plan.total, quiet=True))
 except KeyboardInterrupt as error:
@@ -193,9 +194,13 @@ except KeyboardInterrupt as error:
 """
 
 
-def child(path):
+def child(path, steps=250):
+    """A run in a process of its own; returns when its first step has begun."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(path)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+        [sys.executable, "-c", SCRIPT, str(path), str(steps)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
     )
     assert process.stdout.readline() == "ready\n"
     return process
@@ -219,8 +224,7 @@ def test_sigkill_in_the_middle_of_saving_loses_nothing(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_saves_says_where_and_exits_130(tmp_path, number):
-    process = child(tmp_path / "r")
-    time.sleep(0.1)
+    process = child(tmp_path / "r", steps=100_000)
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
