@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -67,17 +68,26 @@ class Hypers(nn.Module):
         return self.space.plain(self.lam.detach().double().cpu().numpy())
 
     @torch.no_grad()
-    def assign(self, values: Mapping[str, Any]) -> None:
-        """Put λ̂ at natural `values`; names that are not given keep theirs. Raises UserError for an unknown name."""
+    def raw(self, values: Mapping[str, Any]) -> Tensor:
+        """Raw λ (n,) at natural `values`, λ̂ for names not given. Raises UserError for one that is not tuned."""
+        lam = self.lam.detach().clone()
         for name in values:
             self.space[name]
             if name not in self.space.tuned:
                 raise UserError(f"hyperparameter {name!r} is not tuned; list it in the space's `tuned`")
-        now = self.space.values(self.lam.detach().double().cpu().numpy())
-        raw = self.space.raw({name: values.get(name, now[name]) for name in self.space.tuned})
-        kept = [values.get(name) is None for name in self.space.tuned for _ in range(self.space[name].width)]
-        fresh = torch.as_tensor(raw).to(self.lam)
-        self.lam.copy_(torch.where(torch.tensor(kept, device=fresh.device, dtype=torch.bool), self.lam, fresh))
+        start = 0
+        for name in self.space.tuned:
+            hyper = self.space[name]
+            if name in values:
+                raw = hyper.raw(np.asarray(values[name], dtype=float))
+                lam[start : start + hyper.width] = torch.as_tensor(raw).to(lam)
+            start += hyper.width
+        return lam
+
+    @torch.no_grad()
+    def assign(self, values: Mapping[str, Any]) -> None:
+        """Put λ̂ at natural `values`; names that are not given keep theirs, bit for bit."""
+        self.lam.copy_(self.raw(values))
 
 
 class Noise:

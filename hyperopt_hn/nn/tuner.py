@@ -25,7 +25,7 @@ from hyperopt_hn.nn.hypers import Hypers, Noise
 from hyperopt_hn.nn.overtuning import OverTuning
 from hyperopt_hn.nn.problem import Optimisers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.response import STN, Bench, Delta, Implicit, Phase, Response
-from hyperopt_hn.nn.response.bench import evaluating, frozen
+from hyperopt_hn.nn.response.bench import frozen, means
 
 NAMES: dict[str, Response] = {"stn": STN(), "delta": Delta(), "implicit": Implicit()}
 
@@ -267,21 +267,10 @@ class TorchTuner:
         return grad
 
     def _means(self, source: Source, prefix: str) -> dict[str, float]:
-        """Means over a split at λ̂, every rank's share counted: {prefix}_loss and the problem's metrics."""
         lam = self._hypers.lam.detach()
-        sums: dict[str, Tensor] = {}
-        with torch.no_grad(), evaluating(self.bench.bare), self._view(lam, False):
-            for batch in source.once():
-                count = self.problem.rows(batch)
-                here = {"loss": self.bench.valid_loss(batch)}
-                here |= dict(self.problem.metrics(self.bench.model, batch)) if self.problem.metrics else {}
-                for name, value in {**here, "": torch.ones_like(here["loss"])}.items():
-                    sums[name] = sums.get(name, 0) + value.detach().double() * count
-        if not sums:
-            raise UserError(f"the {prefix} split gave no batch; give it data")
-        whole = parallel.total(torch.stack(list(sums.values())))
-        found = dict(zip(sums, (whole / whole[-1]).tolist(), strict=True))
-        return {f"{prefix}_{name}": value for name, value in found.items() if name}
+        with self._view(lam, False):
+            found = means(self.bench, source)
+        return {f"{prefix}_{name}": value for name, value in found.items()}
 
     def _average_norms(self) -> None:
         """Batch-norm statistics are the same on all ranks: their mean."""

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.batches import Batch
+from hyperopt_hn.nn import parallel
+from hyperopt_hn.nn.batches import Batch, Source
 from hyperopt_hn.nn.hypers import Hypers
 from hyperopt_hn.nn.problem import TorchProblem
 
@@ -72,6 +73,10 @@ class Response(Protocol):
         """L_V at λ and ∂L_V/∂λ, on a validation batch (and a training batch after it, if `needs_train_batch`)."""
         ...
 
+    def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
+        """Inside, the elementary weights are those at λ̂ whatever λ (n,) is; dropout and the like see λ."""
+        ...
+
     @property
     def needs_train_batch(self) -> bool:
         """Whether `tune` asks for a training batch too."""
@@ -110,6 +115,24 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@torch.no_grad()
+def means(bench: Bench, source: Source) -> dict[str, float]:
+    """Means over a split in evaluation mode and the present context, every rank's share counted: "loss", metrics."""
+    problem, sums = bench.problem, dict[str, Tensor]()
+    with evaluating(bench.bare):
+        for batch in source.once():
+            here = {"loss": bench.valid_loss(batch)}
+            if problem.metrics is not None:
+                here |= problem.metrics(bench.model, batch)
+            for name, value in {**here, "": torch.ones_like(here["loss"])}.items():
+                sums[name] = sums.get(name, 0) + value.detach().double() * problem.rows(batch)
+    if not sums:
+        raise UserError("a split gave no batch to evaluate on; give it data")
+    whole = parallel.total(torch.stack(list(sums.values())))
+    found = dict(zip(sums, (whole / whole[-1]).tolist(), strict=True))
+    return {name: value for name, value in found.items() if name}
 
 
 def _mean(loss: Tensor, name: str) -> Tensor:

@@ -38,6 +38,10 @@ class Delta:
             return linearised(bench.bare, lam, centre)
         return at(bench.bare, lam, centre if perturbed or lam.requires_grad else lam)
 
+    def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
+        """The general network."""
+        return at(bench.bare, lam, lam)
+
     def tune(self, bench: Bench, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
         """L_V and its gradient; at λ̂ itself λ - stop(λ̂) is zero and only its gradient lives."""
         return slope(bench, self.view(bench, lam, perturbed), lam, batches[0])

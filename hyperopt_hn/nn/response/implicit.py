@@ -50,6 +50,10 @@ class Implicit:
         centre = lam.detach()
         return at(bench.bare, centre, centre)
 
+    def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
+        """The same: there is no response to hold."""
+        return self.view(bench, lam, False)
+
     def tune(self, bench: Bench, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
         """L_V and -∂²L_T/∂λ∂w H⁻¹ ∂L_V/∂w; one Hessian product per term."""
         w = [p for p in bench.bare.parameters() if p.requires_grad]

@@ -27,6 +27,10 @@ class STN:
         """The model at λ."""
         return at(bench.bare, lam)
 
+    def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
+        """The response stays at λ̂."""
+        return at(bench.bare, lam, lam - bench.hypers.lam.detach())
+
     def tune(self, bench: Bench, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
         """L_V and its gradient by one backward pass through the response."""
         return slope(bench, self.view(bench, lam, perturbed), lam, batches[0])
