@@ -132,7 +132,7 @@ def lift_channels(rows: Tensor, y: Tensor, home: Home) -> Tensor:
 
 @dataclass(frozen=True)
 class Rows:
-    """A layer's response at one h: `scale` V h, `offset` (C h) ⊙ b_R, both (out,) or (B, out), and how they are lifted."""
+    """A layer's response at one h: `scale` V h, `offset` (C h) ⊙ b_R, (out,) or (B, out), and their `lift`."""
 
     scale: Tensor
     offset: Tensor | None

@@ -163,6 +163,8 @@ class HyperMultiheadAttention(nn.Module):
         }
         if self.in_proj_bias is not None:
             out["in_proj_bias"] = merged(self.in_proj_bias, product(h, self.response_shift), self.response_bias)
+        if self.bias_k is not None and self.bias_v is not None:
+            out |= {"bias_k": self.bias_k, "bias_v": self.bias_v}
         return out | {"out_proj." + name: w for name, w in self.out_proj.weights(h).items()}
 
     def forward(

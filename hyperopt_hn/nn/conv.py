@@ -87,11 +87,12 @@ class _HyperConv(nn.Module):
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
         if self.bias is not None:
             reset_uniform(self.bias, self.weight[0].numel())
-        if self.num_hyper:
-            self.reset_response()
+        self.reset_response()
 
     def reset_response(self) -> None:
         """The response part alone."""
+        if not self.num_hyper:
+            return
         fan_in = self.weight[0].numel()
         reset_uniform(self.response_weight, fan_in)
         reset_gain(self.response_scale, self.gain)

@@ -63,11 +63,12 @@ class HyperEmbedding(nn.Module):
         if self.padding_idx is not None:
             with torch.no_grad():
                 self.weight[self.padding_idx].zero_()
-        if self.num_hyper:
-            self.reset_response()
+        self.reset_response()
 
     def reset_response(self) -> None:
         """The response part alone; R takes the root mean square of E, whatever scheme E was started by."""
+        if not self.num_hyper:
+            return
         reset_gain(self.response_scale, self.gain)
         with torch.no_grad():
             self.response_weight.normal_()
@@ -91,8 +92,7 @@ class HyperEmbedding(nn.Module):
             gain=gain,
         )
         adopt(layer, plain)
-        if num_hyper:
-            layer.reset_response()
+        layer.reset_response()
         return layer
 
     def plain(self) -> nn.Embedding:

@@ -78,11 +78,12 @@ class HyperLinear(nn.Module):
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
         if self.bias is not None:
             reset_uniform(self.bias, self.in_features)
-        if self.num_hyper:
-            self.reset_response()
+        self.reset_response()
 
     def reset_response(self) -> None:
         """The response part alone."""
+        if not self.num_hyper:
+            return
         reset_uniform(self.response_weight, self.in_features)
         reset_gain(self.response_scale, self.gain)
         if self.bias is not None:
