@@ -136,9 +136,12 @@ class Looped:
             self._iterator = None
         raise UserError("the loader gave no batch; give it data")
 
-    def once(self) -> Iterable[Batch]:
-        """One pass of the loader."""
-        return self._loader
+    def once(self) -> Iterator[Batch]:
+        """One pass of the loader; the global random state ends as it began."""
+        before = torch.get_rng_state(), random.getstate()
+        yield from self._loader
+        torch.set_rng_state(before[0])
+        random.setstate(before[1])
 
     def state(self) -> dict[str, Any]:
         """How many batches this epoch gave, and the random state at its start."""

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import parallel
+from hyperopt_hn.nn.problem import Optimisers
 
 KIND = "hyperopt_hn.nn.TorchTuner"
 VERSION = 1
 """Version of the state's layout; an older reader refuses a newer state."""
 
-KEYS = ("response", "names", "model", "hypers", "optimisers", "schedulers", "batches", "noise", "random", "steps",
+KEYS = ("response", "names", "model", "hypers", "kinds", "optimisers", "schedulers", "batches", "noise", "random", "steps",
         "course", "over")  # fmt: skip
 
 
@@ -58,6 +59,13 @@ def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
     random.setstate((version, tuple(words), gauss))
     kind, keys, place, has_gauss, value = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), place, has_gauss, value))
+
+
+def kinds(optimisers: Optimisers) -> list[str]:
+    """What the optimisers and schedulers are, with the number of parameters in each group: "SGD 4 2"."""
+    groups = [[str(len(group["params"])) for group in o.param_groups] for o in optimisers.all()]
+    mine = [" ".join([type(o).__name__, *sizes]) for o, sizes in zip(optimisers.all(), groups, strict=True)]
+    return mine + [type(s).__name__ for s in optimisers.schedulers.all()]
 
 
 def check_kind(state: Any) -> None:

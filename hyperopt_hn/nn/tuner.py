@@ -140,6 +140,7 @@ class TorchTuner:
             "names": list(self._hypers.space.tuned),
             "model": bench.bare.state_dict(),
             "hypers": self._hypers.state_dict(),
+            "kinds": snapshot.kinds(opt),
             "optimisers": [o.state_dict() for o in opt.all()],
             "schedulers": [s.state_dict() for s in opt.schedulers.all()],
             "batches": [source.state() for source in (self.problem.train, self.problem.valid)],
@@ -178,8 +179,7 @@ class TorchTuner:
         snapshot.check_names("tuned hyperparameters", state["names"], list(self._hypers.space.tuned))
         snapshot.check_fits(self.bench.bare, state["model"], "model")
         snapshot.check_fits(self._hypers, state["hypers"], "space")
-        snapshot.check_names("optimisers", len(state["optimisers"]), len(opt.all()))
-        snapshot.check_names("schedulers", len(state["schedulers"]), len(opt.schedulers.all()))
+        snapshot.check_names("optimisers and schedulers", state["kinds"], snapshot.kinds(opt))
 
     def _draw(self, rows: int) -> Tensor:
         """λ ~ p(λ|λ̂): (rows, n), or one (n,) where no perturbed hyperparameter differs between examples."""

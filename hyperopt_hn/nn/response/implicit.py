@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn import parallel
 from hyperopt_hn.nn.batches import Batch
 from hyperopt_hn.nn.context import at, hyper_layers
 from hyperopt_hn.nn.response.bench import Bench, Phase, Slope, evaluating
@@ -59,10 +60,10 @@ class Implicit:
         w = [p for p in bench.bare.parameters() if p.requires_grad]
         with self.view(bench, lam, False), evaluating(bench.bare):
             loss = bench.valid_loss(batches[0])
-            outer = _grad(loss, w)
+            outer = _averaged(_grad(loss, w))
             inner = bench.train_loss(batches[1], lam, keep=True)
             slopes = _grad(inner, w, create=True)
-            v = self._solve(lambda u: _product(slopes, w, u), outer)
+            v = self._solve(lambda u: _averaged(_product(slopes, w, u)), outer)
             mixed = sum((g * u).sum() for g, u in zip(slopes, v, strict=True) if g.requires_grad)
         if not isinstance(mixed, Tensor) or not mixed.requires_grad:
             return loss.detach(), None
@@ -113,6 +114,11 @@ def _product(slopes: Vectors, w: Sequence[Tensor], u: Vectors) -> Vectors:
         [g for g, _ in live], w, [x for _, x in live], retain_graph=True, allow_unused=True
     )  # fmt: skip
     return [torch.zeros_like(p) if h is None else h for h, p in zip(out, w, strict=True)]
+
+
+def _averaged(tensors: Vectors) -> Vectors:
+    parallel.average_(tensors)  # the Hessian of the global batch, the same solution on every rank
+    return tensors
 
 
 def _dot(a: Vectors, b: Vectors) -> Tensor:
