@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hyperopt_hn.space import HyperSpace
+from hyperopt_hn.store import write_atomic
 
 
 class Course:
@@ -42,6 +44,16 @@ class Course:
         steps, lams = self.table()
         values = space.values(lams.numpy().reshape(len(steps), space.n))
         return {"step": np.array(steps, dtype=np.int64)} | {name: np.asarray(values[name]) for name in space.tuned}
+
+    def write(self, path: Path | str, space: HyperSpace) -> None:
+        """The table as CSV, atomically: step, then a column per hyperparameter (vectors: name[0], name[1], …)."""
+        columns: list[tuple[str, np.ndarray]] = []
+        for name, values in self.natural(space).items():
+            wide = values.ndim == 2
+            columns += [(f"{name}[{i}]", values[:, i]) for i in range(values.shape[1])] if wide else [(name, values)]
+        lines = [",".join(name for name, _ in columns)]
+        lines += [",".join(repr(x.item()) for x in row) for row in zip(*(c for _, c in columns), strict=True)]
+        write_atomic(Path(path), lambda file: file.write(("\n".join(lines) + "\n").encode()))
 
     def state(self) -> dict[str, Any]:
         """Everything, for a checkpoint."""

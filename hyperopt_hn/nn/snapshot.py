@@ -19,8 +19,21 @@ KIND = "hyperopt_hn.nn.TorchTuner"
 VERSION = 1
 """Version of the state's layout; an older reader refuses a newer state."""
 
-KEYS = ("response", "names", "model", "hypers", "kinds", "optimisers", "schedulers", "batches", "noise", "random", "steps",
-        "course", "over")  # fmt: skip
+KEYS = (
+    "response",
+    "names",
+    "model",
+    "hypers",
+    "kinds",
+    "optimisers",
+    "schedulers",
+    "batches",
+    "noise",
+    "random",
+    "steps",
+    "course",
+    "over",
+)
 
 
 def copied(node: Any) -> Any:

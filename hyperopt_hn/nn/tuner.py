@@ -6,8 +6,9 @@ or several. λ, spreads and entropy stay in λ̂'s own float32 or float64, whate
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -15,12 +16,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from hyperopt_hn.errors import NonFiniteError, UserError
+from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import parallel, snapshot
 from hyperopt_hn.nn.batches import Batch, Source
-from hyperopt_hn.nn.convert import general_parameters, response_parameters
+from hyperopt_hn.nn.collapse import collapse
 from hyperopt_hn.nn.course import Course
 from hyperopt_hn.nn.fit import autocast_dtype, check_fit, unwrap
+from hyperopt_hn.nn.guard import backward, look, parts_of, reached
 from hyperopt_hn.nn.hypers import Hypers, Noise
 from hyperopt_hn.nn.overtuning import OverTuning
 from hyperopt_hn.nn.problem import Optimisers, TorchProblem, TunerConfig
@@ -58,7 +60,8 @@ class TorchTuner:
         self.steps = {"train": 0, "tune": 0}
         self._course = Course(self.config.course_rows)
         self._over = OverTuning()
-        self._parts = _parts(bare)
+        self._parts = parts_of(bare)
+        self._one_draw = bool((hypers.shared | ~hypers.free).all())
         self._norms = [m for m in bare.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
         parallel.broadcast_([*bare.state_dict().values(), *hypers.state_dict().values()])
 
@@ -88,9 +91,9 @@ class TorchTuner:
         perturbed = opt.rho is not None
         lam = self._draw(self.problem.rows(batches[0])) if perturbed else self._hypers.lam
         loss, grad = self.response.tune(self.bench, lam, perturbed, batches)
-        grad = self._check_path(grad)
+        grad = reached(grad, first=self.steps["tune"] == 0)
         objective = loss - self.config.tau * self._hypers.entropy().detach() if perturbed else loss
-        report = self._report("valid_loss", objective, "tune", grad)
+        report = self._look("tune_loss", objective, "tune", grad)
         self._step_lam(lam, grad, perturbed)
         self.steps["tune"] += 1
         self._course.add(sum(self.steps.values()), self._hypers.lam)
@@ -116,12 +119,21 @@ class TorchTuner:
         """The present hyperparameters in natural units: numbers, lists for vectors."""
         return self._hypers.plain()
 
+    def collapsed(self, values: Mapping[str, Any] | None = None) -> nn.Module:
+        """The ordinary model with the weights at λ̂, or at natural `values`, dropout rates included."""
+        lam = self._hypers.raw(values or {})
+        return collapse(self.bench.bare, lam, self.response.centre(self.bench))
+
     def course(self) -> dict[str, Any]:
         """The course of every tuned hyperparameter, natural units: "step" (S,), name -> (S,) or (S, size), numpy.
 
         One row per tune step, thinned evenly in long runs (TunerConfig.course_rows).
         """
         return self._course.natural(self._hypers.space)
+
+    def write_course(self, path: Path | str) -> None:
+        """The course as a CSV file: step, then a column per hyperparameter (vectors: name[0], name[1], …)."""
+        self._course.write(path, self._hypers.space)
 
     def arrays(self) -> dict[str, Any]:
         """For arrays.npz: lambda_hat (n,), sigma (n,), course_step (S,), course_lambda (S, n), raw, numpy."""
@@ -185,7 +197,7 @@ class TorchTuner:
         """λ ~ p(λ|λ̂): (rows, n), or one (n,) where no perturbed hyperparameter differs between examples."""
         eps, first = self.noise.draw(rows)
         own = self._hypers
-        if bool((own.shared | ~own.free).all()):
+        if self._one_draw:
             return own.draw(first[None], first)[0]
         return own.draw(eps, first)
 
@@ -193,7 +205,7 @@ class TorchTuner:
         return self.response.view(self.bench, lam, perturbed) if self._hypers.space.n else nullcontext()
 
     def _phase(self, phase: Phase, batches: list[Batch], rows: list[int], lams: list[Tensor]) -> dict[str, float]:
-        trained = self._parts[phase.trains]
+        trained = [p for p in self._parts[phase.trains] if p.requires_grad]
         if not trained:
             return {}
         for optimiser in self.optimisers.phis():
@@ -205,11 +217,10 @@ class TorchTuner:
                 lam = drawn if phase.perturbed else self._hypers.lam.detach()
                 with self._view(lam, phase.perturbed):
                     loss = self.bench.train_loss(batch, lam) * (count / sum(rows))
-                    _backward(loss, phase)
+                    backward(loss, phase)
                 losses.append(loss.detach())
-        grads = [p.grad for p in trained if p.grad is not None]
-        parallel.average_(grads)
-        report = self._report("train_loss", torch.stack(losses).sum(), "train", None)
+        parallel.average_([p.grad for p in trained if p.grad is not None])
+        report = self._look("train_loss", torch.stack(losses).sum(), "train")
         if self.config.clip:
             nn.utils.clip_grad_norm_(trained, self.config.clip)
         for optimiser in self.optimisers.phis():
@@ -235,36 +246,12 @@ class TorchTuner:
         for _, parameter in moving:
             parameter.grad = None
 
-    def _report(self, name: str, loss: Tensor, kind: str, grad: Tensor | None) -> dict[str, float]:
-        """The loss as a number where this step looks at it; a NaN or infinity stops before anything moves."""
+    def _look(self, name: str, loss: Tensor, kind: str, grad: Tensor | None = None) -> dict[str, float]:
+        """{name: loss}, or nothing where this step does not wait for a GPU."""
         every = self.config.report_every or (20 if loss.device.type == "cuda" else 1)
         if self.steps[kind] % every:
             return {}
-        seen = torch.stack([loss.double(), loss.new_zeros((), dtype=torch.float64)])
-        if grad is not None:
-            seen[1] = grad.detach().double().abs().sum()
-        parallel.average_([seen])
-        value, size = seen.tolist()
-        if not (math.isfinite(value) and math.isfinite(size)):
-            what = f"{name} became {value}" if not math.isfinite(value) else f"the gradient of {name} became {size}"
-            shown = ", ".join(f"{key}={x}" for key, x in list(self.hypers().items())[:8])
-            raise NonFiniteError(
-                f"{what} at {kind} step {self.steps[kind] + 1} with {shown}; lower the learning rates or the bounds"
-            )
-        return {"tune_loss" if kind == "tune" else name: value}
-
-    def _check_path(self, grad: Tensor | None) -> Tensor:
-        if grad is None:
-            raise UserError(
-                "valid_loss does not depend on λ: it must call the model that it is given, and that model must be "
-                "converted with convert(model, space) so that its layers respond"
-            )
-        if self.steps["tune"] == 0 and not bool(grad.any()):
-            raise UserError(
-                "the gradient of valid_loss in λ is exactly zero at the first tune step: the response path is missing, "
-                "or nothing has trained it yet; train first (Alternation(warmup=...)) and call the model in valid_loss"
-            )
-        return grad
+        return {name: look(name, f"{kind} step {self.steps[kind] + 1}", loss, grad, self.hypers())}
 
     def _means(self, source: Source, prefix: str) -> dict[str, float]:
         lam = self._hypers.lam.detach()
@@ -283,24 +270,6 @@ def _response(given: str | Response) -> Response:
     if given not in NAMES:
         raise UserError(f"response={given!r} is unknown; take one of {', '.join(NAMES)}, or an instance")
     return NAMES[given]
-
-
-def _parts(bare: nn.Module) -> dict[str, list[nn.Parameter]]:
-    every = [p for p in bare.parameters() if p.requires_grad]
-    general, response = ({id(p) for p in f(bare)} for f in (general_parameters, response_parameters))
-    return {
-        "all": every,
-        "general": [p for p in every if id(p) in general],
-        "response": [p for p in every if id(p) in response],
-    }
-
-
-def _backward(loss: Tensor, phase: Phase) -> None:
-    if not loss.requires_grad:
-        raise UserError(
-            f"train_loss does not depend on the {phase.trains} parameters: it must call the model that it is given"
-        )
-    loss.backward()
 
 
 def _step_scheduler(scheduler: LRScheduler, valid_loss: float) -> None:

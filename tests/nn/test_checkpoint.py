@@ -26,7 +26,7 @@ from hyperopt_hn.nn.problem import Optimisers, TorchProblem  # noqa: E402
 from hyperopt_hn.nn.tuner import TorchTuner  # noqa: E402
 from hyperopt_hn.progress import Progress  # noqa: E402
 from tests.nn import killed  # noqa: E402
-from tests.nn.test_tuner import build, data, train_loss, valid_loss  # noqa: E402
+from tests.nn.test_tuner import build, data, space_of_three, train_loss, valid_loss  # noqa: E402
 
 
 def equal(a, b) -> bool:
@@ -204,8 +204,7 @@ def test_any_flipped_or_cut_byte_is_an_error_or_harmless(tmp_path):
 
 
 def other_net(width=16, extra=False, space=None, response="stn", optimiser=torch.optim.SGD):
-    space = space or HyperSpace([Hyper("dropout", 0.2, 0.0, 0.9), Hyper("decay", 1e-3, 1e-6, 1.0, log=True, shared=True),
-                                 Hyper("smooth", 0.1, 0.0, 0.5)])  # fmt: skip
+    space = space or space_of_three()
     layers = [nn.Linear(6, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(), nn.Linear(width, 2)]
     model = convert(nn.Sequential(*layers, *([nn.Linear(2, 2)] if extra else [])), space)
     hypers = Hypers(space)
@@ -239,6 +238,6 @@ def test_alternate_refuses_a_checkpoint_of_another_model(tmp_path):
     )
     log.close()
     log = RunLog(tmp_path / "a", {"config": {}}, resume=True, codec=TORCH)
-    with pytest.raises(UserError, match="does not fit this experiment .*'0.weight'"):
+    with pytest.raises(UserError, match=r"does not fit this experiment .*'0.weight'"):
         alternate(build(), killed.PLAN, log, Progress("x", 1, quiet=True))
     log.close()

@@ -305,6 +305,34 @@ def test_course_and_hypers_are_in_natural_units():
     assert set(tuner.hypers()) == {"dropout", "decay", "smooth"}
 
 
+def test_the_course_is_a_csv_table(tmp_path):
+    tuner = build()
+    for _ in range(3):
+        tuner.train_step()
+        tuner.tune_step()
+    tuner.write_course(tmp_path / "course.csv")
+    header, *rows = (tmp_path / "course.csv").read_text().splitlines()
+    assert header == "step,dropout,decay,smooth"
+    assert [row.split(",")[0] for row in rows] == ["2", "4", "6"]
+    assert float(rows[-1].split(",")[3]) == tuner.course()["smooth"][-1]
+
+
+@pytest.mark.parametrize("response", ["stn", "delta"])
+def test_collapsed_is_a_plain_model_that_answers_alike(response):
+    tuner = build(response)
+    for _ in range(5):
+        tuner.train_step()
+        tuner.tune_step()
+    plain = tuner.collapsed().eval()
+    assert {type(m) for m in plain} == {type(m) for m in net()}
+    assert plain[3].p == pytest.approx(tuner.hypers()["dropout"])
+    x, y = data(1)
+    with torch.no_grad():
+        loss = nn.functional.cross_entropy(plain(x), y).item()
+    assert loss == pytest.approx(tuner.evaluate()["valid_loss"], rel=1e-5)
+    assert tuner.collapsed({"dropout": 0.7})[3].p == pytest.approx(0.7)
+
+
 def test_assign_moves_only_the_named_ones():
     hypers = build().bench.hypers
     before = hypers.lam.detach().clone()
@@ -451,8 +479,8 @@ def test_bad_input_is_refused_at_construction():
         Hypers(space, dtype=torch.bfloat16)
     flat = HyperSpace([Hyper("dropout", 0.2, 0.0, 0.9, spread=0.0)])
     flat_model, flat_hypers, _ = model_of(space=flat, spreads=False, train_loss=lambda m, b, h: valid_loss(m, b))
-    refused("every spread is 0", model=flat_model, hypers=flat_hypers,
-            optimisers=Optimisers(sgd(flat_model.parameters(), 0.1), sgd([flat_hypers.lam], 0.1), sgd([flat_hypers.rho], 0.1)))  # fmt: skip
+    theirs = sgd(flat_model.parameters(), 0.1), sgd([flat_hypers.lam], 0.1), sgd([flat_hypers.rho], 0.1)
+    refused("every spread is 0", model=flat_model, hypers=flat_hypers, optimisers=Optimisers(*theirs))
 
 
 def test_a_loss_of_the_wrong_kind_is_refused():
@@ -517,6 +545,6 @@ def compare_compiled(backend, tolerance):
             a, b = plain.tune_step()["tune_loss"], other.tune_step()["tune_loss"]
             assert a == pytest.approx(b, rel=tolerance)
         assert plain.evaluate()["valid_loss"] == pytest.approx(other.evaluate()["valid_loss"], rel=tolerance)
-        with pytest.raises(UserError, match="torch.compile"):
+        with pytest.raises(UserError, match=r"torch\.compile"):
             TorchTuner(compiled, other.bench.hypers, other.problem, other.optimisers, "delta")
         TorchTuner(compiled, other.bench.hypers, other.problem, other.optimisers, Delta(linear=False)).train_step()

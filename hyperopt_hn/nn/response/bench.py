@@ -73,6 +73,10 @@ class Response(Protocol):
         """L_V at λ and ∂L_V/∂λ, on a validation batch (and a training batch after it, if `needs_train_batch`)."""
         ...
 
+    def centre(self, bench: Bench) -> Tensor | None:
+        """What the response's input is measured from, (n,); None: from zero."""
+        ...
+
     def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
         """Inside, the elementary weights are those at λ̂ whatever λ (n,) is; dropout and the like see λ."""
         ...

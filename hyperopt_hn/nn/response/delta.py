@@ -38,6 +38,10 @@ class Delta:
             return linearised(bench.bare, lam, centre)
         return at(bench.bare, lam, centre if perturbed or lam.requires_grad else lam)
 
+    def centre(self, bench: Bench) -> Tensor | None:
+        """λ̂."""
+        return bench.hypers.lam.detach()
+
     def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
         """The general network."""
         return at(bench.bare, lam, lam)

@@ -51,6 +51,10 @@ class Implicit:
         centre = lam.detach()
         return at(bench.bare, centre, centre)
 
+    def centre(self, bench: Bench) -> Tensor | None:
+        """λ̂: there is no response, so its input is zero."""
+        return bench.hypers.lam.detach()
+
     def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
         """The same: there is no response to hold."""
         return self.view(bench, lam, False)

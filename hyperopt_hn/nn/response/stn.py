@@ -27,6 +27,10 @@ class STN:
         """The model at λ."""
         return at(bench.bare, lam)
 
+    def centre(self, bench: Bench) -> Tensor | None:
+        """None: the response's input is λ itself."""
+        return None
+
     def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
         """The response stays at λ̂."""
         return at(bench.bare, lam, lam - bench.hypers.lam.detach())
