@@ -106,19 +106,19 @@ class ResponseCheck:
 
 
 def check_response(
-    tuner: TorchTuner, grid: Grid, problem: TorchProblem | None = None, retraining: Retraining | None = None
+    tuner: TorchTuner, problem: TorchProblem, grid: Grid, retraining: Retraining | None = None
 ) -> ResponseCheck:
     """Compare the response's validation loss with retrained truth at the settings of `grid`.
 
-    The tuner is left exactly as it was, random streams and batches included. `problem` (the tuner's own by default)
-    may be a smaller one. Raises UserError for an unknown or fixed name, and for the implicit method, which has no
-    response.
+    The tuner is left exactly as it was, random streams and batches included. `problem` is the tuner's own, or a
+    smaller one of the same kind. Raises UserError for an unknown or fixed name, and for the implicit method, which
+    has no response.
     """
     if isinstance(tuner.response, Implicit):
         raise UserError("the implicit method learns no response, so there is none to check")
     plan = retraining or Retraining()
     settings = _settings(grid)
-    bench = replace(tuner.bench, model=tuner.bench.bare, problem=problem or tuner.problem)
+    bench = replace(tuner.bench, model=tuner.bench.bare, problem=problem)
     lams = [bench.hypers.raw(setting) for setting in settings]
     kept = snapshot.random_state(bench.hypers.lam.device)
     try:

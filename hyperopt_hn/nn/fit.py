@@ -9,7 +9,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import hyper_layers, space_of
 from hyperopt_hn.nn.hypers import Hypers
-from hyperopt_hn.nn.problem import Optimisers
+from hyperopt_hn.nn.problem import Optimisers, TunerConfig
 from hyperopt_hn.nn.response import Delta, Implicit, Response
 
 
@@ -33,6 +33,8 @@ def check_fit(model: nn.Module, hypers: Hypers, optimisers: Optimisers, response
     _check_space(bare, hypers, response)
     _check_phi(bare, hypers, optimisers)
     _check_tuned(hypers, optimisers)
+    if isinstance(response, Implicit) and optimisers.rho is not None:
+        raise UserError("the implicit method perturbs nothing, so it cannot tune spreads; leave `rho` out")
 
 
 def autocast_dtype(name: str) -> torch.dtype | None:
@@ -44,6 +46,14 @@ def autocast_dtype(name: str) -> torch.dtype | None:
     if name == "float16":
         raise UserError("float16 needs loss scaling, which small steps on λ do not survive; use autocast='bfloat16'")
     raise UserError(f"autocast={name!r} is unknown; take 'bfloat16' or ''")
+
+
+def check_course(config: TunerConfig, hypers: Hypers) -> None:
+    """Raise UserError for a course of a hyperparameter that the space lacks, or that is tuned."""
+    for name in config.course.at(0) if config.course is not None else ():
+        hypers.space[name]
+        if name in hypers.space.tuned:
+            raise UserError(f"hyperparameter {name!r} is tuned and follows a course; take it out of `tuned`")
 
 
 def _check_places(bare: nn.Module, hypers: Hypers) -> None:

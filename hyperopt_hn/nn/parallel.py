@@ -64,47 +64,60 @@ def gather(tensor: Tensor) -> list[Tensor]:
 
 def open_log(
     path: Path, config: Mapping[str, Any], codec: Codec, resume: bool = False, overwrite: bool = False
-) -> RunLog | Follower:
-    """The run's directory on rank 0; on the others a follower that reads its checkpoint and writes nothing."""
+) -> RunLog | Shared:
+    """What `alternate` asks of a log, on every rank: rank 0 writes the run's directory, the others read along.
+
+    The directory must be visible to all ranks. Ctrl-C may reach ranks at different steps: a parallel run that was
+    interrupted goes on from its last regular checkpoint.
+    """
     if world() == 1:
         return RunLog(path, config, resume, overwrite, codec)
-    if rank() == 0:
-        leader = RunLog(path, config, resume, overwrite, codec)
-        dist.barrier()
-        return leader
+    log = RunLog(path, config, resume, overwrite, codec) if rank() == 0 else None
     dist.barrier()
-    return Follower(path, codec, resume and not overwrite)
+    if log is not None:
+        return Shared(log.path, log, log.resumed)
+    file = Path(path) / f"checkpoint.{codec.suffix}"
+    resumed = codec.load(file)["state"] if resume and not overwrite and file.exists() else None
+    return Shared(Path(path), None, resumed)
 
 
-class Follower:
-    """What `alternate` asks of a log, for the ranks that do not write: it only reads the checkpoint.
+class Shared:
+    """One log for all ranks: `log` is rank 0's, None elsewhere; they all see rank 0's clock."""
 
-    It has no clock: end a parallel run by steps or patience, not by `max_seconds`, which ranks would see differently.
-    """
-
-    def __init__(self, path: Path, codec: Codec, resume: bool) -> None:
-        self.path = Path(path)
-        file = self.path / f"checkpoint.{codec.suffix}"
-        self.resumed = codec.load(file)["state"] if resume and file.exists() else None
+    def __init__(self, path: Path, log: RunLog | None, resumed: dict[str, Any] | None) -> None:
+        self.path, self.resumed = path, resumed
+        self._log = log
 
     def seconds(self) -> float:
-        """Always 0."""
-        return 0.0
+        """Rank 0's seconds, so that all ranks stop together."""
+        now = torch.tensor([self._log.seconds() if self._log is not None else 0.0], dtype=torch.float64, device=_wire())
+        dist.broadcast(now, src=0)
+        return float(now)
 
     def record(self, entry: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """As RunLog, on rank 0."""
+        if self._log is not None:
+            self._log.record(entry)
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """As RunLog, on rank 0."""
+        if self._log is not None:
+            self._log.checkpoint(state)
 
     def best(self, state: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """As RunLog, on rank 0."""
+        if self._log is not None:
+            self._log.best(state)
 
     def finish(self, result: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """As RunLog, on rank 0."""
+        if self._log is not None:
+            self._log.finish(result, arrays)
 
     def close(self) -> None:
-        """Nothing."""
+        """As RunLog, on rank 0."""
+        if self._log is not None:
+            self._log.close()
 
 
 def _by_dtype(tensors: Sequence[Tensor]) -> list[list[Tensor]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -82,6 +82,14 @@ class Optimisers:
         return [self.phi] if isinstance(self.phi, Optimizer) else list(self.phi)
 
 
+class Follows(Protocol):
+    """A course of hyperparameters that are not tuned: a pure function of the training step."""
+
+    def at(self, step: int) -> Mapping[str, float]:
+        """Natural values by name for the training step that comes after `step` of them."""
+        ...
+
+
 @dataclass(frozen=True)
 class TunerConfig:
     """How steps are taken."""
@@ -93,6 +101,8 @@ class TunerConfig:
     clip_lam: float = option(0.0, "largest norm of λ̂'s and ρ's gradient; 0: no clipping", least=0)
     autocast: str = option("", "precision of the model under autocast: bfloat16, or nothing for none")
     report_every: int = option(0, "steps between looks at the loss; 0: 1 on a CPU, 20 on a GPU", unit="steps", least=0)
+    course: Follows | None = None
+    """Values of hyperparameters that are not tuned, step by step; see hyperopt_hn.course."""
     course_rows: int = option(4096, "at most twice so many rows of the course of λ̂ are kept", unit="rows", least=2)
 
     def __post_init__(self) -> None:

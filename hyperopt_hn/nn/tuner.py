@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,14 +21,15 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import parallel, snapshot
 from hyperopt_hn.nn.batches import Batch, Source
 from hyperopt_hn.nn.collapse import collapse
-from hyperopt_hn.nn.course import Course
-from hyperopt_hn.nn.fit import autocast_dtype, check_fit, unwrap
+from hyperopt_hn.nn.context import hyper_layers
+from hyperopt_hn.nn.fit import autocast_dtype, check_course, check_fit, unwrap
 from hyperopt_hn.nn.guard import backward, look, parts_of, reached
 from hyperopt_hn.nn.hypers import Hypers, Noise
 from hyperopt_hn.nn.overtuning import OverTuning
 from hyperopt_hn.nn.problem import Optimisers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.response import STN, Bench, Delta, Implicit, Phase, Response
 from hyperopt_hn.nn.response.bench import frozen, means
+from hyperopt_hn.nn.trace import Trace
 
 NAMES: dict[str, Response] = {"stn": STN(), "delta": Delta(), "implicit": Implicit()}
 
@@ -53,20 +55,24 @@ class TorchTuner:
         self.response = _response(response)
         self.problem, self.optimisers, self._hypers = problem, optimisers, hypers
         check_fit(model, hypers, optimisers, self.response)
+        check_course(self.config, hypers)
         bare = unwrap(model)
         calls = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
         self.bench = Bench(calls, bare, hypers, problem, autocast_dtype(self.config.autocast))
         self.noise = Noise(hypers.space.n, self.config.seed, parallel.rank(), parallel.world())
         self.steps = {"train": 0, "tune": 0}
-        self._course = Course(self.config.course_rows)
+        self._trace = Trace(self.config.course_rows)
         self._over = OverTuning()
         self._parts = parts_of(bare)
+        self._answers = next(hyper_layers(bare), None) is not None
         self._one_draw = bool((hypers.shared | ~hypers.free).all())
         self._norms = [m for m in bare.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+        self._follow(0)
         parallel.broadcast_([*bare.state_dict().values(), *hypers.state_dict().values()])
 
     def train_step(self, batch: Batch | None = None) -> dict[str, float]:
         """One step on φ, at λ drawn around λ̂; λ̂, ρ stay. Without `batch`: the problem's next ones, accumulated."""
+        self._follow(self.steps["train"])
         count = self.config.accumulate if batch is None else 1
         batches = [batch] if batch is not None else [self.problem.train.next() for _ in range(count)]
         rows = [self.problem.rows(b) for b in batches]
@@ -96,7 +102,7 @@ class TorchTuner:
         report = self._look("tune_loss", objective, "tune", grad)
         self._step_lam(lam, grad, perturbed)
         self.steps["tune"] += 1
-        self._course.add(sum(self.steps.values()), self._hypers.lam)
+        self._trace.add(sum(self.steps.values()), self._hypers.lam)
         for scheduler in opt.schedulers.tune:
             scheduler.step()
         return report
@@ -116,8 +122,8 @@ class TorchTuner:
         return found
 
     def hypers(self) -> dict[str, float | int | list[float]]:
-        """The present hyperparameters in natural units: numbers, lists for vectors."""
-        return self._hypers.plain()
+        """The present hyperparameters in natural units, tuned or not: numbers, lists for vectors."""
+        return {**self._hypers.plain(), **self.bench.fixed}
 
     def collapsed(self, values: Mapping[str, Any] | None = None) -> nn.Module:
         """The ordinary model with the weights at λ̂, or at natural `values`, dropout rates included."""
@@ -129,15 +135,15 @@ class TorchTuner:
 
         One row per tune step, thinned evenly in long runs (TunerConfig.course_rows).
         """
-        return self._course.natural(self._hypers.space)
+        return self._trace.natural(self._hypers.space)
 
     def write_course(self, path: Path | str) -> None:
         """The course as a CSV file: step, then a column per hyperparameter (vectors: name[0], name[1], …)."""
-        self._course.write(path, self._hypers.space)
+        self._trace.write(path, self._hypers.space)
 
     def arrays(self) -> dict[str, Any]:
         """For arrays.npz: lambda_hat (n,), sigma (n,), course_step (S,), course_lambda (S, n), raw, numpy."""
-        steps, lams = self._course.table()
+        steps, lams = self._trace.table()
         now = {"lambda_hat": self._hypers.lam, "sigma": self._hypers.sigma()}
         out = {name: value.detach().double().cpu().numpy() for name, value in now.items()}
         return out | {"course_step": torch.tensor(steps).numpy(), "course_lambda": lams.numpy()}
@@ -159,7 +165,7 @@ class TorchTuner:
             "noise": self.noise.state(),
             "random": snapshot.random_state(self._hypers.lam.device),
             "steps": dict(self.steps),
-            "course": self._course.state(),
+            "course": self._trace.state(),
             "over": self._over.state(),
         }
         whole: dict[str, Any] = snapshot.copied(live)
@@ -180,7 +186,8 @@ class TorchTuner:
             source.load_state(saved)
         self.noise.load_state(held["noise"])
         self.steps = held["steps"]
-        self._course.load_state(held["course"], self._hypers.lam.device)
+        self._follow(max(self.steps["train"] - 1, 0))
+        self._trace.load_state(held["course"], self._hypers.lam.device)
         self._over.load_state(held["over"])
         snapshot.set_random_state(held["random"], self._hypers.lam.device)  # last: sources may draw while loading
 
@@ -202,7 +209,14 @@ class TorchTuner:
         return own.draw(eps, first)
 
     def _view(self, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
-        return self.response.view(self.bench, lam, perturbed) if self._hypers.space.n else nullcontext()
+        if self._answers:
+            return self.response.view(self.bench, lam, perturbed)
+        return nullcontext()
+
+    def _follow(self, step: int) -> None:
+        """Take the untuned hyperparameters' values of a training step from the course."""
+        if self.config.course is not None:
+            self.bench = replace(self.bench, fixed=dict(self.config.course.at(step)))
 
     def _phase(self, phase: Phase, batches: list[Batch], rows: list[int], lams: list[Tensor]) -> dict[str, float]:
         trained = [p for p in self._parts[phase.trains] if p.requires_grad]

@@ -72,7 +72,7 @@ def main(folder: Path) -> None:
     keep("resumed", tuner, [float(steps(tuner, 3) == wanted)])
 
     tuner = make("delta", 8, exact=False)
-    plan = Alternation(steps=12, evaluate_every=4)
+    plan = Alternation(steps=12, evaluate_every=4, max_seconds=1e4)
     log = parallel.open_log(folder / "run", {"experiment": "ranks", "config": {}}, TORCH)
     alternate(tuner, plan, log, Progress("ranks", plan.total, quiet=True))  # type: ignore[arg-type]
     keep("alternate", tuner, [])

@@ -52,7 +52,7 @@ def regression(response="delta", steps=0, drop=False):
 @pytest.mark.parametrize("response", ["stn", "delta"])
 def test_a_learned_response_is_near_the_retrained_truth(response):
     tuner = regression(response, 600)
-    check = check_response(tuner, GRID, retraining=Retraining(steps=200))
+    check = check_response(tuner, tuner.problem, GRID, retraining=Retraining(steps=200))
     assert check.error < 0.35 * check.blind_error, str(check)
     assert check.unsettled < 0.2 * check.blind_error, str(check)
     assert check.truth[0] != check.truth[2]
@@ -65,7 +65,7 @@ def test_a_false_response_is_caught():
             p.neg_()
             p.mul_(2.0)
         tuner.bench.bare[1].response_scale.neg_()
-    check = check_response(tuner, GRID, retraining=Retraining(steps=200))
+    check = check_response(tuner, tuner.problem, GRID, retraining=Retraining(steps=200))
     assert check.error > check.blind_error, str(check)
 
 
@@ -73,7 +73,7 @@ def test_the_tuner_is_left_as_it_was():
     """Same bits and the same next steps as without the check, dropout and all."""
     one, other = regression(drop=True, steps=5), regression(drop=True, steps=5)
     state = torch.get_rng_state()
-    check_response(one, {"drop": [0.1, 0.5]}, retraining=Retraining(steps=5))
+    check_response(one, one.problem, {"drop": [0.1, 0.5]}, retraining=Retraining(steps=5))
     assert torch.equal(state, torch.get_rng_state())
     ours = [one.train_step(), one.tune_step(), one.train_step()]
     torch.set_rng_state(state)
@@ -84,20 +84,20 @@ def test_the_tuner_is_left_as_it_was():
 
 def test_threads_give_the_same_numbers():
     tuner = regression(steps=50)
-    alone = check_response(tuner, GRID, retraining=Retraining(steps=30))
-    together = check_response(tuner, GRID, retraining=Retraining(steps=30, workers=3))
+    alone = check_response(tuner, tuner.problem, GRID, retraining=Retraining(steps=30))
+    together = check_response(tuner, tuner.problem, GRID, retraining=Retraining(steps=30, workers=3))
     assert alone == together
 
 
 def test_whole_settings_own_optimiser_and_picture(tmp_path):
     tuner = regression(steps=20, drop=True)
     plan = Retraining(steps=10, optimiser=lambda weights: torch.optim.SGD(weights, 0.01))
-    check = check_response(tuner, [{"decay": 0.3, "drop": 0.5}, {"drop": 0.1}], retraining=plan)
+    check = check_response(tuner, tuner.problem, [{"decay": 0.3, "drop": 0.5}, {"drop": 0.1}], retraining=plan)
     assert "decay=0.3, drop=0.5" in str(check)
     assert "knowing nothing" in str(check)
     pytest.importorskip("matplotlib")
     check.picture(tmp_path / "check.png")
-    check_response(tuner, GRID, retraining=plan).picture(tmp_path / "line.pdf")
+    check_response(tuner, tuner.problem, GRID, retraining=plan).picture(tmp_path / "line.pdf")
     assert (tmp_path / "check.png").stat().st_size > 1000
     assert (tmp_path / "line.pdf").stat().st_size > 1000
 
@@ -105,13 +105,13 @@ def test_whole_settings_own_optimiser_and_picture(tmp_path):
 def test_bad_input():
     tuner = regression()
     with pytest.raises(UserError, match="decai"):
-        check_response(tuner, {"decai": [0.1]})
+        check_response(tuner, tuner.problem, {"decai": [0.1]})
     with pytest.raises(UserError, match="not strictly between"):
-        check_response(tuner, {"decay": [100.0]})
+        check_response(tuner, tuner.problem, {"decay": [100.0]})
     with pytest.raises(UserError, match="grid is empty"):
-        check_response(tuner, {})
+        check_response(tuner, tuner.problem, {})
     with pytest.raises(UserError, match="learns no response"):
-        check_response(regression("implicit"), GRID)
+        check_response(regression("implicit"), tuner.problem, GRID)
     with pytest.raises(UserError, match="too small"):
         Retraining(steps=0)
 

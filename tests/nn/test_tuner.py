@@ -397,6 +397,44 @@ def test_a_space_with_nothing_tuned_is_plain_training():
                                                       torch.optim.SGD([hypers.lam], 0.1)))  # fmt: skip
 
 
+class Ramp:
+    """dropout rises by 0.01 a training step."""
+
+    def __init__(self, name="dropout"):
+        self.name = name
+
+    def at(self, step):
+        return {self.name: 0.1 + 0.01 * step}
+
+
+@pytest.mark.parametrize("tuned", [[], ["decay", "smooth"]])
+def test_untuned_hyperparameters_follow_a_course(tuned):
+    seen = []
+
+    def looking(model, batch, h):
+        rates = hyper_values(model)["dropout"]
+        seen.append((float(rates), h["dropout"]))
+        return train_loss(model, batch, h)
+
+    space = space_of_three(tuned)
+    model, hypers = convert(net(), space, gain="stn", dropout={"3": "dropout"}), Hypers(space)
+    problem = TorchProblem(looking, valid_loss, Batches.of(data(0), 16, 1), Batches.of(data(1), 16, 2))
+    lam = torch.optim.SGD([hypers.lam], 0.1) if tuned else None
+    optimisers = Optimisers(torch.optim.SGD(model.parameters(), 0.1), lam)
+    tuner = TorchTuner(model, hypers, problem, optimisers, config=TunerConfig(course=Ramp()))
+    for _ in range(3):
+        tuner.train_step()
+        if tuned:
+            tuner.tune_step()
+        tuner.evaluate()
+    assert [rate for rate, _ in seen] == [h for _, h in seen] == pytest.approx([0.1, 0.11, 0.12])
+    assert tuner.hypers()["dropout"] == pytest.approx(0.12)
+    state = tuner.state()
+    tuner.train_step()
+    tuner.load_state(state)
+    assert tuner.hypers()["dropout"] == pytest.approx(0.12)
+
+
 @pytest.mark.parametrize("response", ["stn", "delta"])
 def test_a_validation_loss_without_lambda_says_so_at_the_first_tune_step(response):
     tuner = build(response, valid_loss=lambda model, batch: batch[0].mean())
@@ -473,6 +511,9 @@ def test_bad_input_is_refused_at_construction():
     mixed = copy.deepcopy(model)
     mixed[4].double()
     refused("mixes float64", model=mixed)
+    refused("is tuned and follows a course", config=TunerConfig(course=Ramp()))
+    refused("no hyperparameter 'dropuot' in this space", config=TunerConfig(course=Ramp("dropuot")))
+    refused("it cannot tune spreads", response="implicit", optimisers=Optimisers(phi, lam, sgd([hypers.rho], 0.1)))
     with pytest.raises(UserError, match="too small"):
         TunerConfig(tau=-1.0)
     with pytest.raises(UserError, match="would lose its small steps"):

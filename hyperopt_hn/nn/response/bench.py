@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -37,10 +37,12 @@ class Bench:
     hypers: Hypers
     problem: TorchProblem
     dtype: torch.dtype | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Present values of hyperparameters that follow a course."""
 
     def train_loss(self, batch: Batch, lam: Tensor, keep: bool = False) -> Tensor:
         """L_T at raw λ (n,) or (B, n): () float32 or float64. `keep`: differentiable in λ through natural values."""
-        h = self.hypers.values(lam)
+        h = {**self.hypers.values(lam), **self.fixed}
         if not keep:
             h = {name: value.detach() if isinstance(value, Tensor) else value for name, value in h.items()}
         with self._autocast():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,8 +35,8 @@ class Delta:
         """The general network at λ̂, the first-order one at perturbed λ."""
         centre = bench.hypers.lam.detach()
         if perturbed and self.linear:
-            return linearised(bench.bare, lam, centre)
-        return at(bench.bare, lam, centre if perturbed or lam.requires_grad else lam)
+            return linearised(bench.bare, lam, centre, bench.fixed)
+        return at(bench.bare, lam, centre if perturbed or lam.requires_grad else lam, values=bench.fixed)
 
     def centre(self, bench: Bench) -> Tensor | None:
         """λ̂."""
@@ -44,7 +44,7 @@ class Delta:
 
     def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
         """The general network."""
-        return at(bench.bare, lam, lam)
+        return at(bench.bare, lam, lam, values=bench.fixed)
 
     def tune(self, bench: Bench, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
         """L_V and its gradient; at λ̂ itself λ - stop(λ̂) is zero and only its gradient lives."""
@@ -52,7 +52,9 @@ class Delta:
 
 
 @contextmanager
-def linearised(model: nn.Module, lam: Tensor, centre: Tensor) -> Iterator[None]:
+def linearised(
+    model: nn.Module, lam: Tensor, centre: Tensor, values: Mapping[str, Any] | None = None
+) -> Iterator[None]:
     """Inside, model(...) answers f(x; centre) + J (λ - centre), J the Jacobian of its outputs in the response input.
 
     lam (B, n), centre (n,). Dropout and the like see λ; the same masks serve f and J, as they come from one pass.
@@ -63,7 +65,7 @@ def linearised(model: nn.Module, lam: Tensor, centre: Tensor) -> Iterator[None]:
     inner: list[Any] = []
 
     def before(module: nn.Module, args: Any) -> None:
-        context = _tangents(model, lam, centre)
+        context = _tangents(model, lam, centre, values)
         context.__enter__()
         inner.append(context)
 
@@ -77,7 +79,7 @@ def linearised(model: nn.Module, lam: Tensor, centre: Tensor) -> Iterator[None]:
 
     hooks = [model.register_forward_pre_hook(before), model.register_forward_hook(after, always_call=True)]
     try:
-        with at(model, lam, centre), _uncounted(model):
+        with at(model, lam, centre, values=values), _uncounted(model):
             yield
     finally:
         for hook in hooks:
@@ -92,8 +94,8 @@ def _load_forward_mode() -> None:
 
 
 @contextmanager
-def _tangents(model: nn.Module, lam: Tensor, centre: Tensor) -> Iterator[None]:
-    with forward_ad.dual_level(), at(model, lam, centre, tangent=True):
+def _tangents(model: nn.Module, lam: Tensor, centre: Tensor, values: Mapping[str, Any] | None) -> Iterator[None]:
+    with forward_ad.dual_level(), at(model, lam, centre, values=values, tangent=True):
         yield
 
 

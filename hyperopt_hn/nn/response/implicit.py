@@ -49,7 +49,7 @@ class Implicit:
         if next(hyper_layers(bench.bare), None) is None:
             return nullcontext()
         centre = lam.detach()
-        return at(bench.bare, centre, centre)
+        return at(bench.bare, centre, centre, values=bench.fixed)
 
     def centre(self, bench: Bench) -> Tensor | None:
         """λ̂: there is no response, so its input is zero."""

@@ -25,7 +25,7 @@ class STN:
 
     def view(self, bench: Bench, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         """The model at λ."""
-        return at(bench.bare, lam)
+        return at(bench.bare, lam, values=bench.fixed)
 
     def centre(self, bench: Bench) -> Tensor | None:
         """None: the response's input is λ itself."""
@@ -33,7 +33,7 @@ class STN:
 
     def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
         """The response stays at λ̂."""
-        return at(bench.bare, lam, lam - bench.hypers.lam.detach())
+        return at(bench.bare, lam, lam - bench.hypers.lam.detach(), values=bench.fixed)
 
     def tune(self, bench: Bench, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
         """L_V and its gradient by one backward pass through the response."""

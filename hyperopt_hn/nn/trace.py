@@ -13,7 +13,7 @@ from hyperopt_hn.space import HyperSpace
 from hyperopt_hn.store import write_atomic
 
 
-class Course:
+class Trace:
     """Raw λ̂ after tune steps, at least `rows` and at most twice so many of them once there were that many."""
 
     def __init__(self, rows: int) -> None:
