@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.snapshot import copied
 from hyperopt_hn.runlog import Codec
 from hyperopt_hn.store import write_atomic
 
@@ -20,8 +20,7 @@ FORMAT = 1
 
 def save(file: BinaryIO, state: Mapping[str, Any]) -> None:
     """Write a state; TypeError for what `weights_only=True` would not give back."""
-    _refuse_objects(state)
-    torch.save({"kind": KIND, "format": FORMAT, "state": copied(state)}, file)
+    torch.save({"kind": KIND, "format": FORMAT, "state": _clean(state)}, file)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -55,13 +54,14 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
     return load(Path(path))
 
 
-def _refuse_objects(node: Any) -> None:
+def _clean(node: Any) -> Any:
+    """The same tensors in new dicts, lists and tuples, numbers as Python's own; TypeError for anything else."""
+    if isinstance(node, np.generic):  # before float, whose child np.float64 is
+        return node.item()
     if isinstance(node, Mapping):
-        for key, value in node.items():
-            _refuse_objects(key)
-            _refuse_objects(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            _refuse_objects(value)
-    elif not (node is None or isinstance(node, (bool, int, float, str, torch.Tensor))):
-        raise TypeError(f"a state holds tensors and plain data, not {type(node).__name__}")
+        return {_clean(key): _clean(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return type(node)(_clean(value) for value in node)
+    if node is None or isinstance(node, (bool, int, float, str, torch.Tensor)):
+        return node
+    raise TypeError(f"a state holds tensors and plain data, not {type(node).__name__}")

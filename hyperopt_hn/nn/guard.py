@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,16 +15,15 @@ from hyperopt_hn.nn.convert import response_parameters
 from hyperopt_hn.nn.response import Phase
 
 
-def look(name: str, where: str, loss: Tensor, grad: Tensor | None, hypers: Mapping[str, Any]) -> float:
+def look(name: str, where: str, loss: Tensor, grad: Tensor | None, hypers: Callable[[], Mapping[str, Any]]) -> float:
     """The loss as a number, its mean over all ranks. Raises NonFiniteError if it or its gradient is not finite."""
-    size = loss.new_zeros((), dtype=torch.float64) if grad is None else grad.detach().double().abs().sum()
-    seen = torch.stack([loss.double(), size])
+    seen = torch.stack([loss.double(), loss.double() if grad is None else grad.detach().double().abs().sum()])
     parallel.average_([seen])
     value, slope = seen.tolist()
     if math.isfinite(value) and math.isfinite(slope):
         return float(value)
     what = f"the gradient of {name} became {slope}" if math.isfinite(value) else f"{name} became {value}"
-    shown = ", ".join(f"{key}={x}" for key, x in list(hypers.items())[:8])
+    shown = ", ".join(f"{key}={x}" for key, x in list(hypers().items())[:8])
     raise NonFiniteError(f"{what} at {where} with {shown}; lower the learning rates or the bounds")
 
 

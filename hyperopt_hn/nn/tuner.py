@@ -265,7 +265,7 @@ class TorchTuner:
         every = self.config.report_every or (20 if loss.device.type == "cuda" else 1)
         if self.steps[kind] % every:
             return {}
-        return {name: look(name, f"{kind} step {self.steps[kind] + 1}", loss, grad, self.hypers())}
+        return {name: look(name, f"{kind} step {self.steps[kind] + 1}", loss, grad, self.hypers)}
 
     def _means(self, source: Source, prefix: str) -> dict[str, float]:
         lam = self._hypers.lam.detach()

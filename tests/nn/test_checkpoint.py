@@ -149,6 +149,10 @@ def test_objects_are_refused_when_saving(tmp_path):
     with pytest.raises(TypeError, match="tensors and plain data, not PosixPath"):
         save_checkpoint(tmp_path / "a.pt", {"where": tmp_path})
     assert not list(tmp_path.iterdir())
+    save_checkpoint(tmp_path / "a.pt", {"loss": np.float64(0.5), "count": (np.int64(3),)})
+    found = load_checkpoint(tmp_path / "a.pt")
+    assert found == {"loss": 0.5, "count": (3,)}
+    assert type(found["loss"]) is float
 
 
 def test_damaged_foreign_and_newer_files_get_one_line(tmp_path):

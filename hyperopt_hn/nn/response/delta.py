@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,7 @@ def linearised(
 
 def _load_forward_mode() -> None:
     """torch imports the scripts of its forward mode at the first dual number, with a FutureWarning about itself."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), suppress(ImportError):
         warnings.simplefilter("ignore", FutureWarning)
         importlib.import_module("torch._decomp.decompositions_for_jvp")
 
