@@ -110,7 +110,7 @@ def test_function_parameters_and_collapse(name: str) -> None:
 @models
 def test_parameters_stay_the_same_objects_in_two_groups(name: str) -> None:
     plain: nn.Module = MODELS[name][0]()
-    before = {name: p for name, p in plain.named_parameters()}
+    before = dict(plain.named_parameters())
     optimiser = torch.optim.SGD(plain.parameters(), 0.1)
     model = convert(plain, SPACE)
     general = list(general_parameters(model))

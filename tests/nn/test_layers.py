@@ -13,8 +13,17 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 
 from hyperopt_hn import UserError
-from hyperopt_hn.nn import HyperBatchNorm2d, HyperConv2d, HyperEmbedding, HyperLinear, HyperLSTM, at, bind, set_batch_dim
-from tests.nn.cases import B, CASES, F64, N, SPACE, Case, made, randomised
+from hyperopt_hn.nn import (
+    HyperBatchNorm2d,
+    HyperConv2d,
+    HyperEmbedding,
+    HyperLinear,
+    HyperLSTM,
+    at,
+    bind,
+    set_batch_dim,
+)
+from tests.nn.cases import CASES, F64, SPACE, B, Case, N, made, randomised
 from tests.reference import nn_two_pass
 
 torch.manual_seed(0)
@@ -40,9 +49,7 @@ def test_without_tuned_hyperparameters_it_is_the_plain_layer_bit_for_bit(case: C
     assert [(k, p.shape) for k, p in layer.named_parameters()] == [(k, p.shape) for k, p in plain.named_parameters()]
     inputs = case.inputs(B)
     for training in (True, False):
-        assert torch.equal(
-            case.call(layer.train(training), inputs), case.call(plain.train(training), inputs)
-        )
+        assert torch.equal(case.call(layer.train(training), inputs), case.call(plain.train(training), inputs))
     assert layer.state_dict().keys() == plain.state_dict().keys()
     for a, b in zip(layer.state_dict().values(), plain.state_dict().values(), strict=True):
         assert torch.equal(a, b)
@@ -58,7 +65,9 @@ def test_at_zero_gain_and_at_the_centre_it_is_the_plain_layer(case: Case, traini
     layer.train(training)
     with at(layer, lam):
         torch.testing.assert_close(case.call(layer, inputs), expected, **close)
-    with at(randomised(layer, 1) and layer, lam[0], lam[0]):
+    randomised(layer, 1)
+    here = lam[0]
+    with at(layer, here, here):
         plain, _ = materialised(case, layer, torch.zeros(N, **F64))
         ours, theirs = case.call(layer, inputs), case.call(plain.train(training), inputs)
         assert torch.equal(ours, theirs)
@@ -144,7 +153,9 @@ def test_the_first_order_pass_is_the_jacobian_times_the_step(case: Case, rows: b
     torch.testing.assert_close(tangent, (shifted(1e-5) - shifted(-1e-5)) / 2e-5, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.name in ("linear-biasTrue", "lstm-stateFalse-", "embedding-0-")])
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.name in ("linear-biasTrue", "lstm-stateFalse-", "embedding-0-")]
+)
 def test_gradcheck(case: Case) -> None:
     layer, inputs = made(case), case.inputs(2)
     lam = torch.randn(2, N, requires_grad=True, **F64)
