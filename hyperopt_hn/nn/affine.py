@@ -160,7 +160,7 @@ def shared_weights(layer: nn.Module, scope: Scope, make: Callable[[Tensor], dict
     """make(h), kept for as long as the block lasts and no parameter changes if no gradient is wanted (evaluation)."""
     h = scope.h
     assert h is not None
-    if scope.cache is None or torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return make(h)
     versions = tuple(p._version for p in layer.parameters())
     kept = scope.cache.get(id(layer))

@@ -35,8 +35,8 @@ class Scope:
     lam: Tensor
     h: Tensor | None
     values: Mapping[str, Any]
+    cache: dict[int, tuple[tuple[int, ...], dict[str, Tensor]]]
     tangent: bool = False
-    cache: dict[int, tuple[tuple[int, ...], dict[str, Tensor]]] | None = None
 
 
 @runtime_checkable
@@ -173,7 +173,7 @@ def _scope(home: Home, lam: Tensor, centre: Tensor | None, values: Mapping[str, 
         with torch.no_grad():
             natural = {**home.space.values(lam.detach(), torch), **values}
     h = lam if centre is None else None if centre is lam else lam - centre
-    return Scope(lam, h, natural, tangent, None if torch.is_grad_enabled() else {})
+    return Scope(lam, h, natural, {}, tangent)
 
 
 def _check(lam: Tensor, home: Home, model: nn.Module) -> None:

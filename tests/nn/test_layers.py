@@ -17,6 +17,7 @@ from hyperopt_hn.nn import (
     HyperBatchNorm2d,
     HyperConv2d,
     HyperEmbedding,
+    HyperLayerNorm,
     HyperLinear,
     HyperLSTM,
     at,
@@ -207,6 +208,36 @@ def test_conv_of_any_shape(batch: int, groups: int, kernel: int, stride: int, pa
         w = layer.weights(lam[i])
         own = nn.functional.conv2d(x[i : i + 1], w["weight"], w.get("bias"), stride, padding, 1, groups)
         torch.testing.assert_close(y[i : i + 1], own, **close)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.booleans())
+def test_lstm_of_any_shape(steps: int, batch: int, fan_in: int, size: int, deep: bool) -> None:
+    layer: Any = randomised(HyperLSTM(fan_in, size, N, 1 + deep, **F64))
+    x, lam = torch.randn(steps, batch, fan_in, **F64), torch.randn(batch, N, **F64)
+    with at(layer, lam):
+        y, (h, c) = layer(x)
+    for depth in range(1 + deep):
+        x, last = nn_two_pass.lstm_steps(layer, x, lam, depth)
+        torch.testing.assert_close((h[depth], c[depth]), last, **close)
+    torch.testing.assert_close(y, x, **close)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 4), st.lists(st.integers(0, 3), max_size=2), st.integers(1, 4), st.integers(1, 4))
+def test_embedding_and_norm_of_any_shape(batch: int, middle: list[int], words: int, size: int) -> None:
+    table: Any = randomised(HyperEmbedding(words, size, N, **F64))
+    norm: Any = randomised(HyperLayerNorm(size, N, **F64))
+    tokens, lam = torch.randint(0, words, (batch, *middle)), torch.randn(batch, N, **F64)
+    with at(table, lam), at(norm, lam):
+        rows = table(tokens)
+        normed = norm(rows)
+    for i in range(batch):
+        torch.testing.assert_close(rows[i], table.weights(lam[i])["weight"][tokens[i]], **close)
+        w = norm.weights(lam[i])
+        torch.testing.assert_close(
+            normed[i], nn.functional.layer_norm(rows[i], (size,), w["weight"], w["bias"]), **close
+        )
 
 
 def test_batch_norm_in_training_shares_statistics_and_keeps_them_as_torch_does() -> None:
