@@ -5,9 +5,9 @@ Shapes: n tuned hyperparameters, B batch. λ is (n,), one for the whole batch, o
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -47,7 +47,13 @@ class HyperLayer(Protocol):
     num_hyper: int
 
 
-_scopes: ContextVar[Mapping[Home, Scope] | None] = ContextVar("hyperopt_hn_scopes", default=None)
+class _Here(threading.local):
+    """Per thread; no ContextVar, because torch.compile cannot read one before torch 2.15 (seen with 2.13)."""
+
+    scopes: Mapping[Home, Scope] | None = None
+
+
+_here = _Here()
 
 
 def hyper_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -108,16 +114,16 @@ def at(
     homes = _homes(model)
     if not homes and lam.numel():
         raise UserError("this model has no hyper layer; make it with convert(model, space)")
-    outer = _scopes.get() or {}
-    inner = dict(outer)
+    outer = _here.scopes
+    inner = dict(outer or {})
     for home in homes:
         _check(lam, home, model)
         inner[home] = _scope(home, lam, centre, values or {}, tangent)
-    token = _scopes.set(inner)
+    _here.scopes = inner
     try:
         yield
     finally:
-        _scopes.reset(token)
+        _here.scopes = outer
 
 
 def hyper_values(model: nn.Module) -> dict[str, Any]:
@@ -139,7 +145,7 @@ def value_of(layer: nn.Module, name: str) -> Any:
 
 def scope_of(layer: nn.Module) -> Scope:
     """The scope that a layer with a response stands in; UserError if there is none."""
-    scopes = _scopes.get()
+    scopes = _here.scopes
     scope = None if scopes is None else scopes.get(layer.home)  # type: ignore[call-overload]
     if scope is None:
         raise UserError(
@@ -154,7 +160,7 @@ def _homes(model: nn.Module) -> list[Home]:
 
 
 def _values(home: Home) -> Mapping[str, Any]:
-    scopes = _scopes.get()
+    scopes = _here.scopes
     scope = None if scopes is None else scopes.get(home)
     if scope is not None:
         return scope.values
