@@ -51,21 +51,21 @@ def regression(response="delta", steps=0, drop=False):
 
 @pytest.mark.parametrize("response", ["stn", "delta"])
 def test_a_learned_response_is_near_the_retrained_truth(response):
-    tuner = regression(response, 600)
-    check = check_response(tuner, tuner.problem, GRID, retraining=Retraining(steps=200))
+    tuner = regression(response, 400)
+    check = check_response(tuner, tuner.problem, GRID, retraining=Retraining(steps=120))
     assert check.error < 0.35 * check.blind_error, str(check)
     assert check.unsettled < 0.2 * check.blind_error, str(check)
     assert check.truth[0] != check.truth[2]
 
 
 def test_a_false_response_is_caught():
-    tuner = regression("delta", 600)
+    tuner = regression("delta", 300)
     with torch.no_grad():
         for p in response_parameters(tuner.bench.bare):
             p.neg_()
             p.mul_(2.0)
         tuner.bench.bare[1].response_scale.neg_()
-    check = check_response(tuner, tuner.problem, GRID, retraining=Retraining(steps=200))
+    check = check_response(tuner, tuner.problem, GRID, retraining=Retraining(steps=120))
     assert check.error > check.blind_error, str(check)
 
 

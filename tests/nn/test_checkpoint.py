@@ -86,7 +86,7 @@ def test_global_random_numbers_of_python_numpy_and_torch_come_back():
     assert [random.random(), np.random.rand(), torch.rand(1).item()] == wanted
 
 
-@pytest.mark.parametrize("response", ["stn", "delta"])
+@pytest.mark.parametrize("response", ["stn", pytest.param("delta", marks=pytest.mark.slow)])
 def test_a_run_killed_at_a_random_step_goes_on_bit_for_bit(response, tmp_path):
     """A real SIGKILL in another process; the record, the arrays and the last checkpoint end as if it had not been."""
     root = Path(__file__).parents[2]

@@ -47,7 +47,7 @@ def lam_of(tuner: TorchTuner) -> float:
 
 
 @pytest.mark.parametrize("response", ["stn", "delta", "implicit"])
-@pytest.mark.parametrize("start", [-3.0, 1.5])
+@pytest.mark.parametrize("start", [-3.0, pytest.param(1.5, marks=pytest.mark.slow)])
 def test_reaches_the_known_optimum(response, start):
     ridge = Ridge.make()
     tuner = make_tuner(ridge, response, start, lr=0.05)

@@ -365,14 +365,14 @@ def noisy_labels(response, steps, tune=True, seed=3):
     tuner = TorchTuner(model, hypers, problem, optimisers, response)
     for step in range(steps):
         tuner.train_step()
-        if tune and step >= 150:
+        if tune and step >= 120:
             tuner.tune_step()
     return tuner
 
 
 @pytest.mark.parametrize("response", RESPONSES)
 def test_tuning_finds_the_penalty_that_noisy_labels_need(response):
-    fixed, tuned = noisy_labels(response, 400, tune=False), noisy_labels(response, 400)
+    fixed, tuned = noisy_labels(response, 300, tune=False), noisy_labels(response, 300)
     assert fixed.hypers()["decay"] == pytest.approx(1e-3)
     assert tuned.hypers()["decay"] > 0.1
     assert tuned.evaluate()["test_loss"] < 0.75 * fixed.evaluate()["test_loss"]
@@ -562,10 +562,9 @@ def test_a_data_loader_resumes_in_the_middle_of_an_epoch():
     assert [other.next()[0].tolist() for _ in range(12)] == wanted
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_a_compiled_model_takes_the_same_steps(backend):
+def test_a_compiled_model_takes_the_same_steps():
     """torch.compile changes the code, not the numbers (inductor: marked slow below)."""
-    compare_compiled(backend, 1e-6)
+    compare_compiled("aot_eager", 1e-6)
 
 
 @pytest.mark.slow
