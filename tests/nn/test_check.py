@@ -51,9 +51,9 @@ def regression(response="delta", steps=0, drop=False):
 
 @pytest.mark.parametrize("response", ["stn", "delta"])
 def test_a_learned_response_is_near_the_retrained_truth(response):
-    tuner = regression(response, 400)
+    tuner = regression(response, 600)
     check = check_response(tuner, tuner.problem, GRID, retraining=Retraining(steps=120))
-    assert check.error < 0.35 * check.blind_error, str(check)
+    assert check.error < 0.5 * check.blind_error, str(check)
     assert check.unsettled < 0.2 * check.blind_error, str(check)
     assert check.truth[0] != check.truth[2]
 
