@@ -27,14 +27,14 @@ from tests.nn.test_tuner import data, net, space_of_three, train_loss, valid_los
 PLAN = Alternation(steps=24, warmup=4, train_per_cycle=2, evaluate_every=5, checkpoint_every=3)
 
 
-def make(response: str, kill_at: int = 0) -> TorchTuner:
+def make(response: str, kill_at: int = 0, device: str = "cpu") -> TorchTuner:
     """Dropout, batch norm, momentum, Adam, schedules of three kinds, a DataLoader, tuned spreads, accumulation."""
     torch.manual_seed(1)
     random.seed(1)
     np.random.seed(1)
     space = space_of_three()
-    model = convert(net(), space, gain="stn", dropout={"3": "dropout"})
-    hypers = Hypers(space)
+    model = convert(net(), space, gain="stn", dropout={"3": "dropout"}).to(device)
+    hypers = Hypers(space, device)
     calls = [0]
 
     def loss(m, batch, h):
@@ -43,8 +43,9 @@ def make(response: str, kill_at: int = 0) -> TorchTuner:
             os.kill(os.getpid(), signal.SIGKILL)
         return train_loss(m, batch, h)
 
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*data(1)), 16, shuffle=True)
-    problem = TorchProblem(loss, valid_loss, Batches.of(data(0), 16, 1), Looped(loader), Batches.of(data(2), 32))
+    first, second, third = ([t.to(device) for t in data(seed)] for seed in range(3))
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*second), 16, shuffle=True)
+    problem = TorchProblem(loss, valid_loss, Batches.of(first, 16, 1), Looped(loader), Batches.of(third, 32))
     phi = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, nesterov=True)
     lam, rho = torch.optim.Adam([hypers.lam], 0.02), torch.optim.RMSprop([hypers.rho], 0.01)
     schedule = Schedulers(

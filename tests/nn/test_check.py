@@ -44,8 +44,10 @@ def regression(response="delta", steps=0, drop=False):
                            Batches.of((x, y), 24), Batches.of((xv, yv), 50))  # fmt: skip
     phi = torch.optim.Adam(model.parameters(), 0.02)
     tuner = TorchTuner(model, hypers, problem, Optimisers(phi, torch.optim.Adam([hypers.lam], 0.02)), response)
-    for _ in range(steps):
+    for step in range(steps):
+        phi.param_groups[0]["lr"] = 0.05 if step < steps // 2 else 0.003
         tuner.train_step()
+    phi.param_groups[0]["lr"] = 0.02
     return tuner
 
 

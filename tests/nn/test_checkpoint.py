@@ -63,6 +63,24 @@ def test_state_brings_everything_and_the_next_steps_back(response, tmp_path):
     assert equal(other.state(), end)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("response", ["stn", "delta"])
+def test_on_cuda_the_next_steps_come_back_under_the_deterministic_switch(response, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    try:
+        tuner, other = (killed.make(response, device="cuda") for _ in range(2))
+        steps(tuner)
+        save_checkpoint(tmp_path / "a.pt", tuner.state())
+        wanted = steps(tuner)
+        other.load_state(load_checkpoint(tmp_path / "a.pt"))
+        assert steps(other) == wanted
+        assert equal(other.state(), tuner.state())
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_a_loaded_state_is_not_touched_by_later_steps():
     tuner = killed.make("stn")
     steps(tuner)

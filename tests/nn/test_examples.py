@@ -70,3 +70,20 @@ def test_transformer_on_pythons_text(tmp_path, response):
     with torch.no_grad():
         sums = [(transformer_text.valid_loss(fresh.eval(), b).item() * len(b), len(b)) for b in held.once()]
     assert sum(s for s, _ in sums) / sum(n for _, n in sums) == pytest.approx(tuner.evaluate()["test_loss"], rel=1e-4)
+
+
+def test_ten_lines(tmp_path):
+    from torch import nn
+
+    from tests.nn.examples.ten_lines import tune
+
+    torch.manual_seed(0)
+    x = torch.randn(600, 10)
+    y = (x[:, 0] * x[:, 1] > 0).long()
+    net = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Dropout(), nn.Linear(32, 2))
+    values, plain = tune(net, (x[:200], y[:200]), (x[200:400], y[200:400]), tmp_path / "run")
+    assert set(values) == {"dropout", "decay"}
+    assert [type(m) for m in plain] == [nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    assert plain[2].p == pytest.approx(values["dropout"])
+    right = (plain.eval()(x[400:]).argmax(-1) == y[400:]).float().mean().item()
+    assert right > 0.75
