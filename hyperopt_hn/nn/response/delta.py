@@ -58,7 +58,8 @@ def linearised(
     """Inside, model(...) answers f(x; centre) + J (λ - centre), J the Jacobian of its outputs in the response input.
 
     lam (B, n), centre (n,). Dropout and the like see λ; the same masks serve f and J, as they come from one pass.
-    What is called outside model(...) (a penalty on its weights) sees the plain response. Batch-norm statistics are
+    What is called outside model(...) (a penalty on its weights) sees the plain response. One thread at a time may use
+    a model so, as it hooks the module's call. Batch-norm statistics are
     left alone: the general pass has counted this batch.
     """
     _load_forward_mode()
