@@ -121,38 +121,14 @@ class HyperMultiheadAttention(nn.Module):
     @classmethod
     def from_plain(cls, plain: nn.MultiheadAttention, num_hyper: int, gain: Gain = "delta") -> HyperMultiheadAttention:
         """A hyper layer around the very parameters of `plain`."""
-        layer = cls(
-            plain.embed_dim,
-            plain.num_heads,
-            num_hyper,
-            plain.dropout,
-            plain.in_proj_bias is not None,
-            plain.bias_k is not None,
-            plain.add_zero_attn,
-            plain.kdim,
-            plain.vdim,
-            plain.batch_first,
-            device="meta",
-            gain=gain,
-        )
+        layer = cls(num_hyper=num_hyper, device="meta", gain=gain, **_options(plain))
         adopt(layer, plain)
         layer.reset_response()
         return layer
 
     def plain(self) -> nn.MultiheadAttention:
         """An nn.MultiheadAttention of the same shape on the meta device, to be filled."""
-        return nn.MultiheadAttention(
-            self.embed_dim,
-            self.num_heads,
-            self.dropout,
-            self.in_proj_bias is not None,
-            self.bias_k is not None,
-            self.add_zero_attn,
-            self.kdim,
-            self.vdim,
-            self.batch_first,
-            device="meta",
-        )
+        return nn.MultiheadAttention(device="meta", **_options(self))
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,), by nn.MultiheadAttention's names."""
@@ -295,3 +271,10 @@ class HyperMultiheadAttention(nn.Module):
 def _lift(rows: Tensor, y: Tensor, home: Home) -> Tensor:
     """(F,) or (B, F) against y (L, B, F)."""
     return rows.to(y.dtype) if rows.dim() == 1 else align(rows, y.shape[1], home).to(y.dtype)
+
+
+def _options(layer: Any) -> dict[str, Any]:
+    """How a layer of either kind was made."""
+    own = {name: getattr(layer, name) for name in ("embed_dim", "num_heads", "dropout", "add_zero_attn", "batch_first")}
+    kinds = {"kdim": layer.kdim, "vdim": layer.vdim}
+    return own | kinds | {"bias": layer.in_proj_bias is not None, "add_bias_kv": layer.bias_k is not None}

@@ -31,6 +31,7 @@ from hyperopt_hn.nn.masks import connected, keep_mask
 from hyperopt_hn.nn.recurrence import Pull, Push, Steps, recur, recur_tangent
 
 State = tuple[Tensor, Tensor]
+_OPTIONS = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
 
 
 class HyperLSTM(nn.Module):
@@ -94,35 +95,15 @@ class HyperLSTM(nn.Module):
     @classmethod
     def from_plain(cls, plain: nn.LSTM, num_hyper: int, gain: Gain = "delta") -> HyperLSTM:
         """A hyper layer around the very parameters of `plain`."""
-        layer = cls(
-            plain.input_size,
-            plain.hidden_size,
-            num_hyper,
-            plain.num_layers,
-            plain.bias,
-            plain.batch_first,
-            plain.dropout,
-            plain.bidirectional,
-            plain.proj_size,
-            device="meta",
-            gain=gain,
-        )
+        options = {name: getattr(plain, name) for name in _OPTIONS}
+        layer = cls(num_hyper=num_hyper, proj_size=plain.proj_size, device="meta", gain=gain, **options)
         adopt(layer, plain)
         layer.reset_response()
         return layer
 
     def plain(self) -> nn.LSTM:
         """An nn.LSTM of the same shape on the meta device, to be filled."""
-        return nn.LSTM(
-            self.input_size,
-            self.hidden_size,
-            self.num_layers,
-            self.bias,
-            self.batch_first,
-            self.dropout,
-            self.bidirectional,
-            device="meta",
-        )
+        return nn.LSTM(device="meta", **{name: getattr(self, name) for name in _OPTIONS})
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,), by nn.LSTM's names."""

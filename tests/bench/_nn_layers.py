@@ -1,11 +1,11 @@
-"""Converted networks against plain ones and against the obvious two passes: train, tune, evaluate; Δ-STN against STN.
+"""Converted networks against plain ones and the obvious two passes: train, tune, evaluate; Δ-STN against STN."""
 
 What is compared:
 - train step: forward and backward with a λ per example and all gradients; the arithmetic floor is 2 plain ones.
 - tune step: one λ for all and no parameter gradients, against the obvious two passes that compute and discard them.
 - evaluation: one λ for all, no gradients; its weights are merged once for all batches of a block, here for one.
 - Δ-STN's train step (general weights at the mean, response weights on a first-order pass) against STN's.
-- the same train step against its products alone, as one large GEMM each, measured beside it.
+- each against its floor: as many FLOPs as it counts, done by 512 x 512 x 512 GEMMs beside it.
 Batch 128 (images 32 x 32, 11 hyperparameters); LSTM 650 x 2, batch 40, 70 steps, 7 hyperparameters. The kept
 megabytes are what autograd holds between forward and backward.
 """
@@ -20,6 +20,7 @@ import torch
 from tests.bench.harness import Row, compare
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from hyperopt_hn import Hyper, HyperSpace
 from hyperopt_hn.nn import (
@@ -112,8 +113,10 @@ def _network(name: str, make: Callable[[], nn.Module], repeats: int, tune_bar: f
             repeats,
             1 / 2.1,
         ),
+        _floor(f"{name} train step", stn, torch.float32, repeats),
         compare(f"{name} train step", stn, lambda: train(model, lambda: _two_passes(model, x, lam)), repeats),
         compare(f"{name} tune step", lambda: tune(merged), lambda: tune(two_passes), repeats, tune_bar),
+        _floor(f"{name} tune step", lambda: tune(merged), torch.float32, repeats),
         compare(f"{name} evaluation", evaluate, evaluate_twice, repeats),
         _unlike(f"{name} Δ-STN train step, reference STN's", delta, stn, repeats, 1 / 2.5),
     ]
@@ -155,19 +158,13 @@ def _lstm(dtype: torch.dtype, name: str, bars: tuple[float, float, float]) -> li
         with torch.no_grad():
             return _numbers(forward(here))
 
-    a, b = torch.randn(STEPS * ROWS, HIDDEN, dtype=dtype), torch.randn(HIDDEN, 4 * HIDDEN, dtype=dtype)
-
-    def floor() -> Any:  # per layer W and R, of input and state: forward, and backward to each side but the first input
-        for _ in range(2 * 4 * 3 - 2):
-            a @ b
-        return 0.0
-
     kept = f"{_kept(lambda: fast(lam)):.0f} MB kept, loop {_kept(lambda: slow(lam)):.0f}"
     title = f"LSTM 650x2 {name}"
     return [
         compare(f"{title} train step ({kept})", lambda: train(fast), lambda: train(slow), 3, bars[0]),
-        _unlike(f"{title} train step, reference its GEMMs alone", lambda: train(fast), floor, 3),
+        _floor(f"{title} train step", lambda: train(fast), dtype, 3),
         compare(f"{title} tune step", lambda: tune(fast, False), lambda: tune(slow, True), 3, bars[1]),
+        _floor(f"{title} tune step", lambda: tune(fast, False), dtype, 3, 11 * 2 * STEPS * ROWS * 4 * HIDDEN**2),
         compare(
             f"{title} evaluation",
             lambda: evaluate(fast, centre),
@@ -208,6 +205,25 @@ def _alexnet() -> nn.Module:
 
 def _space(n: int) -> HyperSpace:
     return HyperSpace([Hyper(f"h{i}", 0.5, 0, 1) for i in range(n)])
+
+
+def _floor(name: str, run: Any, dtype: torch.dtype, repeats: int, flops: int = 0) -> Row:
+    """The run against its FLOPs alone: the inverse of the ratio is its multiple of the floor.
+
+    `flops` where torch does not count them: its own LSTM, four products forward and to each side but the first input.
+    """
+    if not flops:
+        with FlopCounterMode(display=False) as counter:
+            run()
+        flops = counter.get_total_flops()
+    a, b = torch.randn(2, 512, 512).to(dtype)
+    count = max(1, round(flops / (2 * 512**3)))
+
+    def products() -> None:
+        for _ in range(count):
+            a @ b
+
+    return _unlike(f"{name}, reference its floor of {flops / 1e9:.1f} GFLOP", run, products, repeats)
 
 
 def _unlike(name: str, fast: Any, reference: Any, repeats: int, bar: float | None = None) -> Row:

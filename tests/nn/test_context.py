@@ -7,12 +7,14 @@ import threading
 from typing import Any
 
 import pytest
-import torch
-from torch import nn
 
-from hyperopt_hn import Hyper, HyperSpace, UserError
-from hyperopt_hn.nn import HyperDropout, HyperLinear, at, bind, convert, hyper_values, space_of
-from tests.nn.cases import SPACE, N, randomised
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from hyperopt_hn import Hyper, HyperSpace, UserError  # noqa: E402
+from hyperopt_hn.nn import HyperDropout, HyperLinear, at, bind, convert, hyper_values, space_of  # noqa: E402
+from tests.nn.cases import SPACE, N, randomised  # noqa: E402
 
 B = 3
 

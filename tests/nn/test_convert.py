@@ -6,11 +6,13 @@ import copy
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor, nn
 
-from hyperopt_hn import Hyper, HyperSpace, UserError
-from hyperopt_hn.nn import (
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn  # noqa: E402
+
+from hyperopt_hn import Hyper, HyperSpace, UserError  # noqa: E402
+from hyperopt_hn.nn import (  # noqa: E402
     HyperChannelDropout,
     HyperDropout,
     HyperLinear,
@@ -25,7 +27,7 @@ from hyperopt_hn.nn import (
     response_parameters,
     set_batch_dim,
 )
-from hyperopt_hn.nn.context import hyper_layers
+from hyperopt_hn.nn.context import hyper_layers  # noqa: E402
 
 SPACE = HyperSpace([Hyper("p", 0.3, 0, 1), Hyper("w", 0.4, 0, 1, shared=True)])
 N, B = 2, 3

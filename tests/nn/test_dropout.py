@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import nn
 
-from hyperopt_hn import Hyper, HyperSpace, UserError
-from hyperopt_hn.nn import (
+torch = pytest.importorskip("torch")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from torch import nn  # noqa: E402
+
+from hyperopt_hn import Hyper, HyperSpace, UserError  # noqa: E402
+from hyperopt_hn.nn import (  # noqa: E402
     HyperChannelDropout,
     HyperDropout,
     HyperEmbedding,
@@ -24,7 +26,7 @@ from hyperopt_hn.nn import (
     bind,
     set_batch_dim,
 )
-from tests.nn.cases import randomised
+from tests.nn.cases import randomised  # noqa: E402
 
 SPACE = HyperSpace([Hyper("p", 0.3, 0, 1), Hyper("w", 0.4, 0, 1, shared=True)])
 RATES = (0.05, 0.3, 0.8)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import nn
-from torch.autograd import forward_ad
-from torch.func import functional_call
 
-from hyperopt_hn import UserError
-from hyperopt_hn.nn import (
+torch = pytest.importorskip("torch")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.autograd import forward_ad  # noqa: E402
+from torch.func import functional_call  # noqa: E402
+
+from hyperopt_hn import UserError  # noqa: E402
+from hyperopt_hn.nn import (  # noqa: E402
     HyperBatchNorm2d,
     HyperConv2d,
     HyperEmbedding,
@@ -24,8 +26,8 @@ from hyperopt_hn.nn import (
     bind,
     set_batch_dim,
 )
-from tests.nn.cases import CASES, F64, SPACE, B, Case, N, made, randomised
-from tests.reference import nn_two_pass
+from tests.nn.cases import CASES, F64, SPACE, B, Case, N, made, randomised  # noqa: E402
+from tests.reference import nn_two_pass  # noqa: E402
 
 torch.manual_seed(0)
 every = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
