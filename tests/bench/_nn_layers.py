@@ -1,4 +1,4 @@
-"""Converted networks against plain ones and the obvious two passes: train, tune, evaluate; Δ-STN against STN."""
+"""Converted networks against plain ones and the obvious two passes: train, tune, evaluate; Δ-STN against STN.
 
 What is compared:
 - train step: forward and backward with a λ per example and all gradients; the arithmetic floor is 2 plain ones.
