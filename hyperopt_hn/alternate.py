@@ -132,7 +132,10 @@ class _Run:
 
     def step(self) -> None:
         kind = self.alternation.kind(self.done)
-        losses = self.tuner.train_step() if kind == "train" else self.tuner.tune_step()
+        try:
+            losses = self.tuner.train_step() if kind == "train" else self.tuner.tune_step()
+        except NonFiniteError as error:  # a tuner that looks before it steps
+            raise NonFiniteError(f"{error}; the last good checkpoint is in {self.log.path}") from None
         for name, value in losses.items():
             if not math.isfinite(value):
                 self.diverged(name, value)

@@ -1,0 +1,79 @@
+"""The toolkit's torch room: make anybody's PyTorch model tune itself.
+
+model = convert(model, space)                     # layers answer to λ; optimisers and checkpoints still fit
+with at(model, lam): logits = model(x)            # lam (n,) or (B, n), raw
+plain = collapse(model, lam)                      # the ordinary model with the weights at λ
+tuner = TorchTuner(model, Hypers(space), problem, optimisers, "delta")
+tuner.train_step(), tuner.tune_step()             # or alternate(tuner, plan, RunLog(path, {}, codec=TORCH))
+"""
+
+from __future__ import annotations
+
+from hyperopt_hn.nn.attention import HyperMultiheadAttention
+from hyperopt_hn.nn.batches import Batches, Looped
+from hyperopt_hn.nn.batchnorm import HyperBatchNorm1d, HyperBatchNorm2d, HyperBatchNorm3d
+from hyperopt_hn.nn.check import OverTuningWarning, ResponseCheck, Retraining, check_response
+from hyperopt_hn.nn.codec import TORCH, load_checkpoint, save_checkpoint
+from hyperopt_hn.nn.collapse import collapse
+from hyperopt_hn.nn.context import at, bind, hyper_values, set_batch_dim, space_of
+from hyperopt_hn.nn.conv import HyperConv1d, HyperConv2d, HyperConv3d
+from hyperopt_hn.nn.convert import Report, convert, general_parameters, report, response_parameters
+from hyperopt_hn.nn.dropout import HyperChannelDropout, HyperDropout, HyperLockedDropout, LockedDropout
+from hyperopt_hn.nn.embedding import HyperEmbedding
+from hyperopt_hn.nn.hypers import Hypers
+from hyperopt_hn.nn.linear import HyperLinear
+from hyperopt_hn.nn.lstm import HyperLSTM
+from hyperopt_hn.nn.norm import HyperGroupNorm, HyperLayerNorm
+from hyperopt_hn.nn.penalty import squared_norm
+from hyperopt_hn.nn.problem import Optimisers, Schedulers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.response import STN, Delta, Implicit
+from hyperopt_hn.nn.tuner import TorchTuner
+
+__all__ = [
+    "STN",
+    "TORCH",
+    "Batches",
+    "Delta",
+    "HyperBatchNorm1d",
+    "HyperBatchNorm2d",
+    "HyperBatchNorm3d",
+    "HyperChannelDropout",
+    "HyperConv1d",
+    "HyperConv2d",
+    "HyperConv3d",
+    "HyperDropout",
+    "HyperEmbedding",
+    "HyperGroupNorm",
+    "HyperLSTM",
+    "HyperLayerNorm",
+    "HyperLinear",
+    "HyperLockedDropout",
+    "HyperMultiheadAttention",
+    "Hypers",
+    "Implicit",
+    "LockedDropout",
+    "Looped",
+    "Optimisers",
+    "OverTuningWarning",
+    "Report",
+    "ResponseCheck",
+    "Retraining",
+    "Schedulers",
+    "TorchProblem",
+    "TorchTuner",
+    "TunerConfig",
+    "at",
+    "bind",
+    "check_response",
+    "collapse",
+    "convert",
+    "general_parameters",
+    "hyper_values",
+    "load_checkpoint",
+    "report",
+    "response_parameters",
+    "save_checkpoint",
+    "set_batch_dim",
+    "space_of",
+    "squared_norm",
+]

@@ -1,0 +1,280 @@
+"""HyperMultiheadAttention: nn.MultiheadAttention whose four projections respond to λ.
+
+L target length, S source length, B batch, E embedding, n tuned hyperparameters; h is (n,) or (B, n).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn.affine import (
+    Gain,
+    Rows,
+    adopt,
+    align,
+    merged,
+    new_parameter,
+    product,
+    reset_gain,
+    reset_uniform,
+    respond,
+    shared_weights,
+)
+from hyperopt_hn.nn.attend import Masks, attend
+from hyperopt_hn.nn.context import Home, Scope, scope_of, value_of
+from hyperopt_hn.nn.linear import HyperLinear
+
+_PACKED = ("in_proj_weight",)
+_SEPARATE = ("q_proj_weight", "k_proj_weight", "v_proj_weight")
+
+
+class HyperMultiheadAttention(nn.Module):
+    """nn.MultiheadAttention with a response scalar for every output of its query, key, value and output projections.
+
+    Elementary parameters have torch's names; `bias_k` and `bias_v` do not respond. `dropout_name` names a
+    hyperparameter for the dropout of attention weights, each example at its own rate. Without tuned hyperparameters,
+    and where all examples share λ, torch's own attention runs with the weights at λ.
+    """
+
+    in_proj_weight: nn.Parameter
+    in_proj_bias: nn.Parameter | None
+    bias_k: nn.Parameter | None
+    bias_v: nn.Parameter | None
+    response_in_proj_weight: nn.Parameter
+    response_bias: nn.Parameter
+    response_scale: nn.Parameter
+    response_shift: nn.Parameter
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        num_hyper: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        gain: Gain = "delta",
+    ) -> None:
+        super().__init__()
+        shape = nn.MultiheadAttention(
+            embed_dim, num_heads, dropout, bias, add_bias_kv, add_zero_attn, kdim, vdim, batch_first, "meta"
+        )
+        self.embed_dim, self.num_heads, self.num_hyper = embed_dim, num_heads, num_hyper
+        self.dropout, self.batch_first, self.add_zero_attn = dropout, batch_first, add_zero_attn
+        self.kdim, self.vdim, self.head_dim, self.gain = shape.kdim, shape.vdim, shape.head_dim, gain
+        self.dropout_name: str | None = None
+        self.home = Home(None, num_hyper)
+        self._names = _PACKED if shape.in_proj_weight is not None else _SEPARATE
+        self._qkv_same_embed_dim = False  # what torch's encoder layers ask before they read the weights past us
+        like = torch.empty(0, device=device, dtype=dtype)
+        for name in (*_PACKED, *_SEPARATE, "in_proj_bias", "bias_k", "bias_v"):
+            own = getattr(shape, name)
+            self.register_parameter(name, None if own is None else new_parameter(tuple(own.shape), like))
+        if num_hyper:
+            for name in self._names:
+                own = getattr(shape, name)
+                self.register_parameter("response_" + name, new_parameter(tuple(own.shape), like))
+            rows = (3 * embed_dim, num_hyper)
+            self.register_parameter("response_scale", new_parameter(rows, like))
+            self.register_parameter("response_bias", new_parameter((3 * embed_dim,), like) if bias else None)
+            self.register_parameter("response_shift", new_parameter(rows, like) if bias else None)
+        self.out_proj = HyperLinear(embed_dim, embed_dim, num_hyper, bias, device, dtype, gain=gain)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Elementary part as torch's: Xavier projections, zero biases. R, b_R as linear layers', V, C by `gain`."""
+        for name in self._names:
+            nn.init.xavier_uniform_(self.get_parameter(name))
+        for own in (self.bias_k, self.bias_v):
+            if own is not None:
+                nn.init.xavier_normal_(own)
+        self.out_proj.reset_parameters()
+        if self.in_proj_bias is not None and self.out_proj.bias is not None:
+            nn.init.zeros_(self.in_proj_bias)
+            nn.init.zeros_(self.out_proj.bias)
+        self.reset_response()
+
+    def reset_response(self) -> None:
+        """The response part alone."""
+        if not self.num_hyper:
+            return
+        for name in self._names:
+            reset_uniform(self.get_parameter("response_" + name), self.get_parameter(name).shape[1])
+        reset_gain(self.response_scale, self.gain)
+        if self.in_proj_bias is not None:
+            reset_uniform(self.response_bias, self.embed_dim)
+            reset_gain(self.response_shift, self.gain)
+        self.out_proj.reset_response()
+
+    @classmethod
+    def from_plain(cls, plain: nn.MultiheadAttention, num_hyper: int, gain: Gain = "delta") -> HyperMultiheadAttention:
+        """A hyper layer around the very parameters of `plain`."""
+        layer = cls(num_hyper=num_hyper, device="meta", gain=gain, **_options(plain))
+        adopt(layer, plain)
+        layer.reset_response()
+        return layer
+
+    def plain(self) -> nn.MultiheadAttention:
+        """An nn.MultiheadAttention of the same shape on the meta device, to be filled."""
+        return nn.MultiheadAttention(device="meta", **_options(self))
+
+    def weights(self, h: Tensor) -> dict[str, Tensor]:
+        """The materialised response at one h (n,), by nn.MultiheadAttention's names."""
+        scales = product(h, self.response_scale).unsqueeze(1).split(3 * self.embed_dim // len(self._names))
+        out = {
+            name: merged(self.get_parameter(name), s, self.get_parameter("response_" + name))
+            for name, s in zip(self._names, scales, strict=True)
+        }
+        if self.in_proj_bias is not None:
+            out["in_proj_bias"] = merged(self.in_proj_bias, product(h, self.response_shift), self.response_bias)
+        if self.bias_k is not None and self.bias_v is not None:
+            out |= {"bias_k": self.bias_k, "bias_v": self.bias_v}
+        return out | {"out_proj." + name: w for name, w in self.out_proj.weights(h).items()}
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """As nn.MultiheadAttention: (L, B, E), or (B, L, E) if batch_first -> the same and (B, L, S) or None."""
+        scope = scope_of(self) if self.num_hyper else None
+        rate = self._rate()
+        alike = scope is None or scope.h is None or (scope.h.dim() == 1 and not scope.tangent)
+        turn = self.batch_first and query.dim() == 3
+        if turn and query is key and key is value:  # torch multiplies once if all three are one object
+            query = key = value = query.transpose(0, 1)
+        elif turn:
+            query, key, value = (x.transpose(0, 1) for x in (query, key, value))
+        qkv = (query, key, value)
+        masks = Masks(key_padding_mask, attn_mask, is_causal)
+        if alike and not isinstance(rate, Tensor):
+            out, weights = self._by_torch(qkv, scope, rate, masks, need_weights)
+        elif query.dim() == 3:
+            out, weights = self._per_example(qkv, scope, rate, masks, need_weights)
+        else:
+            raise UserError("one λ per example needs queries with a batch dimension; give λ as (n,) for one sequence")
+        if weights is not None and average_attn_weights:
+            weights = weights.mean(-3)
+        return (out.transpose(0, 1) if turn else out), weights
+
+    def _per_example(
+        self, qkv: tuple[Tensor, ...], scope: Scope | None, rate: Any, masks: Masks, need_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        same = qkv[0] is qkv[1] and qkv[1] is qkv[2] and self._names == _PACKED
+        q, k, v = self._packed(qkv[0], scope) if same else self._apart(qkv, scope)
+        if self.bias_k is not None and self.bias_v is not None:
+            k = torch.cat([k, self.bias_k.expand(1, k.shape[1], -1).to(k.dtype)])
+            v = torch.cat([v, self.bias_v.expand(1, v.shape[1], -1).to(v.dtype)])
+        if isinstance(rate, Tensor) and rate.dim():
+            rate = align(rate, q.shape[1], self.home)
+        whole = need_weights or (scope is not None and scope.tangent)  # torch's fused kernels have no tangent
+        out, weights = attend((q, k, v), self.num_heads, masks, rate, whole, self.add_zero_attn)
+        return self._out(out), weights if need_weights else None
+
+    def _rate(self) -> Any:
+        if not self.training:
+            return 0.0
+        return self.dropout if self.dropout_name is None else value_of(self, self.dropout_name)
+
+    def _by_torch(
+        self, qkv: tuple[Tensor, ...], scope: Scope | None, rate: float, masks: Masks, need_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        own: dict[str, Any] = dict(self.named_parameters())
+        if scope is not None and scope.h is not None:
+            own |= shared_weights(self, scope, self.weights)
+        query, key, value = qkv
+        out: tuple[Tensor, Tensor | None] = F.multi_head_attention_forward(
+            query,
+            key,
+            value,
+            self.embed_dim,
+            self.num_heads,
+            own.get("in_proj_weight"),
+            own.get("in_proj_bias"),
+            self.bias_k,
+            self.bias_v,
+            self.add_zero_attn,
+            rate,
+            own["out_proj.weight"],
+            own.get("out_proj.bias"),
+            self.training,
+            masks.padding,
+            need_weights,
+            masks.attention,
+            self._names == _SEPARATE,
+            own.get("q_proj_weight"),
+            own.get("k_proj_weight"),
+            own.get("v_proj_weight"),
+            average_attn_weights=False,
+            is_causal=masks.causal,
+        )
+        return out
+
+    def _packed(self, x: Tensor, scope: Scope | None) -> tuple[Tensor, ...]:
+        bias = self.in_proj_bias
+        if scope is None or scope.h is None:
+            return F.linear(x, self.in_proj_weight, bias).chunk(3, -1)
+        s = product(scope.h, self.response_scale)
+        offset = None if bias is None else product(scope.h, self.response_shift) * self.response_bias
+        rows = Rows(s, offset, _lift, self.home, scope)
+        return respond(F.linear, x, (self.in_proj_weight, bias), self.response_in_proj_weight, rows).chunk(3, -1)
+
+    def _apart(self, qkv: tuple[Tensor, ...], scope: Scope | None) -> tuple[Tensor, ...]:
+        def thirds(packed: Tensor | None, axis: int = 0) -> tuple[Any, ...]:
+            return (None, None, None) if packed is None else packed.chunk(3, axis)
+
+        def projections(prefix: str) -> tuple[Any, ...]:
+            if len(self._names) == 1:
+                return thirds(self.get_parameter(prefix + self._names[0]))
+            return tuple(self.get_parameter(prefix + name) for name in self._names)
+
+        own = tuple(zip(projections(""), thirds(self.in_proj_bias), strict=True))
+        if scope is None or scope.h is None:
+            return tuple(F.linear(x, *pair) for x, pair in zip(qkv, own, strict=True))
+        scales = thirds(product(scope.h, self.response_scale), -1)
+        shift = None if self.in_proj_bias is None else product(scope.h, self.response_shift) * self.response_bias
+        rows = [Rows(s, o, _lift, self.home, scope) for s, o in zip(scales, thirds(shift, -1), strict=True)]
+        return tuple(
+            respond(F.linear, x, pair, response, row)
+            for x, pair, response, row in zip(qkv, own, projections("response_"), rows, strict=True)
+        )
+
+    def _out(self, x: Tensor) -> Tensor:
+        if self.home.batch_dim == 1:
+            out: Tensor = self.out_proj(x)
+            return out
+        out = self.out_proj(x.transpose(0, 1))
+        return out.transpose(0, 1)
+
+    def extra_repr(self) -> str:
+        return f"{self.embed_dim}, {self.num_heads}, num_hyper={self.num_hyper}, batch_first={self.batch_first}"
+
+
+def _lift(rows: Tensor, y: Tensor, home: Home) -> Tensor:
+    """(F,) or (B, F) against y (L, B, F)."""
+    return rows.to(y.dtype) if rows.dim() == 1 else align(rows, y.shape[1], home).to(y.dtype)
+
+
+def _options(layer: Any) -> dict[str, Any]:
+    """How a layer of either kind was made."""
+    own = {name: getattr(layer, name) for name in ("embed_dim", "num_heads", "dropout", "add_zero_attn", "batch_first")}
+    kinds = {"kdim": layer.kdim, "vdim": layer.vdim}
+    return own | kinds | {"bias": layer.in_proj_bias is not None, "add_bias_kv": layer.bias_k is not None}

@@ -1,0 +1,189 @@
+"""Is the learned response true? Retrain at a few λ and compare; and a watch against over-tuning.
+
+`check_response` answers the question that no loss curve does: whether the validation loss that the response predicts
+at some λ is what training at that λ would give.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn import snapshot
+from hyperopt_hn.nn.convert import general_parameters
+from hyperopt_hn.nn.overtuning import OverTuning, OverTuningWarning
+from hyperopt_hn.nn.problem import TorchProblem
+from hyperopt_hn.nn.response import Bench, Implicit
+from hyperopt_hn.nn.response.bench import means
+from hyperopt_hn.nn.tuner import TorchTuner
+from hyperopt_hn.options import check, option
+
+__all__ = ["OverTuning", "OverTuningWarning", "ResponseCheck", "Retraining", "check_response"]
+
+Grid = Mapping[str, Sequence[float]] | Sequence[Mapping[str, Any]]
+"""Natural values: name -> values to try one at a time, or a list of whole settings; the rest stay at λ̂."""
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """How each λ is retrained: from the weights at λ̂, elementary weights alone, on the training loss at that λ."""
+
+    steps: int = option(200, "training steps at each λ", unit="steps", least=1)
+    workers: int = option(1, "λ retrained at a time, in threads; with dropout only 1 repeats bit for bit", least=1)
+    optimiser: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None
+    """Makes the optimiser of a retraining; None: φ's own kind with its settings and present learning rate."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class ResponseCheck:
+    """Validation losses at K settings: what the response says, and what retraining gives (half way and at its end)."""
+
+    settings: tuple[Mapping[str, Any], ...]
+    response: tuple[float, ...]
+    truth: tuple[float, ...]
+    halfway: tuple[float, ...]
+    unmoved: float
+    """The loss at λ̂ before any retraining: what a response that knows nothing would say everywhere."""
+
+    @property
+    def error(self) -> float:
+        """Root mean square of response - truth."""
+        return _rms([r - t for r, t in zip(self.response, self.truth, strict=True)])
+
+    @property
+    def blind_error(self) -> float:
+        """The same for the loss at λ̂ everywhere: the response should do clearly better."""
+        return _rms([self.unmoved - t for t in self.truth])
+
+    @property
+    def unsettled(self) -> float:
+        """How far the retrained losses still moved in the second half: below `error`, or retrain for longer."""
+        return max(abs(h - t) for h, t in zip(self.halfway, self.truth, strict=True))
+
+    def __str__(self) -> str:
+        lines = [f"{'response':>10} {'retrained':>10} {'half way':>10}  setting"]
+        for setting, *losses in zip(self.settings, self.response, self.truth, self.halfway, strict=True):
+            words = ", ".join(f"{name}={_short(value)}" for name, value in setting.items())
+            lines.append(" ".join(f"{loss:10.5f}" for loss in losses) + "  " + words)
+        lines.append(
+            f"error {self.error:.5f} (knowing nothing: {self.blind_error:.5f}); retraining moved by up to "
+            f"{self.unsettled:.5f} in its second half"
+        )
+        return "\n".join(lines)
+
+    def picture(self, path: Path | str) -> None:
+        """Draw both losses over the settings to a file. Raises UserError without matplotlib."""
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise UserError("a picture needs matplotlib: pip install matplotlib, or print the check") from None
+        figure = Figure(figsize=(5.0, 3.4), layout="constrained")
+        axes = figure.add_subplot()
+        places: Sequence[Any] = range(len(self.settings))
+        names = {name for setting in self.settings for name in setting}
+        single = len(names) == 1 and all(isinstance(v, (int, float)) for s in self.settings for v in s.values())
+        if single:
+            places = [next(iter(setting.values())) for setting in self.settings]
+        axes.plot(places, self.response, "o-", color="#0072B2", label="learned response")
+        axes.plot(places, self.truth, "x", color="#D55E00", label="retrained", markersize=8, markeredgewidth=2)
+        axes.axhline(self.unmoved, color="0.6", linestyle=":", label="at the present hyperparameters")
+        axes.set_xlabel(next(iter(names)) if single else "setting")
+        axes.set_ylabel("validation loss")
+        axes.legend(frameon=False)
+        figure.savefig(path)
+
+
+def check_response(
+    tuner: TorchTuner, problem: TorchProblem, grid: Grid, retraining: Retraining | None = None
+) -> ResponseCheck:
+    """Compare the response's validation loss with retrained truth at the settings of `grid`.
+
+    The tuner is left exactly as it was, random streams and batches included. `problem` is the tuner's own, or a
+    smaller one of the same kind. Raises UserError for an unknown or fixed name, and for the implicit method, which
+    has no response.
+    """
+    if isinstance(tuner.response, Implicit):
+        raise UserError("the implicit method learns no response, so there is none to check")
+    plan = retraining or Retraining()
+    settings = _settings(grid)
+    bench = replace(tuner.bench, model=tuner.bench.bare, problem=problem)
+    lams = [bench.hypers.raw(setting) for setting in settings]
+    kept = snapshot.random_state(bench.hypers.lam.device)
+    try:
+        unmoved = _loss(bench, tuner.response.held(bench, bench.hypers.lam.detach()))
+        response = [_loss(bench, tuner.response.view(bench, lam, True)) for lam in lams]
+        with ThreadPoolExecutor(plan.workers) as pool:
+            truth = list(pool.map(lambda lam: _retrain(tuner, bench, lam, plan), lams))
+    finally:
+        snapshot.set_random_state(kept, bench.hypers.lam.device)
+    return ResponseCheck(settings, tuple(response), tuple(t for _, t in truth), tuple(h for h, _ in truth), unmoved)
+
+
+def _retrain(tuner: TorchTuner, bench: Bench, lam: Tensor, plan: Retraining) -> tuple[float, float]:
+    """Validation loss half way through and after retraining a copy of the model at λ (n,)."""
+    model = copy.deepcopy(bench.bare)
+    source = copy.copy(bench.problem.train)  # its own position, the same data
+    source.load_state(bench.problem.train.state())
+    mine = replace(bench, model=model, bare=model)
+    chosen = {id(p) for p in general_parameters(model)}
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.requires_grad and id(parameter) in chosen)
+        parameter.grad = None
+    weights = [p for p in model.parameters() if p.requires_grad]
+    optimiser = plan.optimiser(weights) if plan.optimiser else _alike(tuner.optimisers.phis()[0], weights)
+    model.train(bench.bare.training)
+    half = 0.0
+    for step in range(plan.steps):
+        if step == plan.steps // 2:
+            half = _loss(mine, tuner.response.held(mine, lam))
+        batch = source.next()
+        optimiser.zero_grad(set_to_none=True)
+        with tuner.response.held(mine, lam):
+            mine.train_loss(batch, lam).backward()
+        optimiser.step()
+    return half, _loss(mine, tuner.response.held(mine, lam))
+
+
+def _loss(bench: Bench, view: Any) -> float:
+    with torch.no_grad(), view:
+        return means(replace(bench, problem=replace(bench.problem, metrics=None)), bench.problem.valid)["loss"]
+
+
+def _alike(optimiser: Optimizer, weights: list[nn.Parameter]) -> Optimizer:
+    settings = {**optimiser.defaults, "lr": optimiser.param_groups[0]["lr"]}
+    try:
+        return type(optimiser)(weights, **settings)
+    except TypeError:
+        raise UserError(
+            f"another {type(optimiser).__name__} cannot be made from its settings; give Retraining(optimiser=...)"
+        ) from None
+
+
+def _settings(grid: Grid) -> tuple[Mapping[str, Any], ...]:
+    if isinstance(grid, Mapping):
+        found: list[Mapping[str, Any]] = [{name: value} for name, values in grid.items() for value in values]
+    else:
+        found = [dict(setting) for setting in grid]
+    if not found:
+        raise UserError("the grid is empty; give values to try, such as {'dropout': [0.1, 0.5]}")
+    return tuple(found)
+
+
+def _rms(values: Sequence[float]) -> float:
+    return (sum(v * v for v in values) / len(values)) ** 0.5
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, (int, float)) else "…"

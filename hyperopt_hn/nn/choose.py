@@ -1,0 +1,118 @@
+"""Which modules `convert` takes, and which hyperparameters the rates of dropouts are, by name, pattern or class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn.attention import HyperMultiheadAttention
+from hyperopt_hn.nn.dropout import HyperChannelDropout, HyperDropout
+from hyperopt_hn.nn.embedding import HyperEmbedding
+from hyperopt_hn.nn.linear import HyperLinear
+from hyperopt_hn.nn.lstm import HyperLSTM
+from hyperopt_hn.space import HyperSpace
+
+Select = Sequence[str | type[nn.Module]]
+"""Names or patterns of modules ("layer1", "*.bn?"; a name means all below it too), or module classes."""
+
+CHANNEL = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+DROPOUTS = (nn.Dropout, *CHANNEL)
+
+
+class Choice:
+    """What `include` and `exclude` say; remembers which of them met something."""
+
+    def __init__(self, include: Select, exclude: Select) -> None:
+        self.include, self.exclude = _listed(include), _listed(exclude)
+        self._used: set[object] = set()
+
+    def reason(self, names: Sequence[str], module: nn.Module) -> str | None:
+        """Why this module is not chosen, None if it is."""
+        included = [s for s in self.include if _fits(s, names, module)]
+        excluded = [s for s in self.exclude if _fits(s, names, module)]
+        self._used.update(included, excluded)
+        if excluded:
+            return "excluded"
+        return "not included" if self.include and not included else None
+
+    def check(self) -> None:
+        """UserError for a selector that met nothing convertible."""
+        for selector in (*self.include, *self.exclude):
+            if selector not in self._used:
+                raise UserError(f"{_shown(selector)} matches no module of the model; see its named_modules()")
+
+
+class Rates:
+    """The `dropout` mapping of `convert`: patterns to names of hyperparameters, each of which must be used."""
+
+    def __init__(self, space: HyperSpace, mapping: Mapping[str, str]) -> None:
+        self.mapping = dict(mapping)
+        for name in self.mapping.values():
+            space[name]
+        self._used: set[str] = set()
+        self._seen: list[str] = []
+
+    def dropout_for(self, names: Sequence[str], module: nn.Module) -> nn.Module | None:
+        """The hyper dropout that replaces a plain one, if its name is mapped."""
+        if not isinstance(module, DROPOUTS):
+            return None
+        self._seen += names
+        hyper = self._find(names, exact=False)
+        if hyper is None:
+            return None
+        if isinstance(module, CHANNEL):
+            return HyperChannelDropout(hyper, module.inplace, type(module)).train(module.training)
+        return HyperDropout(hyper, module.inplace).train(module.training)
+
+    def wants(self, names: Sequence[str], module: nn.Module) -> bool:
+        """Whether a rate inside this layer is mapped, so that even a space that tunes nothing needs it converted."""
+        return any(key in self.mapping for name in names for key in (name, *_weights(name, module))) or (
+            isinstance(module, (nn.LSTM, nn.MultiheadAttention))
+            and module.dropout > 0
+            and any(_fits(pattern, names, module) for pattern in self.mapping)
+        )
+
+    def apply(self, names: Sequence[str], layer: nn.Module) -> None:
+        """Name the rates inside a new hyper layer."""
+        if isinstance(layer, (HyperLSTM, HyperMultiheadAttention)):
+            layer.dropout_name = self._find(names, exact=layer.dropout == 0)
+        elif isinstance(layer, HyperEmbedding):
+            layer.dropout = self._find(names, exact=True)
+        if isinstance(layer, (HyperLSTM, HyperLinear)):
+            layer.dropconnect = self._find([key for name in names for key in _weights(name, layer)], exact=True)
+
+    def check(self) -> None:
+        """UserError for a pattern that met nothing."""
+        for pattern in self.mapping:
+            if pattern not in self._used:
+                there = ", ".join(self._seen) or "none"
+                raise UserError(f"dropout pattern {pattern!r} matches nothing; dropout modules here: {there}")
+
+    def _find(self, names: Sequence[str], exact: bool) -> str | None:
+        for pattern, hyper in self.mapping.items():
+            if pattern in names or (not exact and any(fnmatchcase(name, pattern) for name in names)):
+                self._used.add(pattern)
+                return hyper
+        return None
+
+
+def _weights(name: str, module: nn.Module) -> tuple[str, ...]:
+    leaf = {nn.Linear: "weight", HyperLinear: "weight", nn.LSTM: "weight_hh", HyperLSTM: "weight_hh"}.get(type(module))
+    return () if leaf is None else (f"{name}.{leaf}" if name else leaf,)
+
+
+def _fits(selector: str | type[nn.Module], names: Sequence[str], module: nn.Module) -> bool:
+    if not isinstance(selector, str):
+        return isinstance(module, selector)
+    return any(fnmatchcase(name, selector) or name.startswith(selector + ".") for name in names)
+
+
+def _listed(select: Select) -> tuple[str | type[nn.Module], ...]:
+    return (select,) if isinstance(select, (str, type)) else tuple(select)
+
+
+def _shown(selector: str | type[nn.Module]) -> str:
+    return repr(selector) if isinstance(selector, str) else selector.__name__

@@ -1,0 +1,70 @@
+"""collapse: the ordinary model at one λ, plain classes and a plain state_dict."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn.context import at, hyper_layers, hyper_values
+from hyperopt_hn.nn.convert import replace
+
+
+@torch.no_grad()
+def collapse(model: nn.Module, lam: Tensor, centre: Tensor | None = None) -> nn.Module:
+    """A copy of the model with the weights at λ (n,), dropout rates included; `model` is not touched.
+
+    `centre` is what the response was trained around: None for an STN, λ̂ for a Δ-STN (so that collapse(model, λ̂, λ̂)
+    is the general network). Locked dropout, which torch has no module for, becomes LockedDropout; word-type
+    dropout and DropConnect, which act in training only, are left out. Weights tied in the model stay tied.
+    Raises UserError for a λ per example.
+    """
+    if lam.dim() != 1:
+        raise UserError(f"λ has shape {tuple(lam.shape)}; collapse takes one λ, ({lam.shape[-1]},)")
+    twin = copy.deepcopy(model)
+    made: dict[nn.Module, nn.Module] = {}
+    tied: dict[int, nn.Parameter] = {}
+    with at(twin, lam, centre):
+        named = any(layer.home.space is not None for _, layer in hyper_layers(twin))  # type: ignore[union-attr]
+        values = hyper_values(twin) if named else {}
+        h = lam if centre is None else lam - centre
+        for _, layer in hyper_layers(twin):
+            made[layer] = _plain(layer, h, values, tied)
+    twin = replace(twin, made)
+    for module in twin.modules():
+        if isinstance(module, nn.TransformerEncoderLayer):
+            module.activation_relu_or_gelu = _fast_activation(module.activation)
+    return twin
+
+
+def _plain(layer: Any, h: Tensor, values: dict[str, Any], tied: dict[int, nn.Parameter]) -> nn.Module:
+    plain: nn.Module = layer.plain()
+    name = getattr(layer, "name", None) or getattr(layer, "dropout_name", None)
+    if name is not None:
+        rate = float(values[name])
+        if isinstance(plain, (nn.LSTM, nn.MultiheadAttention)):
+            plain.dropout = rate
+        else:
+            plain.p = rate  # type: ignore[assignment]
+    weights = layer.weights(h) if layer.num_hyper else {}
+    for path, _ in list(plain.named_parameters()):
+        own = layer.get_parameter(path)
+        value = weights.get(path, own)
+        known = tied.get(id(own))
+        if known is None or not torch.equal(known, value):
+            known = nn.Parameter(value.detach().clone(), requires_grad=own.requires_grad)
+            tied.setdefault(id(own), known)
+        owner, _, leaf = path.rpartition(".")
+        setattr(plain.get_submodule(owner), leaf, known)
+    for path, _ in list(plain.named_buffers()):
+        plain.register_buffer(path, layer.get_buffer(path))
+    return plain.train(layer.training)
+
+
+def _fast_activation(activation: Any) -> int:
+    if activation is nn.functional.relu or isinstance(activation, nn.ReLU):
+        return 1
+    return 2 if activation is nn.functional.gelu or isinstance(activation, nn.GELU) else 0

@@ -1,0 +1,195 @@
+"""Which λ a model sees: `with at(model, lam): model(x)`. No forward signature changes, nothing is left on modules.
+
+Shapes: n tuned hyperparameters, B batch. λ is (n,), one for the whole batch, or (B, n), one per example.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.space import HyperSpace
+
+
+class Home:
+    """What the hyper layers of one model share: its space, and which dimension of an input is the batch."""
+
+    def __init__(self, space: HyperSpace | None, n: int, batch_dim: int | None = None) -> None:
+        self.space = space
+        self.n = n
+        self.batch_dim = batch_dim
+        self.report: object = None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one model sees inside `at`: λ, the response input h = λ or λ - centre (None: exactly zero), the values."""
+
+    lam: Tensor
+    h: Tensor | None
+    values: Mapping[str, Any]
+    cache: dict[int, tuple[tuple[int, ...], dict[str, Tensor]]]
+    tangent: bool = False
+
+
+@runtime_checkable
+class HyperLayer(Protocol):
+    """A module that reads λ from the context: the layers with a response (num_hyper > 0) and the dropouts (0)."""
+
+    home: Home
+    num_hyper: int
+
+
+class _Here(threading.local):
+    """Per thread; no ContextVar, because torch.compile cannot read one before torch 2.15 (seen with 2.13)."""
+
+    scopes: Mapping[Home, Scope] | None = None
+
+
+_here = _Here()
+
+
+def hyper_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The hyper layers of a model with their names, each once."""
+    for name, module in model.named_modules():
+        if isinstance(getattr(module, "home", None), Home):
+            yield name, module
+
+
+def bind(model: nn.Module, space: HyperSpace, batch_dim: int | None = None) -> None:
+    """Give every hyper layer of a hand-built model this space (`convert` does it for its own).
+
+    `batch_dim` is for models whose inputs carry the batch elsewhere than in dimension 0 (1: time first), and for
+    flattened inputs: with 0 stated, (B·m, ...) holds m rows of each example in turn; with 1, (m·B, ...) holds the
+    batch m times over. Raises UserError for layers made for another number of hyperparameters.
+    """
+    home = Home(space, space.n, batch_dim)
+    layers = list(hyper_layers(model))
+    if not layers:
+        raise UserError("this model has no hyper layer; make it with convert(model, space)")
+    for name, layer in layers:
+        width = int(layer.num_hyper)  # type: ignore[arg-type]
+        if width not in (0, space.n):
+            raise UserError(f"layer {name!r} was made for {width} hyperparameters and the space tunes {space.n}")
+        layer.home = home  # type: ignore[assignment]
+
+
+def set_batch_dim(model: nn.Module, batch_dim: int) -> None:
+    """Say which dimension of the inputs of linear, embedding, norm and dropout layers is the batch (see `bind`)."""
+    for home in _homes(model):
+        home.batch_dim = batch_dim
+
+
+def space_of(model: nn.Module) -> HyperSpace:
+    """The space of a converted model; UserError if it has none."""
+    for home in _homes(model):
+        if home.space is not None:
+            return home.space
+    raise UserError("this model knows no space; make it with convert(model, space) or call bind(model, space)")
+
+
+@contextmanager
+def at(
+    model: nn.Module,
+    lam: Tensor,
+    centre: Tensor | None = None,
+    *,
+    values: Mapping[str, Any] | None = None,
+    tangent: bool = False,
+) -> Iterator[None]:
+    """Inside, the hyper layers of `model` see λ: raw (n,) or (B, n), float32 or float64.
+
+    The response input is lam (MacKay et al. 2019), or lam - centre (Bae & Grosse 2020); with `centre is lam` it is
+    exactly zero and no response is computed. `values` overrides natural values by name (a replayed course).
+    `tangent` makes responses first order (see `linearised`). Nested, per thread and exception-safe.
+    Raises UserError for a wrong size, type or device of λ, and for a model without hyper layers.
+    """
+    homes = _homes(model)
+    if not homes and lam.numel():
+        raise UserError("this model has no hyper layer; make it with convert(model, space)")
+    outer = _here.scopes
+    inner = dict(outer or {})
+    for home in homes:
+        _check(lam, home, model)
+        inner[home] = _scope(home, lam, centre, values or {}, tangent)
+    _here.scopes = inner
+    try:
+        yield
+    finally:
+        _here.scopes = outer
+
+
+def hyper_values(model: nn.Module) -> dict[str, Any]:
+    """Natural values in this context: name -> (), (B,) or vectors, detached; untuned ones are plain numbers."""
+    for home in _homes(model):
+        if home.space is not None:
+            return dict(_values(home))
+    raise UserError("this model knows no space; make it with convert(model, space) or call bind(model, space)")
+
+
+def value_of(layer: nn.Module, name: str) -> Any:
+    """The natural value of one hyperparameter for a layer in this context: a number, () or (B,)."""
+    values = _values(layer.home)  # type: ignore[arg-type]
+    if name not in values:
+        kind = type(layer).__name__
+        raise UserError(f"{kind} wants hyperparameter {name!r}; call bind(model, space) with a space that has it")
+    return values[name]
+
+
+def scope_of(layer: nn.Module) -> Scope:
+    """The scope that a layer with a response stands in; UserError if there is none."""
+    scopes = _here.scopes
+    scope = None if scopes is None else scopes.get(layer.home)  # type: ignore[call-overload]
+    if scope is None:
+        raise UserError(
+            "λ is unknown here: run the model inside `with at(model, lam): ...`, "
+            "or take collapse(model, lam) for a plain model"
+        )
+    return scope
+
+
+def _homes(model: nn.Module) -> list[Home]:
+    return list(dict.fromkeys(layer.home for _, layer in hyper_layers(model)))  # type: ignore[misc]
+
+
+def _values(home: Home) -> Mapping[str, Any]:
+    scopes = _here.scopes
+    scope = None if scopes is None else scopes.get(home)
+    if scope is not None:
+        return scope.values
+    if home.space is None:
+        return {}
+    if home.space.n == 0:
+        return home.space.values(torch.zeros(0), torch)
+    raise UserError("λ is unknown here: run the model inside `with at(model, lam): ...`")
+
+
+def _scope(home: Home, lam: Tensor, centre: Tensor | None, values: Mapping[str, Any], tangent: bool) -> Scope:
+    natural: dict[str, Any] = {}
+    if home.space is not None:
+        for name in values:
+            home.space[name]
+        with torch.no_grad():
+            natural = {**home.space.values(lam.detach(), torch), **values}
+    h = lam if centre is None else None if centre is lam else lam - centre
+    return Scope(lam, h, natural, {}, tangent)
+
+
+def _check(lam: Tensor, home: Home, model: nn.Module) -> None:
+    if not isinstance(lam, Tensor):
+        raise UserError("λ must be a torch tensor: torch.as_tensor(space.init(), dtype=torch.float32)")
+    if lam.dtype not in (torch.float32, torch.float64):
+        raise UserError(f"λ has dtype {lam.dtype}; keep it in float32 (autocast and half-precision models too)")
+    if lam.dim() not in (1, 2) or lam.shape[-1] != home.n:
+        raise UserError(f"λ has shape {tuple(lam.shape)}; it must be ({home.n},) or (batch, {home.n})")
+    parameter = next(model.parameters(), None)
+    if parameter is not None and parameter.device != lam.device:
+        there = str(parameter.device)
+        raise UserError(f"λ is on {lam.device} and the model on {there}; move one with .to({there!r})")

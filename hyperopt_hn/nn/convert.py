@@ -1,0 +1,214 @@
+"""convert: make an ordinary model's layers answer to λ, in place, its function unchanged where the response is zero."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils import parametrize
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn import batchnorm, conv, norm
+from hyperopt_hn.nn.affine import Gain
+from hyperopt_hn.nn.attention import HyperMultiheadAttention
+from hyperopt_hn.nn.choose import DROPOUTS, Choice, Rates, Select
+from hyperopt_hn.nn.context import bind, hyper_layers
+from hyperopt_hn.nn.embedding import HyperEmbedding
+from hyperopt_hn.nn.linear import HyperLinear
+from hyperopt_hn.nn.lstm import HyperLSTM
+from hyperopt_hn.space import HyperSpace
+
+KINDS: dict[type[nn.Module], Any] = {
+    nn.Linear: HyperLinear,
+    nn.Conv1d: conv.HyperConv1d,
+    nn.Conv2d: conv.HyperConv2d,
+    nn.Conv3d: conv.HyperConv3d,
+    nn.Embedding: HyperEmbedding,
+    nn.LayerNorm: norm.HyperLayerNorm,
+    nn.GroupNorm: norm.HyperGroupNorm,
+    nn.BatchNorm1d: batchnorm.HyperBatchNorm1d,
+    nn.BatchNorm2d: batchnorm.HyperBatchNorm2d,
+    nn.BatchNorm3d: batchnorm.HyperBatchNorm3d,
+    nn.LSTM: HyperLSTM,
+    nn.MultiheadAttention: HyperMultiheadAttention,
+}
+"""What becomes what, by exact class."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `convert` did: module name -> what it became, and module name -> why it was left."""
+
+    converted: Mapping[str, str] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        done = [f"  {name or '(the model)'}: {what}" for name, what in self.converted.items()]
+        left = [f"  {name or '(the model)'}: {why}" for name, why in self.left.items()]
+        return "\n".join(["converted:", *(done or ["  nothing"]), "left as it was:", *(left or ["  nothing"])])
+
+
+def convert(
+    model: nn.Module,
+    space: HyperSpace,
+    include: Select = (),
+    exclude: Select = (),
+    gain: Gain = "delta",
+    dropout: Mapping[str, str] | None = None,
+) -> nn.Module:
+    """Replace the layers of `model` by hyper layers that respond to the space's λ; in place, and returned.
+
+    Elementary parameters stay the same objects under the same names, so optimisers and checkpoints still fit. Layers
+    that share a weight share its response; a module used twice stays one. `gain`: "delta" starts the response at
+    zero, "stn" at N(0, 0.01²). `dropout` maps names or patterns to hyperparameters: dropout modules then drop at
+    each example's own rate, an LSTM between its layers, attention in its weights, an embedding (by its exact name)
+    whole word types, and "rnn.weight_hh" or "fc.weight" is DropConnect of that weight. A space that tunes nothing
+    leaves all layers plain. Raises UserError for a pattern without a match, nothing to convert, or a model that
+    cannot be.
+    """
+    if next(hyper_layers(model), None) is not None:
+        raise UserError("this model is converted already; convert the plain one, or call bind(model, space)")
+    rates = Rates(space, dropout or {})
+    chosen = Choice(include, exclude)
+    made: dict[nn.Module, nn.Module] = {}
+    converted: dict[str, str] = {}
+    left: dict[str, str] = {}
+    for names, module in _outermost(model):
+        layer: nn.Module | None = rates.dropout_for(names, module)
+        reason = _obstacle(module) or chosen.reason(names, module)
+        if layer is None and not reason and (space.n or rates.wants(names, module)):
+            layer = KINDS[type(module)].from_plain(module, space.n, gain)
+            rates.apply(names, layer)
+        if layer is not None:
+            made[module] = layer
+            converted[names[0]] = type(layer).__name__
+        elif isinstance(module, DROPOUTS) or next(module.parameters(recurse=False), None) is not None:
+            left[names[0]] = reason or "the space tunes nothing"
+    chosen.check()
+    rates.check()
+    if not made and space.n:
+        raise UserError(
+            "convert found nothing to convert: " + "; ".join(f"{k}: {v}" for k, v in list(left.items())[:5])
+        )
+    _tie(made.values())
+    model = replace(model, made)
+    _forbid_fast_path(model, made.values())
+    if made:
+        bind(model, space)
+        for _, layer in hyper_layers(model):
+            layer.home.report = Report(converted, left)  # type: ignore[union-attr]
+            break
+    return model
+
+
+def report(model: nn.Module) -> Report:
+    """What `convert` did with this model."""
+    for _, layer in hyper_layers(model):
+        found = layer.home.report  # type: ignore[union-attr]
+        if isinstance(found, Report):
+            return found
+    return Report()
+
+
+def response_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
+    """The parameters of the response: R, b_R, V and C of every hyper layer, each once."""
+    ids = _response_ids(model)
+    return (p for p in model.parameters() if id(p) in ids)
+
+
+def general_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
+    """All other parameters: those that the plain model has."""
+    ids = _response_ids(model)
+    return (p for p in model.parameters() if id(p) not in ids)
+
+
+def replace(model: nn.Module, made: Mapping[nn.Module, nn.Module]) -> nn.Module:
+    """Put each replacement wherever its module stands; the model itself may be one."""
+    for parent in list(model.modules()):
+        for name, child in parent._modules.items():
+            if child is not None and child in made:
+                parent._modules[name] = made[child]
+    return made.get(model, model)
+
+
+def _response_ids(model: nn.Module) -> set[int]:
+    own = (p for _, layer in hyper_layers(model) for p in layer.named_parameters())
+    return {id(p) for name, p in own if name.rpartition(".")[2].startswith("response_")}
+
+
+def _outermost(model: nn.Module) -> Iterator[tuple[list[str], nn.Module]]:
+    """Each module once with all its names; nothing inside an attention layer, which is converted whole."""
+    names: dict[nn.Module, list[str]] = {}
+    inside: set[nn.Module] = set()
+    for name, module in model.named_modules(remove_duplicate=False):
+        names.setdefault(module, []).append(name)
+        if isinstance(module, nn.MultiheadAttention):
+            inside.update(m for m in module.modules() if m is not module)
+    return ((names[m], m) for m in names if m not in inside)
+
+
+def _obstacle(module: nn.Module) -> str | None:
+    kind = type(module).__name__
+    if any(isinstance(p, UninitializedParameter) for p in module.parameters(recurse=False)):
+        raise UserError(f"a {kind} has no shape yet; run one batch through the model, then convert it")
+    if isinstance(module, DROPOUTS):
+        return "no hyperparameter was named for its rate; dropout={'name or pattern': 'hyperparameter'}"
+    if type(module) not in KINDS:
+        parent = next((k.__name__ for k in KINDS if isinstance(module, k)), None)
+        return (
+            f"a subclass of {parent}, whose own code would be lost" if parent else f"there is no hyper layer for {kind}"
+        )
+    if next(module.parameters(), None) is None:
+        return "it has no parameters"
+    if parametrize.is_parametrized(module):
+        return "it is parametrized (weight_norm, spectral_norm, ...), so its weight is no parameter"
+    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+        return "it has hooks, which would be lost"
+    if getattr(module, "max_norm", None) is not None:
+        return "max_norm rewrites its table as it runs"
+    if getattr(module, "proj_size", 0):
+        return "there is no response for proj_size"
+    return None
+
+
+_TIED = {"weight": ("response_weight", "response_scale"), "bias": ("response_bias", "response_shift")}
+
+
+def _tie(layers: Iterable[nn.Module]) -> None:
+    """Layers that share a parameter share its response, so that it stays one parameter when collapsed."""
+    first: dict[int, tuple[nn.Module, str]] = {}
+    ordered = sorted(layers, key=lambda m: not isinstance(m, HyperEmbedding))  # an embedding decides the direction
+    for layer in ordered:
+        for name, parameter in list(layer.named_parameters()):
+            if name.rpartition(".")[2].startswith("response_"):
+                continue
+            owner, known = first.setdefault(id(parameter), (layer, name))
+            if owner is not layer and layer.num_hyper:
+                _share(owner, known, layer, name)
+
+
+def _share(owner: nn.Module, known: str, layer: nn.Module, name: str) -> None:
+    turned = isinstance(owner, HyperEmbedding) and isinstance(layer, HyperLinear)
+    if known != name or name not in _TIED or not (turned or type(owner) is type(layer)):
+        raise UserError(
+            f"a {type(layer).__name__} and a {type(owner).__name__} share a parameter in a way that no common response "
+            "serves; exclude one of them"
+        )
+    for response in _TIED[name]:
+        if getattr(owner, response, None) is not None:
+            setattr(layer, response, getattr(owner, response))
+    if isinstance(layer, HyperLinear) and name == "weight":
+        layer.along_input = turned or (isinstance(owner, HyperLinear) and owner.along_input)
+
+
+def _forbid_fast_path(model: nn.Module, made: Iterable[nn.Module]) -> None:
+    """In evaluation torch's encoders read their children's plain weights past them; these flags forbid that."""
+    new = set(made)
+    for module in model.modules():
+        if isinstance(module, nn.TransformerEncoderLayer) and any(child in new for child in module.modules()):
+            module.activation_relu_or_gelu = 0
+        if isinstance(module, nn.TransformerEncoder) and any(child in new for child in module.modules()):
+            module.use_nested_tensor = False

@@ -1,0 +1,135 @@
+"""HyperEmbedding: E(λ)[token] = E[token] + (V h) ⊙ R[token] (the published STN's LSTM code), and word-type dropout.
+
+B batch, D embedding dimension, n tuned hyperparameters; the response input h is (n,) or (B, n).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn.affine import Gain, adopt, joined, lift_features, merged, product, reset_gain
+from hyperopt_hn.nn.context import Home, scope_of
+from hyperopt_hn.nn.masks import keep_mask, shared_rate
+
+
+class HyperEmbedding(nn.Module):
+    """nn.Embedding with one response scalar per embedding dimension; tokens (...) -> (..., D).
+
+    `dropout` names a shared hyperparameter: the rate at which whole word types vanish in training, one mask per
+    batch (Gal & Ghahramani 2016). Raises UserError for max_norm, which rewrites the table during forward.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        num_hyper: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        gain: Gain = "delta",
+    ) -> None:
+        super().__init__()
+        if max_norm is not None and num_hyper:
+            raise UserError(
+                "an embedding with max_norm rewrites its table as it runs; drop max_norm or exclude the layer"
+            )
+        shape = nn.Embedding(num_embeddings, embedding_dim, padding_idx, device="meta")
+        self.num_embeddings, self.embedding_dim, self.num_hyper = num_embeddings, embedding_dim, num_hyper
+        self.padding_idx, self.max_norm, self.norm_type = shape.padding_idx, max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse, self.gain = scale_grad_by_freq, sparse, gain
+        self.dropout: str | None = None
+        self.home = Home(None, num_hyper)
+        kind = {"device": device, "dtype": dtype}
+        self.weight = nn.Parameter(torch.empty(num_embeddings, embedding_dim, **kind))
+        if num_hyper:
+            self.response_weight = nn.Parameter(torch.empty(num_embeddings, embedding_dim, **kind))
+            self.response_scale = nn.Parameter(torch.empty(embedding_dim, num_hyper, **kind))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """E as nn.Embedding's, R of the same size, V by `gain`; the row at padding_idx is zero in both."""
+        nn.init.normal_(self.weight)
+        if self.padding_idx is not None:
+            with torch.no_grad():
+                self.weight[self.padding_idx].zero_()
+        self.reset_response()
+
+    def reset_response(self) -> None:
+        """The response part alone; R takes the root mean square of E, whatever scheme E was started by."""
+        if not self.num_hyper:
+            return
+        reset_gain(self.response_scale, self.gain)
+        with torch.no_grad():
+            self.response_weight.normal_()
+            self.response_weight.mul_(self.weight.square().mean().sqrt())
+            if self.padding_idx is not None:
+                self.response_weight[self.padding_idx].zero_()
+
+    @classmethod
+    def from_plain(cls, plain: nn.Embedding, num_hyper: int, gain: Gain = "delta") -> HyperEmbedding:
+        """A hyper layer around the very table of `plain`."""
+        layer = cls(
+            plain.num_embeddings,
+            plain.embedding_dim,
+            num_hyper,
+            plain.padding_idx,
+            plain.max_norm,
+            plain.norm_type,
+            plain.scale_grad_by_freq,
+            plain.sparse,
+            device="meta",
+            gain=gain,
+        )
+        adopt(layer, plain)
+        layer.reset_response()
+        return layer
+
+    def plain(self) -> nn.Embedding:
+        """An nn.Embedding of the same shape on the meta device, to be filled."""
+        return nn.Embedding(
+            self.num_embeddings,
+            self.embedding_dim,
+            self.padding_idx,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.sparse,
+            device="meta",
+        )
+
+    def weights(self, h: Tensor) -> dict[str, Tensor]:
+        """The materialised response at one h (n,): {"weight"} as nn.Embedding holds it."""
+        return {"weight": merged(self.weight, product(h, self.response_scale), self.response_weight)}
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(...) -> (..., D). The table is never merged: a batch reads few of its rows."""
+        scope = scope_of(self) if self.num_hyper else None
+        out = self._rows(tokens, self.weight, self.max_norm)
+        if scope is not None and scope.h is not None:
+            response = self._rows(tokens, self.response_weight, None)
+            s = lift_features(product(scope.h, self.response_scale), response, self.home)
+            out = joined(out, s * response) if scope.tangent else torch.addcmul(out, s, response)
+        if self.dropout is None or not self.training:
+            return out
+        mask = keep_mask((self.num_embeddings,), shared_rate(self, self.dropout), out)
+        return out * mask[tokens].unsqueeze(-1)
+
+    def _rows(self, tokens: Tensor, table: Tensor, max_norm: float | None) -> Tensor:
+        return F.embedding(
+            tokens, table, self.padding_idx, max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
+        )
+
+    def extra_repr(self) -> str:
+        shape = f"{self.num_embeddings}, {self.embedding_dim}"
+        return f"{shape}, num_hyper={self.num_hyper}, padding_idx={self.padding_idx}"

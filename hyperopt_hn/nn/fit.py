@@ -1,0 +1,124 @@
+"""Whether a model, λ̂ and optimisers belong together: every mistake is found at construction, with its remedy."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn.context import hyper_layers, space_of
+from hyperopt_hn.nn.hypers import Hypers
+from hyperopt_hn.nn.problem import Optimisers, TunerConfig
+from hyperopt_hn.nn.response import Delta, Implicit, Response
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The bare module behind DistributedDataParallel and torch.compile."""
+    if isinstance(model, DataParallel):
+        raise UserError("DataParallel splits a batch behind λ's back; use DistributedDataParallel under torchrun")
+    if isinstance(model, DistributedDataParallel):
+        return unwrap(model.module)
+    if _compiled(model):
+        return unwrap(model._orig_mod)  # type: ignore[arg-type]
+    return model
+
+
+def check_fit(model: nn.Module, hypers: Hypers, optimisers: Optimisers, response: Response) -> None:
+    """Raise UserError for the first thing that does not fit."""
+    bare = unwrap(model)
+    if isinstance(response, Delta) and response.linear and model is not bare and _compiled(model):
+        raise UserError("torch.compile does not trace forward mode: give Δ-STN the plain model, or Delta(linear=False)")
+    _check_places(bare, hypers)
+    _check_space(bare, hypers, response)
+    _check_phi(bare, hypers, optimisers)
+    _check_tuned(hypers, optimisers)
+    if isinstance(response, Implicit) and optimisers.rho is not None:
+        raise UserError("the implicit method perturbs nothing, so it cannot tune spreads; leave `rho` out")
+
+
+def autocast_dtype(name: str) -> torch.dtype | None:
+    """The dtype of TunerConfig.autocast. Raises UserError for an unknown one, and for float16."""
+    if name == "":
+        return None
+    if name == "bfloat16":
+        return torch.bfloat16
+    if name == "float16":
+        raise UserError("float16 needs loss scaling, which small steps on λ do not survive; use autocast='bfloat16'")
+    raise UserError(f"autocast={name!r} is unknown; take 'bfloat16' or ''")
+
+
+def check_course(config: TunerConfig, hypers: Hypers) -> None:
+    """Raise UserError for a course of a hyperparameter that the space lacks, or that is tuned."""
+    for name in config.course.at(0) if config.course is not None else ():
+        hypers.space[name]
+        if name in hypers.space.tuned:
+            raise UserError(f"hyperparameter {name!r} is tuned and follows a course; take it out of `tuned`")
+
+
+def _check_places(bare: nn.Module, hypers: Hypers) -> None:
+    devices = {p.device for p in bare.parameters()}
+    if not devices:
+        raise UserError("this model has no parameters; there is nothing to train")
+    if len(devices) > 1:
+        raise UserError(
+            f"the model lies on {', '.join(sorted(map(str, devices)))}; move it to one device with .to(...)"
+        )
+    (device,) = devices
+    if hypers.lam.device != device:
+        raise UserError(
+            f"the model is on {device} and λ̂ on {hypers.lam.device}; make Hypers(space, device={str(device)!r})"
+        )
+    types = {p.dtype for p in bare.parameters() if p.is_floating_point()}
+    if torch.float64 in types and len(types) > 1:
+        raise UserError("the model mixes float64 with another precision; bring it to one with .double() or .float()")
+    if hypers.lam.dtype not in (torch.float32, torch.float64):
+        raise UserError(f"λ̂ is in {hypers.lam.dtype}; keep Hypers out of .to(dtype): it stays in float32")
+
+
+def _check_space(bare: nn.Module, hypers: Hypers, response: Response) -> None:
+    layers = [layer for _, layer in hyper_layers(bare)]
+    if layers:
+        space = space_of(bare)
+        if (space.names, space.tuned, space.n) != (hypers.space.names, hypers.space.tuned, hypers.space.n):
+            raise UserError("the model was converted with another space than Hypers has; use the same one for both")
+    if hypers.space.n and not isinstance(response, Implicit) and not any(layer.num_hyper for layer in layers):
+        raise UserError("no layer of this model has a response to λ; make it with convert(model, space)")
+
+
+def _check_phi(bare: nn.Module, hypers: Hypers, optimisers: Optimisers) -> None:
+    held: set[int] = set()
+    for optimiser in optimisers.all():
+        if isinstance(optimiser, torch.optim.LBFGS):
+            raise UserError("LBFGS takes many looks at a loss in a step, a tuner gives it one; use SGD or Adam")
+    for optimiser in optimisers.phis():
+        held.update(id(p) for group in optimiser.param_groups for p in group["params"])
+    if held & {id(hypers.lam), id(hypers.rho)}:
+        raise UserError("φ's optimiser holds λ̂ or ρ, which a train step must not move; give them their own optimisers")
+    for name, parameter in bare.named_parameters():
+        if parameter.requires_grad and id(parameter) not in held:
+            raise UserError(
+                f"parameter {name!r} is in no optimiser; make φ's optimiser after convert(model, space), or freeze it "
+                "with requires_grad_(False)"
+            )
+
+
+def _check_tuned(hypers: Hypers, optimisers: Optimisers) -> None:
+    if optimisers.lam is None:
+        if optimisers.rho is not None:
+            raise UserError("the spreads are tuned and λ̂ is not; give Optimisers a `lam` too")
+        return
+    if hypers.space.n == 0:
+        raise UserError("the space tunes nothing; list names in HyperSpace(..., tuned=[...]), or leave `lam` out")
+    for name, optimiser, parameter in (("lam", optimisers.lam, hypers.lam), ("rho", optimisers.rho, hypers.rho)):
+        if optimiser is None:
+            continue
+        held = [p for group in optimiser.param_groups for p in group["params"]]
+        if len(held) != 1 or held[0] is not parameter:
+            raise UserError(f"the optimiser `{name}` must hold [hypers.{name}] and nothing else")
+    if optimisers.rho is not None and not bool(hypers.free.any()):
+        raise UserError("every spread is 0, so none can be tuned; give a Hyper a spread, or leave `rho` out")
+
+
+def _compiled(model: nn.Module) -> bool:
+    return type(model).__name__ == "OptimizedModule"  # by name: importing torch._dynamo takes a second

@@ -1,0 +1,116 @@
+"""λ̂ and its spreads as a module: ordinary parameters, so that any torch optimiser and scheduler tunes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.perturb import entropy, perturb
+from hyperopt_hn.space import HyperSpace
+from hyperopt_hn.transforms import inv_softplus, softplus
+
+
+class Hypers(nn.Module):
+    """p(λ|λ̂) = N(λ̂, diag σ²) over a space's tuned hyperparameters, σ = softplus ρ; all in raw units.
+
+    `lam` (n,) and `rho` (n,) are parameters, float32 unless `dtype` says otherwise, whatever the model's precision.
+    Entries whose initial spread is 0 are never perturbed and have no entropy. Source: MacKay et al. 2019, sec. 3.3.
+    """
+
+    shared: Tensor
+    free: Tensor
+
+    def __init__(
+        self, space: HyperSpace, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__()
+        if dtype not in (torch.float32, torch.float64):
+            raise UserError(f"λ in {dtype} would lose its small steps; use torch.float32 (the model may be in {dtype})")
+        self.space = space
+        spreads = torch.as_tensor(space.spreads(), dtype=torch.float64)
+        free = spreads > 0
+        rho = inv_softplus(torch.where(free, spreads, 1.0), torch)
+        self.lam = nn.Parameter(torch.as_tensor(space.init()).to(device, dtype))
+        self.rho = nn.Parameter(rho.to(device, dtype))
+        self.register_buffer("shared", torch.as_tensor(space.shared()).to(device))
+        self.register_buffer("free", free.to(device))
+
+    def sigma(self) -> Tensor:
+        """Standard deviations of the perturbation, (n,); differentiable in rho."""
+        return torch.where(self.free, softplus(self.rho, torch), 0.0)
+
+    def entropy(self) -> Tensor:
+        """Entropy of p(λ|λ̂) in nats, summed over the perturbed entries; ()."""
+        return entropy(softplus(self.rho[self.free], torch), torch)
+
+    def draw(self, eps: Tensor, first: Tensor) -> Tensor:
+        """λ̂ + σ ε, (B, n) from noise (B, n), in λ̂'s dtype; `shared` entries use `first` (n,) in every row."""
+        noise = torch.where(self.shared, first.to(self.lam), eps.to(self.lam))
+        return perturb(self.lam, self.sigma(), noise, self.shared, torch)
+
+    def values(self, lam: Tensor) -> dict[str, Any]:
+        """Natural values at raw λ (n,) or (B, n): name -> () or (B,), vectors with their length last.
+
+        A `shared` hyperparameter comes as one value for the whole batch. Differentiable; the caller detaches.
+        """
+        out = self.space.values(lam, torch)
+        if lam.ndim == 2:
+            out.update({name: out[name][0] for name in self.space.tuned if self.space[name].shared})
+        return out
+
+    def plain(self) -> dict[str, float | int | list[float]]:
+        """The present values in natural units, as Python numbers (lists for vectors)."""
+        return self.space.plain(self.lam.detach().double().cpu().numpy())
+
+    @torch.no_grad()
+    def raw(self, values: Mapping[str, Any]) -> Tensor:
+        """Raw λ (n,) at natural `values`, λ̂ for names not given. Raises UserError for one that is not tuned."""
+        lam = self.lam.detach().clone()
+        for name in values:
+            self.space[name]
+            if name not in self.space.tuned:
+                raise UserError(f"hyperparameter {name!r} is not tuned; list it in the space's `tuned`")
+        start = 0
+        for name in self.space.tuned:
+            hyper = self.space[name]
+            if name in values:
+                raw = hyper.raw(np.asarray(values[name], dtype=float))
+                lam[start : start + hyper.width] = torch.as_tensor(raw).to(lam)
+            start += hyper.width
+        return lam
+
+    @torch.no_grad()
+    def assign(self, values: Mapping[str, Any]) -> None:
+        """Put λ̂ at natural `values`; names that are not given keep theirs, bit for bit."""
+        self.lam.copy_(self.raw(values))
+
+
+class Noise:
+    """The stream of ε ~ N(0, I): one explicit generator, the same on every rank and every device.
+
+    Each rank draws the noise of the whole global batch and takes its own rows, so that R ranks with batches of B
+    see what one process with a batch of R·B sees.
+    """
+
+    def __init__(self, n: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.n, self.rank, self.world = n, rank, world
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def draw(self, rows: int) -> tuple[Tensor, Tensor]:
+        """ε of this rank's rows (rows, n), and the row (n,) that `shared` hyperparameters use everywhere; float32."""
+        first = torch.randn(self.n, generator=self._generator)
+        eps = torch.randn(self.world * rows, self.n, generator=self._generator)
+        return eps[self.rank * rows : (self.rank + 1) * rows], first
+
+    def state(self) -> Tensor:
+        """The generator's state."""
+        return self._generator.get_state()
+
+    def load_state(self, state: Tensor) -> None:
+        """Go on from `state()`."""
+        self._generator.set_state(state.cpu())

@@ -1,0 +1,237 @@
+"""HyperLSTM: nn.LSTM whose input-to-hidden and hidden-to-hidden weights respond to λ (MacKay et al. 2019, sec. 3.2).
+
+T time, B batch, H hidden units, n tuned hyperparameters; the response input h is (n,) or (B, n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn.affine import (
+    Gain,
+    adopt,
+    align,
+    joined,
+    merged,
+    new_parameter,
+    parts,
+    product,
+    reset_gain,
+    reset_uniform,
+    shared_weights,
+)
+from hyperopt_hn.nn.context import Home, Scope, scope_of, value_of
+from hyperopt_hn.nn.masks import connected, keep_mask
+from hyperopt_hn.nn.recurrence import Pull, Push, Steps, recur, recur_tangent
+
+State = tuple[Tensor, Tensor]
+_OPTIONS = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
+
+
+class HyperLSTM(nn.Module):
+    """nn.LSTM in all but proj_size and packed sequences; every gate of both products has its own response scalar.
+
+    Elementary parameters have nn.LSTM's names; beside `weight_ih_l0` stand `response_weight_ih_l0`,
+    `response_scale_ih_l0` (V, (4H, n)) and, with biases, `response_bias_ih_l0`, `response_shift_ih_l0` (C).
+    `dropout_name` names a hyperparameter for the dropout between layers, `dropconnect` a shared one for dropping
+    single hidden-to-hidden weights, one mask per batch. Without tuned hyperparameters, and wherever all examples
+    share λ, this is torch's own LSTM with the weights at λ (a loop by hand is no faster there).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_hyper: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        gain: Gain = "delta",
+    ) -> None:
+        super().__init__()
+        if proj_size:
+            raise UserError("HyperLSTM has no response for proj_size; leave it out or keep this LSTM plain (exclude)")
+        shape = nn.LSTM(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device="meta")
+        self.input_size, self.hidden_size, self.num_hyper = input_size, hidden_size, num_hyper
+        self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
+        self.dropout, self.bidirectional, self.gain = float(dropout), bidirectional, gain
+        self.dropout_name: str | None = None
+        self.dropconnect: str | None = None
+        self.home = Home(None, num_hyper)
+        like = torch.empty(0, device=device, dtype=dtype)
+        for name, parameter in shape.named_parameters():
+            own = new_parameter(tuple(parameter.shape), like)
+            self.register_parameter(name, own)
+            if num_hyper:
+                self.register_parameter("response_" + name, new_parameter(tuple(own.shape), like))
+                self.register_parameter(_gain_name(name), new_parameter((own.shape[0], num_hyper), like))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Elementary part U(±1/sqrt(H)) as nn.LSTM's, R and b_R alike, V and C by `gain`."""
+        for name, _ in self._elementary():
+            reset_uniform(self.get_parameter(name), self.hidden_size)
+        self.reset_response()
+
+    def reset_response(self) -> None:
+        """The response part alone."""
+        if self.num_hyper:
+            for name, _ in self._elementary():
+                reset_uniform(self.get_parameter("response_" + name), self.hidden_size)
+                reset_gain(self.get_parameter(_gain_name(name)), self.gain)
+
+    @classmethod
+    def from_plain(cls, plain: nn.LSTM, num_hyper: int, gain: Gain = "delta") -> HyperLSTM:
+        """A hyper layer around the very parameters of `plain`."""
+        options = {name: getattr(plain, name) for name in _OPTIONS}
+        layer = cls(num_hyper=num_hyper, proj_size=plain.proj_size, device="meta", gain=gain, **options)
+        adopt(layer, plain)
+        layer.reset_response()
+        return layer
+
+    def plain(self) -> nn.LSTM:
+        """An nn.LSTM of the same shape on the meta device, to be filled."""
+        return nn.LSTM(device="meta", **{name: getattr(self, name) for name in _OPTIONS})
+
+    def weights(self, h: Tensor) -> dict[str, Tensor]:
+        """The materialised response at one h (n,), by nn.LSTM's names."""
+        out = {}
+        for name, own in self._elementary():
+            s = product(h, self.get_parameter(_gain_name(name)))
+            out[name] = merged(own, s if own.dim() == 1 else s.unsqueeze(1), self.get_parameter("response_" + name))
+        return out
+
+    def forward(self, x: Tensor, hx: State | None = None) -> tuple[Tensor, State]:
+        """(T, B, in), (B, T, in) if batch_first, or (T, in) -> outputs alike and the last states, as nn.LSTM."""
+        if not isinstance(x, Tensor):
+            raise UserError("HyperLSTM takes padded tensors, not packed sequences; unpack them and mask the loss")
+        scope = scope_of(self) if self.num_hyper else None
+        h = None if scope is None else scope.h
+        if scope is None or h is None or (h.dim() == 1 and not scope.tangent):
+            return self._shared(x, hx, scope)
+        if x.dim() != 3:
+            raise UserError("one λ per example needs an input with a batch dimension; give λ as (n,) for one sequence")
+        x = x.transpose(0, 1) if self.batch_first else x
+        out, state = self._layers(x, hx, scope)
+        return (out.transpose(0, 1) if self.batch_first else out), state
+
+    def _shared(self, x: Tensor, hx: State | None, scope: Scope | None) -> tuple[Tensor, State]:
+        own = dict(self._elementary())
+        if scope is not None and scope.h is not None:
+            own = shared_weights(self, scope, self.weights)
+        if self.dropconnect is not None:
+            own = {n: connected(self, self.dropconnect, w, None)[0] if "weight_hh" in n else w for n, w in own.items()}
+        lone = x.dim() == 2
+        time = x.unsqueeze(1) if lone else x.transpose(0, 1) if self.batch_first else x
+        zeros = time.new_zeros(self.num_layers * self._ways, time.shape[1], self.hidden_size)
+        hx = (zeros, zeros) if hx is None else (hx[0].unsqueeze(1), hx[1].unsqueeze(1)) if lone else hx
+        flat = list(own.values())
+        if self.dropout_name is None or not self.training or self.num_layers == 1:
+            out, h, c = torch.lstm(
+                time, hx, flat, self.bias, self.num_layers, self.dropout, self.training, self.bidirectional, False
+            )
+        else:
+            out, h, c = self._with_rates(time, hx, flat)
+        if lone:
+            return out.squeeze(1), (h.squeeze(1), c.squeeze(1))
+        return (out.transpose(0, 1) if self.batch_first else out), (h, c)
+
+    def _with_rates(self, x: Tensor, hx: State, flat: list[Tensor]) -> Steps:
+        each, ways = len(flat) // self.num_layers, self._ways
+        last: list[State] = []
+        for k in range(self.num_layers):
+            start = (hx[0][k * ways : (k + 1) * ways], hx[1][k * ways : (k + 1) * ways])
+            own = flat[k * each : (k + 1) * each]
+            x, h, c = torch.lstm(x, start, own, self.bias, 1, 0.0, self.training, self.bidirectional, False)
+            last.append((h, c))
+            x = self._between(x, k)
+        return x, torch.cat([h for h, _ in last]), torch.cat([c for _, c in last])
+
+    def _layers(self, x: Tensor, hx: State | None, scope: Scope) -> tuple[Tensor, State]:
+        last_h, last_c = [], []
+        for k in range(self.num_layers):
+            outs = []
+            for way in range(self._ways):
+                suffix = f"_l{k}" + ("_reverse" if way else "")
+                index = k * self._ways + way
+                zeros = torch.zeros(x.shape[1], self.hidden_size, device=x.device, dtype=x.dtype)
+                state = (zeros, zeros) if hx is None else (hx[0][index], hx[1][index])
+                out, h, c = self._one(x.flip(0) if way else x, state, suffix, scope)
+                outs.append(out.flip(0) if way else out)
+                last_h.append(h)
+                last_c.append(c)
+            x = self._between(outs[0] if len(outs) == 1 else torch.cat(outs, 2), k)
+        return x, (torch.stack(last_h), torch.stack(last_c))
+
+    def _one(self, x: Tensor, state: State, suffix: str, scope: Scope) -> Steps:
+        """One layer in one direction: all input products at once, then the recurrence."""
+        ih, hh = "weight_ih" + suffix, "weight_hh" + suffix
+        own = self.get_parameter(hh), self.get_parameter("response_" + hh)
+        weight, response = connected(self, self.dropconnect, *own)
+        assert scope.h is not None and response is not None
+        bias, offset = None, None
+        if self.bias:
+            names = "bias_ih" + suffix, "bias_hh" + suffix
+            bias = self.get_parameter(names[0]) + self.get_parameter(names[1])
+            each = [product(scope.h, self._gain(n)) * self.get_parameter("response_" + n) for n in names]
+            offset = each[0] + each[1]
+        primal, tangent = parts(x, scope)
+        push, z = F.linear(primal, self.get_parameter(ih), bias), F.linear(primal, self.get_parameter("response_" + ih))
+        s, shift, scale = (
+            None if rows is None else self._rows(rows, x).to(z.dtype)
+            for rows in (product(scope.h, self._gain(ih)), offset, product(scope.h, self._gain(hh)))
+        )
+        assert s is not None
+        if not scope.tangent:
+            return recur(Push(push, z, s, shift), state, Pull(weight, response, scale))
+        moved = s * z if shift is None else torch.addcmul(shift, s, z)
+        if tangent is not None:
+            moved = moved + F.linear(tangent, self.get_parameter(ih))
+        still, motion = recur_tangent((push, moved), state, Pull(weight, response, scale))
+        return tuple(joined(p, d) for p, d in zip(still, motion, strict=True))  # type: ignore[return-value]
+
+    def _between(self, x: Tensor, layer: int) -> Tensor:
+        if not self.training or layer == self.num_layers - 1:
+            return x
+        if self.dropout_name is None:
+            return F.dropout(x, self.dropout)
+        rate = value_of(self, self.dropout_name)
+        if isinstance(rate, Tensor) and rate.dim():
+            rate = align(rate, x.shape[1], self.home).unsqueeze(1)
+        return x * keep_mask(tuple(x.shape), rate, x)
+
+    def _rows(self, rows: Tensor, x: Tensor) -> Tensor:
+        return align(rows if rows.dim() == 2 else rows.expand(x.shape[1], -1), x.shape[1], self.home)
+
+    def _gain(self, name: str) -> Tensor:
+        return self.get_parameter(_gain_name(name))
+
+    def _elementary(self) -> Iterator[tuple[str, Tensor]]:
+        return ((name, p) for name, p in self.named_parameters(recurse=False) if not name.startswith("response_"))
+
+    @property
+    def _ways(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.input_size}, {self.hidden_size}, num_hyper={self.num_hyper}, num_layers={self.num_layers}, "
+            f"bias={self.bias}, batch_first={self.batch_first}, dropout={self.dropout_name or self.dropout}, "
+            f"bidirectional={self.bidirectional}"
+        )
+
+
+def _gain_name(name: str) -> str:
+    return name.replace("weight", "response_scale") if "weight" in name else name.replace("bias", "response_shift")

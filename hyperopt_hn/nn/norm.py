@@ -1,0 +1,145 @@
+"""HyperLayerNorm, HyperGroupNorm: gains w(λ) = w + V h and offsets b(λ) = b + C h.
+
+For one number per feature V h is already every affine response, so there is no R here. B batch, C channels,
+F normalised features, n tuned hyperparameters; the response input h is (n,) or (B, n).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hyperopt_hn.nn import pointwise
+from hyperopt_hn.nn.affine import Gain, adopt, align, batch_axis, lift_channels
+from hyperopt_hn.nn.context import Home
+
+
+class HyperLayerNorm(nn.Module):
+    """nn.LayerNorm with responding gain and offset; (..., *normalized_shape) unchanged in shape."""
+
+    def __init__(
+        self,
+        normalized_shape: int | list[int] | tuple[int, ...],
+        num_hyper: int,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        gain: Gain = "delta",
+    ) -> None:
+        super().__init__()
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.normalized_shape, self.num_hyper, self.eps, self.gain = shape, num_hyper, eps, gain
+        self.elementwise_affine = elementwise_affine
+        self.home = Home(None, num_hyper)
+        pointwise.make(self, shape if elementwise_affine else None, bias, {"device": device, "dtype": dtype})
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Gain 1, offset 0; V and C by `gain`."""
+        pointwise.reset(self)
+
+    def reset_response(self) -> None:
+        """The response part alone."""
+        pointwise.reset_response(self)
+
+    @classmethod
+    def from_plain(cls, plain: nn.LayerNorm, num_hyper: int, gain: Gain = "delta") -> HyperLayerNorm:
+        """A hyper layer around the very parameters of `plain`."""
+        bias = plain.bias is not None
+        layer = cls(plain.normalized_shape, num_hyper, plain.eps, True, bias, device="meta", gain=gain)
+        adopt(layer, plain)
+        layer.reset_response()
+        return layer
+
+    def plain(self) -> nn.LayerNorm:
+        """An nn.LayerNorm of the same shape on the meta device, to be filled."""
+        has_bias = self.bias is not None
+        return nn.LayerNorm(list(self.normalized_shape), self.eps, self.elementwise_affine, has_bias, device="meta")
+
+    def weights(self, h: Tensor) -> dict[str, Tensor]:
+        """The materialised response at one h (n,): {"weight", "bias"} as nn.LayerNorm holds them."""
+        return pointwise.weights(self, h)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., *normalized_shape) -> the same."""
+        own = pointwise.one_for_all(self)
+        if own is not None:
+            return F.layer_norm(x, self.normalized_shape, own.get("weight"), own.get("bias"), self.eps)
+        return pointwise.scale_and_shift(self, F.layer_norm(x, self.normalized_shape, None, None, self.eps), self._lift)
+
+    def _lift(self, rows: Tensor, y: Tensor) -> Tensor:
+        if rows.dim() == 1:
+            return rows.to(y.dtype).reshape(self.normalized_shape)
+        axis = batch_axis(y.dim() - len(self.normalized_shape) + 1, self.home)
+        shape = [1] * (y.dim() - len(self.normalized_shape)) + list(self.normalized_shape)
+        shape[axis] = y.shape[axis]
+        return align(rows, y.shape[axis], self.home).to(y.dtype).reshape(shape)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, num_hyper={self.num_hyper}, eps={self.eps}"
+
+
+class HyperGroupNorm(nn.Module):
+    """nn.GroupNorm with responding gain and offset; (B, C, ...) unchanged in shape."""
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        num_hyper: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        gain: Gain = "delta",
+    ) -> None:
+        super().__init__()
+        self.num_groups, self.num_channels, self.num_hyper = num_groups, num_channels, num_hyper
+        self.eps, self.affine, self.gain = eps, affine, gain
+        self.home = Home(None, num_hyper)
+        pointwise.make(self, (num_channels,) if affine else None, True, {"device": device, "dtype": dtype})
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Gain 1, offset 0; V and C by `gain`."""
+        pointwise.reset(self)
+
+    def reset_response(self) -> None:
+        """The response part alone."""
+        pointwise.reset_response(self)
+
+    @classmethod
+    def from_plain(cls, plain: nn.GroupNorm, num_hyper: int, gain: Gain = "delta") -> HyperGroupNorm:
+        """A hyper layer around the very parameters of `plain`."""
+        layer = cls(plain.num_groups, plain.num_channels, num_hyper, plain.eps, device="meta", gain=gain)
+        adopt(layer, plain)
+        layer.reset_response()
+        return layer
+
+    def plain(self) -> nn.GroupNorm:
+        """An nn.GroupNorm of the same shape on the meta device, to be filled."""
+        return nn.GroupNorm(self.num_groups, self.num_channels, self.eps, self.affine, device="meta")
+
+    def weights(self, h: Tensor) -> dict[str, Tensor]:
+        """The materialised response at one h (n,): {"weight", "bias"} as nn.GroupNorm holds them."""
+        return pointwise.weights(self, h)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, ...) -> the same."""
+        own = pointwise.one_for_all(self)
+        if own is not None:
+            return F.group_norm(x, self.num_groups, own.get("weight"), own.get("bias"), self.eps)
+        return pointwise.scale_and_shift(self, F.group_norm(x, self.num_groups, None, None, self.eps), self._lift)
+
+    def _lift(self, rows: Tensor, y: Tensor) -> Tensor:
+        return lift_channels(rows, y, self.home)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, num_hyper={self.num_hyper}, eps={self.eps}"

@@ -1,0 +1,131 @@
+"""Several processes under torchrun: gradients averaged, λ̂ and φ equal on all ranks, one rank that writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from hyperopt_hn.runlog import Codec, RunLog
+
+
+def rank() -> int:
+    """This process's number; 0 without torch.distributed."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def world() -> int:
+    """How many processes there are; 1 without torch.distributed."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+@torch.no_grad()
+def average_(tensors: Sequence[Tensor]) -> None:
+    """Replace each tensor by its mean over all ranks, in place: one collective per dtype."""
+    if world() == 1:
+        return
+    for group in _by_dtype(tensors):
+        flat = torch.cat([t.reshape(-1) for t in group])
+        dist.all_reduce(flat)
+        flat /= world()
+        for tensor, part in zip(group, flat.split([t.numel() for t in group]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+
+@torch.no_grad()
+def broadcast_(tensors: Iterable[Tensor]) -> None:
+    """Give every rank rank 0's tensors, in place."""
+    if world() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)
+
+
+def total(tensor: Tensor) -> Tensor:
+    """The sum of a tensor over all ranks."""
+    if world() > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def gather(tensor: Tensor) -> list[Tensor]:
+    """Every rank's tensor of one shape (held on the processor), in order of rank."""
+    if world() == 1:
+        return [tensor]
+    device = _wire()
+    mine = tensor.to(device)
+    parts = [torch.empty_like(mine) for _ in range(world())]
+    dist.all_gather(parts, mine)
+    return [part.cpu() for part in parts]
+
+
+def open_log(
+    path: Path, config: Mapping[str, Any], codec: Codec, resume: bool = False, overwrite: bool = False
+) -> RunLog | Shared:
+    """What `alternate` asks of a log, on every rank: rank 0 writes the run's directory, the others read along.
+
+    The directory must be visible to all ranks. Ctrl-C may reach ranks at different steps: a parallel run that was
+    interrupted goes on from its last regular checkpoint.
+    """
+    if world() == 1:
+        return RunLog(path, config, resume, overwrite, codec)
+    log = RunLog(path, config, resume, overwrite, codec) if rank() == 0 else None
+    dist.barrier()
+    if log is not None:
+        return Shared(log.path, log, log.resumed)
+    file = Path(path) / f"checkpoint.{codec.suffix}"
+    resumed = codec.load(file)["state"] if resume and not overwrite and file.exists() else None
+    return Shared(Path(path), None, resumed)
+
+
+class Shared:
+    """One log for all ranks: `log` is rank 0's, None elsewhere; they all see rank 0's clock."""
+
+    def __init__(self, path: Path, log: RunLog | None, resumed: dict[str, Any] | None) -> None:
+        self.path, self.resumed = path, resumed
+        self._log = log
+
+    def seconds(self) -> float:
+        """Rank 0's seconds, so that all ranks stop together."""
+        now = torch.tensor([self._log.seconds() if self._log is not None else 0.0], dtype=torch.float64, device=_wire())
+        dist.broadcast(now, src=0)
+        return float(now)
+
+    def record(self, entry: Mapping[str, Any]) -> None:
+        """As RunLog, on rank 0."""
+        if self._log is not None:
+            self._log.record(entry)
+
+    def checkpoint(self, state: Mapping[str, Any]) -> None:
+        """As RunLog, on rank 0."""
+        if self._log is not None:
+            self._log.checkpoint(state)
+
+    def best(self, state: Mapping[str, Any]) -> None:
+        """As RunLog, on rank 0."""
+        if self._log is not None:
+            self._log.best(state)
+
+    def finish(self, result: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+        """As RunLog, on rank 0."""
+        if self._log is not None:
+            self._log.finish(result, arrays)
+
+    def close(self) -> None:
+        """As RunLog, on rank 0."""
+        if self._log is not None:
+            self._log.close()
+
+
+def _by_dtype(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    groups: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        groups.setdefault(tensor.dtype, []).append(tensor)
+    return list(groups.values())
+
+
+def _wire() -> torch.device:
+    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")

@@ -1,0 +1,109 @@
+"""What a tuner is given: losses and batches, optimisers and schedulers, and how to run a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from hyperopt_hn.nn.batches import Batch, Source
+from hyperopt_hn.options import check, option
+
+TrainLoss = Callable[[nn.Module, Batch, Mapping[str, Any]], Tensor]
+ValidLoss = Callable[[nn.Module, Batch], Tensor]
+
+
+def rows_of(batch: Batch) -> int:
+    """The length of dimension 0 of the first tensor in a batch (a tensor, or a tuple, list or dict of them)."""
+    while not isinstance(batch, Tensor):
+        batch = next(iter(batch.values())) if isinstance(batch, Mapping) else batch[0]
+    return batch.shape[0]
+
+
+@dataclass(frozen=True)
+class TorchProblem:
+    """L_T and L_V of a model, and the data they are taken on.
+
+    Losses are means over a batch: a scalar, or one number per example (B,). `train_loss(model, batch, h)` gets the
+    natural values h: name -> (B,), one per example, or () for `shared` hyperparameters; penalties, label smoothing
+    and augmentation read them there. `valid_loss(model, batch)` is the prediction loss alone.
+    """
+
+    train_loss: TrainLoss
+    valid_loss: ValidLoss
+    train: Source
+    valid: Source
+    held: Source | None = None
+    """A third split, on which nothing is trained or chosen: its loss is logged as test_loss and shows over-tuning."""
+    metrics: Callable[[nn.Module, Batch], Mapping[str, Tensor]] | None = None
+    """More means over a batch to log, such as accuracy: name -> ()."""
+    rows: Callable[[Batch], int] = rows_of
+    """How many examples a batch holds; say it if they do not lie along dimension 0."""
+
+
+@dataclass(frozen=True)
+class Schedulers:
+    """The user's learning-rate schedulers, stepped after each train step, tune step or evaluation.
+
+    A ReduceLROnPlateau belongs under `evaluation`, where it gets the validation loss.
+    """
+
+    train: Sequence[LRScheduler] = ()
+    tune: Sequence[LRScheduler] = ()
+    evaluation: Sequence[LRScheduler] = ()
+
+    def all(self) -> list[LRScheduler]:
+        """Every scheduler."""
+        return [*self.train, *self.tune, *self.evaluation]
+
+
+@dataclass(frozen=True)
+class Optimisers:
+    """The user's own optimisers, never rebuilt: on φ (one or several), on [hypers.lam] and, if tuned, [hypers.rho].
+
+    Without `lam` hyperparameters stay fixed; without `rho` spreads do and the tune step is unperturbed.
+    """
+
+    phi: Optimizer | Sequence[Optimizer]
+    lam: Optimizer | None = None
+    rho: Optimizer | None = None
+    schedulers: Schedulers = Schedulers()
+
+    def all(self) -> list[Optimizer]:
+        """Every optimiser, φ's first."""
+        return [*self.phis(), *(o for o in (self.lam, self.rho) if o is not None)]
+
+    def phis(self) -> list[Optimizer]:
+        """Those on φ."""
+        return [self.phi] if isinstance(self.phi, Optimizer) else list(self.phi)
+
+
+class Follows(Protocol):
+    """A course of hyperparameters that are not tuned: a pure function of the training step."""
+
+    def at(self, step: int) -> Mapping[str, float]:
+        """Natural values by name for the training step that comes after `step` of them."""
+        ...
+
+
+@dataclass(frozen=True)
+class TunerConfig:
+    """How steps are taken."""
+
+    tau: float = option(0.0, "weight of the spreads' entropy in the tuning loss", unit="nats", least=0)
+    seed: int = option(0, "seed of the perturbations", least=0)
+    accumulate: int = option(1, "batches per train step, their gradients added up", unit="batches", least=1)
+    clip: float = option(0.0, "largest norm of φ's gradient; 0: no clipping", least=0)
+    clip_lam: float = option(0.0, "largest norm of λ̂'s and ρ's gradient; 0: no clipping", least=0)
+    autocast: str = option("", "precision of the model under autocast: bfloat16, or nothing for none")
+    report_every: int = option(0, "steps between looks at the loss; 0: 1 on a CPU, 20 on a GPU", unit="steps", least=0)
+    course: Follows | None = None
+    """Values of hyperparameters that are not tuned, step by step; see hyperopt_hn.course."""
+    course_rows: int = option(4096, "at most twice so many rows of the course of λ̂ are kept", unit="rows", least=2)
+
+    def __post_init__(self) -> None:
+        check(self)

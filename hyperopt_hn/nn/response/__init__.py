@@ -1,0 +1,15 @@
+"""Best responses w_φ(λ) and how to learn and use them: one room each.
+
+stn       uncentred input, φ trained jointly on perturbed λ (MacKay et al. 2019)
+delta     centred input; general weights at the mean, response weights on a linearised forward (Bae & Grosse 2020)
+implicit  no response at all: λ̂'s gradient by the implicit function theorem; for penalties only
+"""
+
+from __future__ import annotations
+
+from hyperopt_hn.nn.response.bench import Bench, Phase, Response
+from hyperopt_hn.nn.response.delta import Delta
+from hyperopt_hn.nn.response.implicit import Implicit
+from hyperopt_hn.nn.response.stn import STN
+
+__all__ = ["STN", "Bench", "Delta", "Implicit", "Phase", "Response"]

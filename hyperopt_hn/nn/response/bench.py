@@ -1,0 +1,149 @@
+"""What every response works with: the bench (model, λ̂, losses), the phases of a train step, the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn import parallel
+from hyperopt_hn.nn.batches import Batch, Source
+from hyperopt_hn.nn.hypers import Hypers
+from hyperopt_hn.nn.problem import TorchProblem
+
+Slope = tuple[Tensor, Tensor | None]
+"""L_V, (), and ∂L_V/∂λ in λ's shape; None where no path leads from λ to the loss."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a train step: which parameters it trains, and whether at perturbed λ or at λ̂."""
+
+    trains: Literal["all", "general", "response"]
+    perturbed: bool
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The model as the losses call it, the bare module behind wrappers, λ̂, the problem, and the autocast dtype."""
+
+    model: nn.Module
+    bare: nn.Module
+    hypers: Hypers
+    problem: TorchProblem
+    dtype: torch.dtype | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Present values of hyperparameters that follow a course."""
+
+    def train_loss(self, batch: Batch, lam: Tensor, keep: bool = False) -> Tensor:
+        """L_T at raw λ (n,) or (B, n): () float32 or float64. `keep`: differentiable in λ through natural values."""
+        h = {**self.hypers.values(lam), **self.fixed}
+        if not keep:
+            h = {name: value.detach() if isinstance(value, Tensor) else value for name, value in h.items()}
+        with self._autocast():
+            return _mean(self.problem.train_loss(self.model, batch, h), "train_loss")
+
+    def valid_loss(self, batch: Batch) -> Tensor:
+        """L_V in the present context, ()."""
+        with self._autocast():
+            return _mean(self.problem.valid_loss(self.model, batch), "valid_loss")
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self.dtype is None:
+            return nullcontext()
+        return torch.autocast(self.hypers.lam.device.type, self.dtype)
+
+
+class Response(Protocol):
+    """One way to model or replace w_φ(λ)."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The parts of a train step, in order; each has its own backward pass and optimiser step."""
+        ...
+
+    def view(self, bench: Bench, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
+        """Inside, the model answers for raw λ (n,) or (B, n): drawn around λ̂ if `perturbed`, else λ̂ itself."""
+        ...
+
+    def tune(self, bench: Bench, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
+        """L_V at λ and ∂L_V/∂λ, on a validation batch (and a training batch after it, if `needs_train_batch`)."""
+        ...
+
+    def centre(self, bench: Bench) -> Tensor | None:
+        """What the response's input is measured from, (n,); None: from zero."""
+        ...
+
+    def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
+        """Inside, the elementary weights are those at λ̂ whatever λ (n,) is; dropout and the like see λ."""
+        ...
+
+    @property
+    def needs_train_batch(self) -> bool:
+        """Whether `tune` asks for a training batch too."""
+        ...
+
+
+def slope(bench: Bench, view: AbstractContextManager[object], lam: Tensor, batch: Batch) -> Slope:
+    """L_V in evaluation mode inside `view`, and its gradient in λ; no parameter gets a gradient."""
+    with frozen(list(bench.bare.parameters())), evaluating(bench.bare), view:
+        loss = bench.valid_loss(batch)
+        grad = torch.autograd.grad(loss, lam, allow_unused=True)[0] if loss.requires_grad else None
+    return loss.detach(), grad
+
+
+@contextmanager
+def frozen(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """Inside, no gradient is computed for these parameters."""
+    changed = [p for p in parameters if p.requires_grad]
+    for parameter in changed:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in changed:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside, every module is in evaluation mode; each gets its own mode back."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@torch.no_grad()
+def means(bench: Bench, source: Source) -> dict[str, float]:
+    """Means over a split in evaluation mode and the present context, every rank's share counted: "loss", metrics."""
+    problem, sums = bench.problem, dict[str, Tensor]()
+    with evaluating(bench.bare):
+        for batch in source.once():
+            here = {"loss": bench.valid_loss(batch)}
+            if problem.metrics is not None:
+                here |= problem.metrics(bench.model, batch)
+            for name, value in {**here, "": torch.ones_like(here["loss"])}.items():
+                sums[name] = sums.get(name, 0) + value.detach().double() * problem.rows(batch)
+    if not sums:
+        raise UserError("a split gave no batch to evaluate on; give it data")
+    whole = parallel.total(torch.stack(list(sums.values())))
+    found = dict(zip(sums, (whole / whole[-1]).tolist(), strict=True))
+    return {name: value for name, value in found.items() if name}
+
+
+def _mean(loss: Tensor, name: str) -> Tensor:
+    if not isinstance(loss, Tensor) or not loss.is_floating_point() or loss.dim() > 1:
+        what = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+        raise UserError(f"{name} gave {what}; return a scalar tensor or one number per example, (B,)")
+    loss = loss if loss.dtype == torch.float64 else loss.float()
+    return loss.mean() if loss.dim() else loss

@@ -1,0 +1,119 @@
+"""Δ-STN: the response's input is λ - λ̂, so that at λ̂ the network is its general weights alone.
+
+A train step has two parts: the general weights at the mean, then the response weights on perturbed λ through the
+first-order forward f(x; λ̂) + J (λ - λ̂), computed in forward mode. Source: Bae & Grosse 2020, sec. 4.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_map
+
+from hyperopt_hn.nn.batches import Batch
+from hyperopt_hn.nn.context import at
+from hyperopt_hn.nn.response.bench import Bench, Phase, Slope, slope
+
+
+@dataclass(frozen=True)
+class Delta:
+    """w_φ(λ) = W + diag(V (λ - λ̂)) R; `linear`: the outputs, not only the weights, are first order in λ - λ̂."""
+
+    linear: bool = True
+    phases: tuple[Phase, ...] = (Phase("general", perturbed=False), Phase("response", perturbed=True))
+    needs_train_batch: bool = False
+
+    def view(self, bench: Bench, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
+        """The general network at λ̂, the first-order one at perturbed λ."""
+        centre = bench.hypers.lam.detach()
+        if perturbed and self.linear:
+            return linearised(bench.bare, lam, centre, bench.fixed)
+        return at(bench.bare, lam, centre if perturbed or lam.requires_grad else lam, values=bench.fixed)
+
+    def centre(self, bench: Bench) -> Tensor | None:
+        """λ̂."""
+        return bench.hypers.lam.detach()
+
+    def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
+        """The general network."""
+        return at(bench.bare, lam, lam, values=bench.fixed)
+
+    def tune(self, bench: Bench, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
+        """L_V and its gradient; at λ̂ itself λ - stop(λ̂) is zero and only its gradient lives."""
+        return slope(bench, self.view(bench, lam, perturbed), lam, batches[0])
+
+
+@contextmanager
+def linearised(
+    model: nn.Module, lam: Tensor, centre: Tensor, values: Mapping[str, Any] | None = None
+) -> Iterator[None]:
+    """Inside, model(...) answers f(x; centre) + J (λ - centre), J the Jacobian of its outputs in the response input.
+
+    lam (B, n), centre (n,). Dropout and the like see λ; the same masks serve f and J, as they come from one pass.
+    What is called outside model(...) (a penalty on its weights) sees the plain response. One thread at a time may use
+    a model so, as it hooks the module's call. Batch-norm statistics are
+    left alone: the general pass has counted this batch.
+    """
+    _load_forward_mode()
+    inner: list[Any] = []
+
+    def before(module: nn.Module, args: Any) -> None:
+        context = _tangents(model, lam, centre, values)
+        context.__enter__()
+        inner.append(context)
+
+    def after(module: nn.Module, args: Any, output: Any) -> Any:
+        if not inner:
+            return None
+        try:
+            return tree_map(_first_order, output)
+        finally:
+            inner.pop().__exit__(None, None, None)
+
+    hooks = [model.register_forward_pre_hook(before), model.register_forward_hook(after, always_call=True)]
+    try:
+        with at(model, lam, centre, values=values), _uncounted(model):
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _load_forward_mode() -> None:
+    """torch imports the scripts of its forward mode at the first dual number, with a FutureWarning about itself."""
+    with warnings.catch_warnings(), suppress(ImportError):
+        warnings.simplefilter("ignore", FutureWarning)
+        importlib.import_module("torch._decomp.decompositions_for_jvp")
+
+
+@contextmanager
+def _tangents(model: nn.Module, lam: Tensor, centre: Tensor, values: Mapping[str, Any] | None) -> Iterator[None]:
+    with forward_ad.dual_level(), at(model, lam, centre, values=values, tangent=True):
+        yield
+
+
+def _first_order(leaf: Any) -> Any:
+    if not isinstance(leaf, Tensor):
+        return leaf
+    dual = forward_ad.unpack_dual(leaf)
+    return dual.primal if dual.tangent is None else dual.primal + dual.tangent
+
+
+@contextmanager
+def _uncounted(model: nn.Module) -> Iterator[None]:
+    counting = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training and m.track_running_stats]
+    for module in counting:
+        module.track_running_stats = False
+    try:
+        yield
+    finally:
+        for module in counting:
+            module.track_running_stats = True

@@ -1,0 +1,112 @@
+"""Everything the next step depends on, as tensors and plain data: taken, checked against the model, put back."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn import parallel
+from hyperopt_hn.nn.problem import Optimisers
+
+KIND = "hyperopt_hn.nn.TorchTuner"
+VERSION = 1
+"""Version of the state's layout; an older reader refuses a newer state."""
+
+KEYS = (
+    "response",
+    "names",
+    "model",
+    "hypers",
+    "kinds",
+    "optimisers",
+    "schedulers",
+    "batches",
+    "noise",
+    "random",
+    "steps",
+    "course",
+    "over",
+)
+
+
+def copied(node: Any) -> Any:
+    """A deep copy of nested dicts, lists and tuples with every tensor on the processor."""
+    if isinstance(node, Tensor):
+        return node.detach().to("cpu", copy=True)
+    if isinstance(node, Mapping):
+        return {key: copied(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return type(node)(copied(value) for value in node)
+    if isinstance(node, np.generic):
+        return node.item()
+    return copy.deepcopy(node)
+
+
+def random_state(device: torch.device) -> dict[str, Any]:
+    """torch's generators (each rank's own), Python's and numpy's global ones. All ranks must call it together."""
+    kind, keys, place, has_gauss, gauss = np.random.get_state()
+    state = {
+        "torch": parallel.gather(torch.get_rng_state()),
+        "device": parallel.gather(torch.cuda.get_rng_state(device)) if device.type == "cuda" else [],
+        "python": random.getstate(),
+        "numpy": [kind, torch.as_tensor(np.asarray(keys).astype(np.int64)), int(place), int(has_gauss), float(gauss)],
+    }
+    return state
+
+
+def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
+    """Put back what `random_state` took; a rank that was not there then keeps its own torch generators."""
+    rank = parallel.rank()
+    if rank < len(state["torch"]):
+        torch.set_rng_state(state["torch"][rank].cpu())
+    if device.type == "cuda" and rank < len(state["device"]):
+        torch.cuda.set_rng_state(state["device"][rank].cpu(), device)
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    kind, keys, place, has_gauss, value = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), place, has_gauss, value))
+
+
+def kinds(optimisers: Optimisers) -> list[str]:
+    """What the optimisers and schedulers are, with the number of parameters in each group: "SGD 4 2"."""
+    groups = [[str(len(group["params"])) for group in o.param_groups] for o in optimisers.all()]
+    mine = [" ".join([type(o).__name__, *sizes]) for o, sizes in zip(optimisers.all(), groups, strict=True)]
+    return mine + [type(s).__name__ for s in optimisers.schedulers.all()]
+
+
+def check_kind(state: Any) -> None:
+    """Raise UserError unless a state is one of ours, of this version or an older one."""
+    if not isinstance(state, Mapping) or state.get("kind") != KIND:
+        raise UserError("this is no checkpoint of a TorchTuner; give one that tuner.state() or alternate() made")
+    if not isinstance(state.get("version"), int) or state["version"] > VERSION:
+        raise UserError(f"the checkpoint's version {state.get('version')} is newer than {VERSION}; update hyperopt_hn")
+    missing = [key for key in KEYS if key not in state]
+    if missing:
+        raise UserError(f"the checkpoint lacks {', '.join(missing)}; it is damaged: take an earlier one")
+
+
+def check_names(what: str, saved: Any, mine: Any) -> None:
+    """Raise UserError if a plain fact of the checkpoint is another one here."""
+    if saved != mine:
+        raise UserError(f"the checkpoint has {what} {saved!r}, this tuner {mine!r}; build the same one to go on")
+
+
+def check_fits(module: nn.Module, saved: Mapping[str, Tensor], what: str) -> None:
+    """Raise UserError naming the first parameter or buffer that a checkpoint has otherwise than the module."""
+    mine = module.state_dict()
+    for name in [*mine, *saved]:
+        if name not in saved:
+            raise UserError(f"the checkpoint belongs to another {what}: it lacks {name!r}; build the same one")
+        if name not in mine:
+            raise UserError(f"the checkpoint belongs to another {what}: it has {name!r} besides; build the same one")
+        here, there = mine[name], saved[name]
+        if (here.shape, here.dtype) != (there.shape, there.dtype):
+            kinds = f"{tuple(there.shape)} {there.dtype} in the checkpoint, {tuple(here.shape)} {here.dtype} here"
+            raise UserError(f"the checkpoint belongs to another {what}: {name!r} is {kinds}; build the same one")

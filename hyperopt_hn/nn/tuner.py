@@ -1,0 +1,293 @@
+"""The torch Tuner: φ learns best responses on L_T around λ̂, λ̂ descends L_V through them.
+
+Works with any model that reads λ from the context (see `convert`), any torch optimisers and schedulers, one process
+or several. λ, spreads and entropy stay in λ̂'s own float32 or float64, whatever precision the model runs in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn import parallel, snapshot
+from hyperopt_hn.nn.batches import Batch, Source
+from hyperopt_hn.nn.collapse import collapse
+from hyperopt_hn.nn.context import hyper_layers
+from hyperopt_hn.nn.fit import autocast_dtype, check_course, check_fit, unwrap
+from hyperopt_hn.nn.guard import backward, look, parts_of, reached
+from hyperopt_hn.nn.hypers import Hypers, Noise
+from hyperopt_hn.nn.overtuning import OverTuning
+from hyperopt_hn.nn.problem import Optimisers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.response import STN, Bench, Delta, Implicit, Phase, Response
+from hyperopt_hn.nn.response.bench import frozen, means
+from hyperopt_hn.nn.trace import Trace
+
+NAMES: dict[str, Response] = {"stn": STN(), "delta": Delta(), "implicit": Implicit()}
+
+
+class TorchTuner:
+    """A `Tuner` of a converted model: call `train_step`, `tune_step` and `evaluate`, or let `alternate` do it.
+
+    `response` is a name or an instance with its settings. The model may be wrapped in DistributedDataParallel or by
+    torch.compile; with several processes the tuner itself averages gradients. Raises UserError at construction for
+    what does not fit together: devices, optimisers that lack a parameter, a model without a response.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        hypers: Hypers,
+        problem: TorchProblem,
+        optimisers: Optimisers,
+        response: Literal["stn", "delta", "implicit"] | Response = "stn",
+        config: TunerConfig | None = None,
+    ) -> None:
+        self.config = config or TunerConfig()
+        self.response = _response(response)
+        self.problem, self.optimisers, self._hypers = problem, optimisers, hypers
+        check_fit(model, hypers, optimisers, self.response)
+        check_course(self.config, hypers)
+        bare = unwrap(model)
+        calls = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+        self.bench = Bench(calls, bare, hypers, problem, autocast_dtype(self.config.autocast))
+        self.noise = Noise(hypers.space.n, self.config.seed, parallel.rank(), parallel.world())
+        self.steps = {"train": 0, "tune": 0}
+        self._trace = Trace(self.config.course_rows)
+        self._over = OverTuning()
+        self._parts = parts_of(bare)
+        self._answers = next(hyper_layers(bare), None) is not None
+        self._one_draw = bool((hypers.shared | ~hypers.free).all())
+        self._norms = [m for m in bare.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+        self._follow(0)
+        parallel.broadcast_([*bare.state_dict().values(), *hypers.state_dict().values()])
+
+    def train_step(self, batch: Batch | None = None) -> dict[str, float]:
+        """One step on φ, at λ drawn around λ̂; λ̂, ρ stay. Without `batch`: the problem's next ones, accumulated."""
+        self._follow(self.steps["train"])
+        count = self.config.accumulate if batch is None else 1
+        batches = [batch] if batch is not None else [self.problem.train.next() for _ in range(count)]
+        rows = [self.problem.rows(b) for b in batches]
+        with torch.no_grad():
+            drawn = self._draw(sum(rows))
+        lams = list(drawn.split(rows)) if drawn.dim() == 2 else [drawn] * len(rows)
+        reports = [self._phase(phase, batches, rows, lams) for phase in self.response.phases]
+        self._average_norms()
+        self.steps["train"] += 1
+        for scheduler in self.optimisers.schedulers.train:
+            scheduler.step()
+        return reports[0]
+
+    def tune_step(self, batch: Batch | None = None) -> dict[str, float]:
+        """One step on λ̂, and on ρ if it has an optimiser; φ stays, evaluation mode throughout."""
+        opt = self.optimisers
+        if opt.lam is None:
+            raise UserError("there is nothing to tune: give Optimisers a `lam`, or alternate with tune_per_cycle=0")
+        batches = [self.problem.valid.next() if batch is None else batch]
+        if self.response.needs_train_batch:
+            batches.append(self.problem.train.next())
+        perturbed = opt.rho is not None
+        lam = self._draw(self.problem.rows(batches[0])) if perturbed else self._hypers.lam
+        loss, grad = self.response.tune(self.bench, lam, perturbed, batches)
+        grad = reached(grad, first=self.steps["tune"] == 0)
+        objective = loss - self.config.tau * self._hypers.entropy().detach() if perturbed else loss
+        report = self._look("tune_loss", objective, "tune", grad)
+        self._step_lam(lam, grad, perturbed)
+        self.steps["tune"] += 1
+        self._trace.add(sum(self.steps.values()), self._hypers.lam)
+        for scheduler in opt.schedulers.tune:
+            scheduler.step()
+        return report
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """At λ̂, in evaluation mode: valid_loss on the whole split, test_loss on the held-out one, and `metrics`.
+
+        Warns (OverTuningWarning) when the held-out loss keeps rising while the validation loss falls.
+        """
+        found = self._means(self.problem.valid, "valid")
+        if self.problem.held is not None:
+            found |= self._means(self.problem.held, "test")
+            self._over.update(sum(self.steps.values()), found["valid_loss"], found["test_loss"])
+        for scheduler in self.optimisers.schedulers.evaluation:
+            _step_scheduler(scheduler, found["valid_loss"])
+        return found
+
+    def hypers(self) -> dict[str, float | int | list[float]]:
+        """The present hyperparameters in natural units, tuned or not: numbers, lists for vectors."""
+        return {**self._hypers.plain(), **self.bench.fixed}
+
+    def collapsed(self, values: Mapping[str, Any] | None = None) -> nn.Module:
+        """The ordinary model with the weights at λ̂, or at natural `values`, dropout rates included."""
+        lam = self._hypers.raw(values or {})
+        return collapse(self.bench.bare, lam, self.response.centre(self.bench))
+
+    def course(self) -> dict[str, Any]:
+        """The course of every tuned hyperparameter, natural units: "step" (S,), name -> (S,) or (S, size), numpy.
+
+        One row per tune step, thinned evenly in long runs (TunerConfig.course_rows).
+        """
+        return self._trace.natural(self._hypers.space)
+
+    def write_course(self, path: Path | str) -> None:
+        """The course as a CSV file: step, then a column per hyperparameter (vectors: name[0], name[1], …)."""
+        self._trace.write(path, self._hypers.space)
+
+    def arrays(self) -> dict[str, Any]:
+        """For arrays.npz: lambda_hat (n,), sigma (n,), course_step (S,), course_lambda (S, n), raw, numpy."""
+        steps, lams = self._trace.table()
+        now = {"lambda_hat": self._hypers.lam, "sigma": self._hypers.sigma()}
+        out = {name: value.detach().double().cpu().numpy() for name, value in now.items()}
+        return out | {"course_step": torch.tensor(steps).numpy(), "course_lambda": lams.numpy()}
+
+    def state(self) -> dict[str, Any]:
+        """Everything the next step depends on, copied to the processor; all ranks must call it together."""
+        bench, opt = self.bench, self.optimisers
+        live = {
+            "kind": snapshot.KIND,
+            "version": snapshot.VERSION,
+            "response": type(self.response).__name__,
+            "names": list(self._hypers.space.tuned),
+            "model": bench.bare.state_dict(),
+            "hypers": self._hypers.state_dict(),
+            "kinds": snapshot.kinds(opt),
+            "optimisers": [o.state_dict() for o in opt.all()],
+            "schedulers": [s.state_dict() for s in opt.schedulers.all()],
+            "batches": [source.state() for source in (self.problem.train, self.problem.valid)],
+            "noise": self.noise.state(),
+            "random": snapshot.random_state(self._hypers.lam.device),
+            "steps": dict(self.steps),
+            "course": self._trace.state(),
+            "over": self._over.state(),
+        }
+        whole: dict[str, Any] = snapshot.copied(live)
+        return whole
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on exactly where `state()` was taken; UserError if it belongs to another model, space or optimisers."""
+        self._check_state(state)
+        held = snapshot.copied(state)
+        opt = self.optimisers
+        self.bench.bare.load_state_dict(held["model"])
+        self._hypers.load_state_dict(held["hypers"])
+        for optimiser, saved in zip(opt.all(), held["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        for scheduler, saved in zip(opt.schedulers.all(), held["schedulers"], strict=True):
+            scheduler.load_state_dict(saved)
+        for source, saved in zip((self.problem.train, self.problem.valid), held["batches"], strict=True):
+            source.load_state(saved)
+        self.noise.load_state(held["noise"])
+        self.steps = held["steps"]
+        self._follow(max(self.steps["train"] - 1, 0))
+        self._trace.load_state(held["course"], self._hypers.lam.device)
+        self._over.load_state(held["over"])
+        snapshot.set_random_state(held["random"], self._hypers.lam.device)  # last: sources may draw while loading
+
+    def _check_state(self, state: dict[str, Any]) -> None:
+        snapshot.check_kind(state)
+        opt = self.optimisers
+        snapshot.check_names("response", state["response"], type(self.response).__name__)
+        snapshot.check_names("tuned hyperparameters", state["names"], list(self._hypers.space.tuned))
+        snapshot.check_fits(self.bench.bare, state["model"], "model")
+        snapshot.check_fits(self._hypers, state["hypers"], "space")
+        snapshot.check_names("optimisers and schedulers", state["kinds"], snapshot.kinds(opt))
+
+    def _draw(self, rows: int) -> Tensor:
+        """λ ~ p(λ|λ̂): (rows, n), or one (n,) where no perturbed hyperparameter differs between examples."""
+        eps, first = self.noise.draw(rows)
+        own = self._hypers
+        if self._one_draw:
+            return own.draw(first[None], first)[0]
+        return own.draw(eps, first)
+
+    def _view(self, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
+        if self._answers:
+            return self.response.view(self.bench, lam, perturbed)
+        return nullcontext()
+
+    def _follow(self, step: int) -> None:
+        """Take the untuned hyperparameters' values of a training step from the course."""
+        if self.config.course is not None:
+            self.bench = replace(self.bench, fixed=dict(self.config.course.at(step)))
+
+    def _phase(self, phase: Phase, batches: list[Batch], rows: list[int], lams: list[Tensor]) -> dict[str, float]:
+        trained = [p for p in self._parts[phase.trains] if p.requires_grad]
+        if not trained:
+            return {}
+        for optimiser in self.optimisers.phis():
+            optimiser.zero_grad(set_to_none=True)
+        chosen = {id(p) for p in trained}
+        losses = []
+        with frozen([p for p in self._parts["all"] if id(p) not in chosen]):
+            for batch, drawn, count in zip(batches, lams, rows, strict=True):
+                lam = drawn if phase.perturbed else self._hypers.lam.detach()
+                with self._view(lam, phase.perturbed):
+                    loss = self.bench.train_loss(batch, lam) * (count / sum(rows))
+                    backward(loss, phase)
+                losses.append(loss.detach())
+        parallel.average_([p.grad for p in trained if p.grad is not None])
+        report = self._look("train_loss", torch.stack(losses).sum(), "train")
+        if self.config.clip:
+            nn.utils.clip_grad_norm_(trained, self.config.clip)
+        for optimiser in self.optimisers.phis():
+            optimiser.step()
+        return report
+
+    def _step_lam(self, lam: Tensor, grad: Tensor, perturbed: bool) -> None:
+        moving = [(self.optimisers.lam, self._hypers.lam), (self.optimisers.rho, self._hypers.rho)]
+        for optimiser, parameter in moving:
+            if optimiser is not None:
+                optimiser.zero_grad(set_to_none=True)
+            parameter.grad = None
+        torch.autograd.backward(lam, grad)
+        if perturbed and self.config.tau:
+            (-self.config.tau * self._hypers.entropy()).backward()
+        present = [p for o, p in moving if o is not None and p.grad is not None]
+        parallel.average_([p.grad for p in present])  # type: ignore[misc]
+        if self.config.clip_lam:
+            nn.utils.clip_grad_norm_(present, self.config.clip_lam)
+        for optimiser, _ in moving:
+            if optimiser is not None:
+                optimiser.step()
+        for _, parameter in moving:
+            parameter.grad = None
+
+    def _look(self, name: str, loss: Tensor, kind: str, grad: Tensor | None = None) -> dict[str, float]:
+        """{name: loss}, or nothing where this step does not wait for a GPU."""
+        every = self.config.report_every or (20 if loss.device.type == "cuda" else 1)
+        if self.steps[kind] % every:
+            return {}
+        return {name: look(name, f"{kind} step {self.steps[kind] + 1}", loss, grad, self.hypers)}
+
+    def _means(self, source: Source, prefix: str) -> dict[str, float]:
+        lam = self._hypers.lam.detach()
+        with self._view(lam, False):
+            found = means(self.bench, source)
+        return {f"{prefix}_{name}": value for name, value in found.items()}
+
+    def _average_norms(self) -> None:
+        """Batch-norm statistics are the same on all ranks: their mean."""
+        parallel.average_([t for m in self._norms for t in (m.running_mean, m.running_var) if t is not None])
+
+
+def _response(given: str | Response) -> Response:
+    if not isinstance(given, str):
+        return given
+    if given not in NAMES:
+        raise UserError(f"response={given!r} is unknown; take one of {', '.join(NAMES)}, or an instance")
+    return NAMES[given]
+
+
+def _step_scheduler(scheduler: LRScheduler, valid_loss: float) -> None:
+    if isinstance(scheduler, ReduceLROnPlateau):
+        scheduler.step(valid_loss)
+    else:
+        scheduler.step()

@@ -1,0 +1,325 @@
+"""convert and collapse on other people's models: function kept, parameters kept, ties kept, plain classes back."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn  # noqa: E402
+
+from hyperopt_hn import Hyper, HyperSpace, UserError  # noqa: E402
+from hyperopt_hn.nn import (  # noqa: E402
+    HyperChannelDropout,
+    HyperDropout,
+    HyperLinear,
+    HyperLockedDropout,
+    LockedDropout,
+    at,
+    bind,
+    collapse,
+    convert,
+    general_parameters,
+    report,
+    response_parameters,
+    set_batch_dim,
+)
+from hyperopt_hn.nn.context import hyper_layers  # noqa: E402
+
+SPACE = HyperSpace([Hyper("p", 0.3, 0, 1), Hyper("w", 0.4, 0, 1, shared=True)])
+N, B = 2, 3
+
+
+class Tied(nn.Module):
+    """A user's language model: tied embedding and decoder, one block used twice, an own parameter, an own dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Embedding(11, 6)
+        self.start = nn.Parameter(torch.randn(6))
+        self.block = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Dropout(0.1))
+        self.again = nn.ModuleDict({"same": self.block})
+        self.decoder = nn.Linear(6, 11)
+        self.decoder.weight = self.encoder.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.encoder(tokens) + self.start
+        out: Tensor = self.decoder(self.again["same"](self.block(x)))
+        return out
+
+
+def stirred(model: nn.Module, seed: int = 0) -> nn.Module:
+    """The model with a response that is not zero."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in response_parameters(model):
+            if p.shape[-1:] == (N,):
+                p.copy_(0.1 * torch.randn(p.shape, generator=generator))
+    return model
+
+
+def encoder(norm_first: bool = False) -> nn.Module:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, 0.1, batch_first=True, norm_first=norm_first)
+    return nn.TransformerEncoder(layer, 2, nn.LayerNorm(8), enable_nested_tensor=not norm_first)
+
+
+def vision(name: str) -> nn.Module:
+    torchvision = pytest.importorskip("torchvision")
+    model: Any = getattr(torchvision.models, name)(num_classes=4)
+    if name == "vgg11_bn":  # its 120 million weights of linear layers would make the test slow
+        model.avgpool = nn.AdaptiveAvgPool2d(1)
+        model.classifier = nn.Sequential(nn.Linear(512, 32), nn.ReLU(), nn.Dropout(), nn.Linear(32, 4))
+    return model  # type: ignore[no-any-return]
+
+
+MODELS: dict[str, tuple[Any, Any]] = {
+    "resnet18": (lambda: vision("resnet18"), lambda: torch.randn(B, 3, 32, 32)),
+    "vgg11_bn": (lambda: vision("vgg11_bn"), lambda: torch.randn(B, 3, 32, 32)),
+    "mobilenet_v3_small": (lambda: vision("mobilenet_v3_small"), lambda: torch.randn(B, 3, 32, 32)),
+    "encoder": (encoder, lambda: torch.randn(B, 5, 8)),
+    "encoder-norm-first": (lambda: encoder(True), lambda: torch.randn(B, 5, 8)),
+    "tied": (Tied, lambda: torch.randint(0, 11, (B, 5))),
+}
+models = pytest.mark.parametrize("name", MODELS)
+
+
+@models
+def test_function_parameters_and_collapse(name: str) -> None:
+    torch.manual_seed(0)
+    make, inputs = MODELS[name]
+    plain: nn.Module = make().eval()
+    x, lam = inputs(), torch.randn(B, N)
+    with torch.no_grad():
+        expected = plain(x)
+    model = convert(copy.deepcopy(plain), SPACE)
+    with torch.no_grad(), at(model, lam):
+        torch.testing.assert_close(model(x), expected, rtol=1e-5, atol=1e-6)
+    stirred(model)
+    with torch.no_grad(), at(model, lam):
+        per_example = model(x)
+    assert not torch.allclose(per_example, expected, rtol=1e-3)
+    for i in range(B):
+        single = collapse(model, lam[i])
+        assert [type(m) for m in single.modules()] == [type(m) for m in plain.modules()]
+        plain.load_state_dict(single.state_dict())
+        with torch.no_grad(), at(model, lam[i]):
+            torch.testing.assert_close(model(x), plain(x), rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(per_example[i : i + 1], single(x[i : i + 1]), rtol=1e-4, atol=1e-5)
+    with torch.no_grad():  # around a centre, λ there is the general network
+        torch.testing.assert_close(collapse(model, lam[0], lam[0])(x), expected, rtol=1e-5, atol=1e-6)
+
+
+@models
+def test_parameters_stay_the_same_objects_in_two_groups(name: str) -> None:
+    plain: nn.Module = MODELS[name][0]()
+    before = dict(plain.named_parameters())
+    optimiser = torch.optim.SGD(plain.parameters(), 0.1)
+    model = convert(plain, SPACE)
+    general = list(general_parameters(model))
+    assert [id(p) for p in general] == [id(p) for p in before.values()]
+    assert {id(p) for p in optimiser.param_groups[0]["params"]} == {id(p) for p in general}
+    response = list(response_parameters(model))
+    assert len(response) + len(general) == len(list(model.parameters()))
+    assert not {id(p) for p in response} & {id(p) for p in general}
+    fresh: nn.Module = MODELS[name][0]()
+    assert model.load_state_dict(fresh.state_dict(), strict=False).unexpected_keys == []  # a plain checkpoint loads
+
+
+def test_ties_and_shared_modules_survive() -> None:
+    torch.manual_seed(0)
+    model: Any = stirred(convert(Tied().eval(), SPACE))
+    assert model.encoder.weight is model.decoder.weight
+    assert model.encoder.response_weight is model.decoder.response_weight
+    assert model.encoder.response_scale is model.decoder.response_scale
+    assert model.block is model.again["same"] and isinstance(model.block[0], HyperLinear)
+    lam = torch.randn(N)
+    assert torch.equal(model.encoder.weights(lam)["weight"], model.decoder.weights(lam)["weight"])
+    single: Any = collapse(model, lam)
+    assert single.encoder.weight is single.decoder.weight and single.block is single.again["same"]
+    copied: Any = Tied().eval()
+    copied.load_state_dict(single.state_dict())
+    tokens = torch.randint(0, 11, (B, 5))
+    with at(model, lam):
+        torch.testing.assert_close(copied(tokens), model(tokens))
+        assert model(tokens).requires_grad
+
+
+def test_tied_linears_and_ties_that_no_response_serves() -> None:
+    pair = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    pair[1].weight = pair[0].weight
+    pair[1].bias = pair[0].bias
+    model: Any = stirred(convert(pair, SPACE))
+    assert model[0].response_shift is model[1].response_shift
+    single: Any = collapse(model, torch.randn(N))
+    assert single[0].weight is single[1].weight and single[0].bias is single[1].bias
+    odd = nn.ModuleList([nn.Linear(4, 4), nn.LayerNorm(4)])
+    odd[1].bias = odd[0].bias
+    with pytest.raises(UserError, match="exclude one"):
+        convert(odd, SPACE)
+
+
+def test_report_says_what_and_why() -> None:
+    class Own(nn.Linear):
+        pass
+
+    model = nn.ModuleDict(
+        {
+            "lin": nn.Linear(2, 2),
+            "own": Own(2, 2),
+            "gru": nn.GRU(2, 2),
+            "normed": torch.nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)),
+            "hooked": nn.Linear(2, 2),
+            "table": nn.Embedding(3, 2, max_norm=1.0),
+            "projected": nn.LSTM(2, 3, proj_size=1),
+            "drop": nn.Dropout(0.1),
+            "skip": nn.Linear(2, 2),
+            "bare": nn.BatchNorm1d(2, affine=False),
+        }
+    )
+    model["hooked"].register_forward_hook(lambda *_: None)
+    found = report(convert(model, SPACE, exclude=["skip"]))
+    assert found.converted == {"lin": "HyperLinear"}
+    for name, reason in {
+        "own": "subclass of Linear",
+        "gru": "no hyper layer for GRU",
+        "normed": "subclass|parametrized",
+        "hooked": "hooks",
+        "table": "max_norm",
+        "projected": "proj_size",
+        "drop": "dropout=",
+        "skip": "excluded",
+    }.items():
+        assert any(part in found.left[name] for part in reason.split("|")), (name, found.left[name])
+    assert set(found.left) - {"normed.parametrizations.weight.0"} >= {"own", "gru"} and "bare" not in found.left
+    assert "lin: HyperLinear" in str(found) and "skip: excluded" in str(found)
+    assert report(nn.Linear(2, 2)).converted == {}
+
+
+def test_include_and_exclude() -> None:
+    def made(**how: Any) -> set[str]:
+        net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Sequential(nn.Conv2d(4, 4, 1), nn.Linear(4, 4)))
+        return set(report(convert(net, SPACE, **how)).converted)
+
+    assert made() == {"0", "1", "2.0", "2.1"}
+    assert made(include=["2"]) == {"2.0", "2.1"}
+    assert made(include=[nn.Conv2d]) == {"0", "2.0"}
+    assert made(exclude=["2.*", nn.BatchNorm2d]) == {"0"}
+    assert made(include="2", exclude=nn.Linear) == {"2.0"}
+    with pytest.raises(UserError, match="'layer9' matches no module"):
+        made(include=["layer9"])
+    with pytest.raises(UserError, match="nothing to convert"):
+        made(exclude=["*"])
+
+
+def test_dropouts_by_name() -> None:
+    def net() -> Any:
+        return nn.ModuleDict(
+            {
+                "table": nn.Embedding(7, 4),
+                "a": nn.Dropout(0.1),
+                "b": nn.Dropout2d(0.1, inplace=True),
+                "rnn": nn.LSTM(4, 4, 2, dropout=0.1),
+                "attention": nn.MultiheadAttention(4, 2, dropout=0.1),
+                "out": nn.Linear(4, 4),
+            }
+        )
+
+    mapping = {"a": "p", "b": "p", "rnn": "p", "attention": "p", "table": "w", "rnn.weight_hh": "w", "out.weight": "w"}
+    model: Any = convert(net(), SPACE, dropout=mapping)
+    assert isinstance(model["a"], HyperDropout) and model["a"].name == "p"
+    assert isinstance(model["b"], HyperChannelDropout) and model["b"].inplace
+    assert model["rnn"].dropout_name == "p" and model["rnn"].dropconnect == "w"
+    assert model["attention"].dropout_name == "p"
+    assert model["table"].dropout == "w" and model["out"].dropconnect == "w"
+    single: Any = collapse(model, torch.logit(torch.tensor([0.25, 0.4])))
+    assert type(single["a"]) is nn.Dropout and single["a"].p == pytest.approx(0.25)
+    assert type(single["b"]) is nn.Dropout2d and single["b"].p == pytest.approx(0.25)
+    assert single["rnn"].dropout == pytest.approx(0.25) and single["attention"].dropout == pytest.approx(0.25)
+    for bad, text in (({"zzz": "p"}, "matches nothing"), ({"a": "q"}, "no hyperparameter 'q'")):
+        with pytest.raises(UserError, match=text):
+            convert(net(), SPACE, dropout=bad)
+    by_pattern: Any = convert(net(), SPACE, dropout={"*": "p"})
+    assert by_pattern["rnn"].dropout_name == "p" and by_pattern["table"].dropout is None
+
+
+def test_a_space_that_tunes_nothing_leaves_the_layers_plain() -> None:
+    net = nn.Sequential(nn.Linear(4, 50), nn.Dropout(0.9), nn.Linear(50, 4))
+    model: Any = convert(copy.deepcopy(net), SPACE.with_tuned([]), dropout={"1": "p", "2.weight": "w"})
+    assert type(model[0]) is nn.Linear and model.state_dict().keys() == net.state_dict().keys()
+    assert float((model[1](torch.ones(1, 10_000)) == 0).double().mean()) == pytest.approx(0.3, abs=0.03)
+    with at(model, torch.zeros(0), values={"p": 0.5}):
+        assert float((model[1](torch.ones(1, 10_000)) == 0).double().mean()) == pytest.approx(0.5, abs=0.03)
+    untouched = convert(nn.Linear(2, 2), SPACE.with_tuned([]))
+    assert type(untouched) is nn.Linear
+
+
+def test_a_model_that_is_one_layer_and_a_model_converted_twice() -> None:
+    model = convert(nn.Linear(2, 2), SPACE)
+    assert isinstance(model, HyperLinear) and type(collapse(model, torch.zeros(N))) is nn.Linear
+    with pytest.raises(UserError, match="already"):
+        convert(model, SPACE)
+    with pytest.raises(UserError, match="one batch"):
+        convert(nn.Sequential(nn.LazyLinear(3)), SPACE)
+    with pytest.raises(UserError, match="collapse takes one"):
+        collapse(model, torch.zeros(B, N))
+
+
+def test_collapse_leaves_the_model_alone_and_nothing_hyper_behind() -> None:
+    model: Any = nn.Sequential(nn.LSTM(4, 4), HyperLockedDropout("p"))
+    model = nn.ModuleList([convert(model[0], SPACE), model[1]]).train()
+    bind(model, SPACE)
+    before = copy.deepcopy(model.state_dict())
+    single: Any = collapse(model, torch.logit(torch.tensor([0.25, 0.4])))
+    assert next(hyper_layers(single), None) is None and single.training
+    assert isinstance(single[1], LockedDropout) and single[1].p == pytest.approx(0.25)
+    assert type(single[0]) is nn.LSTM and single[0]._flat_weights[0] is single[0].weight_ih_l0
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values(), strict=True))
+    for parameter in single.parameters():
+        assert parameter.is_leaf and parameter.requires_grad
+
+
+def test_encoder_reads_the_response_in_evaluation_too() -> None:
+    torch.manual_seed(0)
+    plain: Any = encoder().eval()
+    model: Any = stirred(convert(copy.deepcopy(plain), SPACE, include=["layers.0.linear1"]))
+    x, lam = torch.randn(B, 5, 8), torch.randn(N)
+    padding = torch.tensor([[False] * 5, [False] * 4 + [True], [False] * 3 + [True] * 2])
+    with torch.no_grad(), at(model, lam):
+        assert not torch.allclose(model(x), plain(x), rtol=1e-3)
+        with_grad_off = model(x, src_key_padding_mask=padding)
+    with at(model, lam):
+        torch.testing.assert_close(model(x, src_key_padding_mask=padding), with_grad_off)
+    assert collapse(model, lam).layers[0].activation_relu_or_gelu == 1  # type: ignore[index,union-attr]
+
+
+def test_a_time_first_encoder() -> None:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, 0.0)
+    model: Any = stirred(convert(nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval(), SPACE))
+    set_batch_dim(model, 1)
+    x, lam = torch.randn(5, B, 8), torch.randn(B, N)
+    with at(model, lam):
+        out = model(x)
+    for i in range(B):
+        torch.testing.assert_close(out[:, i : i + 1], collapse(model, lam[i])(x[:, i : i + 1]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["mlp", "resnet18"])
+def test_compiled_models_agree(name: str) -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)) if name == "mlp" else vision(name)
+    model = stirred(convert(plain, SPACE)).eval()
+    x = torch.randn(B, 8) if name == "mlp" else torch.randn(B, 3, 32, 32)
+    compiled = torch.compile(model)
+    for lam in (torch.randn(B, N, requires_grad=True), torch.randn(B, N, requires_grad=True)):
+        grads = []
+        for which in (model, compiled):
+            with at(model, lam):
+                loss = which(x).square().sum()
+            grads.append((loss.detach(), *torch.autograd.grad(loss, lam)))
+        torch.testing.assert_close(grads[0], grads[1], rtol=1e-3, atol=1e-3)

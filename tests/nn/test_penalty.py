@@ -1,0 +1,88 @@
+"""squared_norm against the materialised weights, for every kind of layer, one λ and many."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
+from hyperopt_hn.nn import at, collapse, convert, response_parameters  # noqa: E402
+from hyperopt_hn.nn.penalty import squared_norm  # noqa: E402
+
+SPACE = HyperSpace([Hyper("a", 0.3), Hyper("b", -0.4)])
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(7, 5)
+        self.head = nn.Linear(5, 7)
+        self.head.weight = self.table.weight
+
+    def forward(self, tokens):
+        return self.head(self.table(tokens))
+
+
+MODELS = {
+    "mlp": lambda: nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2)),
+    "conv": lambda: nn.Sequential(nn.Conv1d(2, 4, 3, groups=2), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)),
+    "lstm": lambda: nn.LSTM(3, 5, 2, bidirectional=True),
+    "attention": lambda: nn.MultiheadAttention(4, 2),
+    "cross": lambda: nn.MultiheadAttention(4, 2, kdim=3, vdim=6),
+    "tied": Tied,
+    "transposed": lambda: nn.Sequential(nn.Linear(3, 4), nn.ConvTranspose1d(2, 2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_equals_the_collapsed_models_norm(name):
+    torch.manual_seed(0)
+    model = convert(MODELS[name]().double(), SPACE)
+    with torch.no_grad():
+        for p in response_parameters(model):
+            p.normal_(0, 0.5)
+    lams = torch.randn(3, 2).double()
+    wanted = []
+    for lam in lams:
+        plain = collapse(model, lam)
+        wanted.append(sum(p.square().sum() for p in plain.parameters() if p.dim() >= 2))
+        with at(model, lam):
+            assert torch.allclose(squared_norm(model), wanted[-1], rtol=1e-12)
+    with at(model, lams):
+        assert torch.allclose(squared_norm(model), torch.stack(wanted), rtol=1e-12)
+    with at(model, lams[0], lams[0]):
+        general = sum(
+            p.square().sum() for n, p in model.named_parameters() if p.dim() >= 2 and ".response_" not in f".{n}"
+        )
+        assert torch.allclose(squared_norm(model), general, rtol=1e-12)
+
+
+def test_slopes_reach_every_part():
+    model = convert(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)).double(), SPACE)
+    with torch.no_grad():
+        for p in response_parameters(model):
+            p.normal_(0, 0.5)
+    params = [p for n, p in model.named_parameters() if "shift" not in n and "bias" not in n]
+
+    def total():
+        with at(model, torch.tensor([[0.3, -0.2], [0.1, 0.5]]).double()):
+            return squared_norm(model).sum()
+
+    grads = torch.autograd.grad(total(), params)
+    for p, g in zip(params, grads, strict=True):
+        step = torch.randn_like(p) * 1e-6
+        with torch.no_grad():
+            p += step
+            up = total()
+            p -= 2 * step
+            down = total()
+            p += step
+        assert (up - down).item() == pytest.approx(2 * (g * step).sum().item(), rel=1e-5)
+
+
+def test_a_model_without_weights_is_refused():
+    with pytest.raises(ValueError, match="nothing to penalise"):
+        squared_norm(nn.LayerNorm(3))
