@@ -26,7 +26,7 @@ help:  ## show this list
 	@touch $@
 
 .venv/.dev: requirements.txt pyproject.toml | .venv/bin/python
-	$(INSTALL) -e '.[toy,figures,dev]'
+	$(INSTALL) -e '.[toy,figures,deep,dev]'
 	@touch $@
 
 figures: .venv/.figures  ## run what is missing and draw every figure (RUNS=figures/recorded: only draw)

@@ -12,13 +12,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.options import check, option
 from hyperopt_hn.progress import Progress
-from hyperopt_hn.runlog import RunLog
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,30 @@ class Alternation:
         return "train" if place >= whole or place % cycle < self.train_per_cycle else "tune"
 
 
+class Log(Protocol):
+    """What `alternate` asks of a run's directory; `RunLog` is one, `nn.parallel.open_log` makes one for many ranks."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def resumed(self) -> dict[str, Any] | None:
+        """The state to go on from, None for a fresh run."""
+        ...
+
+    def seconds(self) -> float: ...
+
+    def record(self, entry: Mapping[str, Any]) -> None: ...
+
+    def checkpoint(self, state: Mapping[str, Any]) -> None: ...
+
+    def best(self, state: Mapping[str, Any]) -> None: ...
+
+    def finish(self, result: Mapping[str, Any], arrays: Mapping[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Why a run stopped (one word and a sentence), after how many steps, and its best and final record."""
@@ -71,7 +95,7 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM: the run was saved; the message says where and how to go on."""
 
 
-def alternate(tuner: Tuner, alternation: Alternation, log: RunLog, progress: Progress | None = None) -> Outcome:
+def alternate(tuner: Tuner, alternation: Alternation, log: Log, progress: Progress | None = None) -> Outcome:
     """Run a tuner through its schedule, from `log`'s checkpoint if it has one, and finish the run's directory.
 
     Raises NonFiniteError (the last checkpoint stays) and Interrupted (a checkpoint of this very step is written).
@@ -95,7 +119,7 @@ class _Run:
 
     progress: Progress
 
-    def __init__(self, tuner: Tuner, alternation: Alternation, log: RunLog) -> None:
+    def __init__(self, tuner: Tuner, alternation: Alternation, log: Log) -> None:
         self.tuner, self.alternation, self.log = tuner, alternation, log
         self.done, self.best, self.final, self.stale = 0, {}, {}, 0  # type: tuple[int, dict, dict, int]
         self.losses: dict[str, float] = {}

@@ -47,9 +47,14 @@ class RunLog:
     """
 
     def __init__(
-        self, path: Path, config: Mapping[str, Any], resume: bool = False, overwrite: bool = False, codec: Codec = NPZ
+        self,
+        path: Path | str,
+        config: Mapping[str, Any],
+        resume: bool = False,
+        overwrite: bool = False,
+        codec: Codec = NPZ,
     ) -> None:
-        self.path = Path(path)
+        self._path = Path(path)
         self.config = {"format": FORMAT, **config}
         self.codec = codec
         self._check(resume, overwrite)
@@ -67,6 +72,11 @@ class RunLog:
         except BaseException:
             self._lock.close()
             raise
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._path
 
     @property
     def resumed(self) -> dict[str, Any] | None:

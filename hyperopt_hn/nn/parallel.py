@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from hyperopt_hn.alternate import Log
 from hyperopt_hn.runlog import Codec, RunLog
 
 
@@ -62,9 +63,7 @@ def gather(tensor: Tensor) -> list[Tensor]:
     return [part.cpu() for part in parts]
 
 
-def open_log(
-    path: Path, config: Mapping[str, Any], codec: Codec, resume: bool = False, overwrite: bool = False
-) -> RunLog | Shared:
+def open_log(path: Path, config: Mapping[str, Any], codec: Codec, resume: bool = False, overwrite: bool = False) -> Log:
     """What `alternate` asks of a log, on every rank: rank 0 writes the run's directory, the others read along.
 
     The directory must be visible to all ranks. Ctrl-C may reach ranks at different steps: a parallel run that was
@@ -85,8 +84,18 @@ class Shared:
     """One log for all ranks: `log` is rank 0's, None elsewhere; they all see rank 0's clock."""
 
     def __init__(self, path: Path, log: RunLog | None, resumed: dict[str, Any] | None) -> None:
-        self.path, self.resumed = path, resumed
+        self._path, self._resumed = path, resumed
         self._log = log
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._path
+
+    @property
+    def resumed(self) -> dict[str, Any] | None:
+        """The state to go on from, the same on all ranks."""
+        return self._resumed
 
     def seconds(self) -> float:
         """Rank 0's seconds, so that all ranks stop together."""

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.bench.harness import Row, compare
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -35,6 +34,7 @@ from hyperopt_hn.nn import (
 )
 from hyperopt_hn.nn.response.bench import frozen
 from hyperopt_hn.nn.response.delta import linearised
+from tests.bench.harness import Row, compare
 from tests.reference import nn_two_pass
 
 BATCH, CLASSES, STEPS, HIDDEN, ROWS = 128, 10, 70, 650, 40

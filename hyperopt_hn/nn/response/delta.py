@@ -90,7 +90,8 @@ def linearised(
 def _load_forward_mode() -> None:
     """torch imports the scripts of its forward mode at the first dual number, with a FutureWarning about itself."""
     with warnings.catch_warnings(), suppress(ImportError):
-        warnings.simplefilter("ignore", FutureWarning)
+        for kind in (FutureWarning, DeprecationWarning):  # torch 2.15, torch 2.13
+            warnings.simplefilter("ignore", kind)
         importlib.import_module("torch._decomp.decompositions_for_jvp")
 
 
