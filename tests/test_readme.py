@@ -14,18 +14,36 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
 
 
-def test_the_example_runs_and_tunes(tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    assert len([line for line in code.splitlines() if line.strip()]) <= 26
+TORCH_EXAMPLE, RIDGE_EXAMPLE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def run_example(code, folder):
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    last = done.stdout.splitlines()[-1]
+    return done.stdout.splitlines()[-1]
+
+
+def test_the_plain_example_runs_and_tunes(tmp_path):
+    assert len([line for line in RIDGE_EXAMPLE.splitlines() if line.strip()]) <= 26
+    last = run_example(RIDGE_EXAMPLE, tmp_path)
     decay = float(re.search(r"'decay': ([\d.e-]+)", last)[1])
     assert decay > 0.03, "it starts at 0.01 and must have been tuned upwards"
     assert (tmp_path / "runs" / "ridge" / "result.json").exists()
+
+
+def test_the_torch_example_runs_and_gives_the_plain_model_back(tmp_path):
+    pytest.importorskip("torch")
+    check = """
+assert type(plain) is Sequential and list(plain.state_dict()) == ["0.weight", "0.bias", "3.weight", "3.bias"]
+assert cross_entropy(plain.eval()(x[1400:]), y[1400:]) < 0.5
+print(tuner.hypers())
+"""
+    last = run_example(TORCH_EXAMPLE + check, tmp_path)
+    assert re.search(r"'dropout': [\d.]+, 'decay': [\d.e-]+", last)
+    assert (tmp_path / "runs" / "digits" / "result.json").exists()
 
 
 def test_every_experiment_and_arm_is_in_the_table():
