@@ -88,3 +88,9 @@ def test_no_circles():
 
     for name in edges:
         visit(name)
+
+
+def test_the_torch_room_without_torch_names_the_remedy():
+    code = "import sys; sys.modules['torch'] = None; import hyperopt_hn.nn"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert "pip install 'hyperopt_hn[deep]'" in done.stderr.splitlines()[-1]

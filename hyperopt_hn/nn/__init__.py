@@ -9,6 +9,11 @@ tuner.train_step(), tuner.tune_step()             # or alternate(tuner, plan, Ru
 
 from __future__ import annotations
 
+try:
+    import torch as _torch  # noqa: F401  asked for first, so that its absence is told with the remedy
+except ImportError as error:
+    raise ImportError("hyperopt_hn.nn needs PyTorch; install it with: pip install 'hyperopt_hn[deep]'") from error
+
 from hyperopt_hn.nn.attention import HyperMultiheadAttention
 from hyperopt_hn.nn.batches import Batches, Looped
 from hyperopt_hn.nn.batchnorm import HyperBatchNorm1d, HyperBatchNorm2d, HyperBatchNorm3d
