@@ -15,7 +15,8 @@ import pytest
 from hyperopt_hn import data
 from hyperopt_hn.data import Images, load
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.official import IdxSet, MissingData
+from hyperopt_hn.official import IdxSet
+from hyperopt_hn.places import MissingData
 from tests.tiny_mnist import CONTENTS, NAMES, idx_bytes, install, lay, refusal, same, served, zipped
 
 AS_USER = pytest.mark.skipif(
@@ -97,7 +98,7 @@ def test_missing_data_names_files_folder_and_the_way_out(tiny: IdxSet, tmp_path:
 
 def test_unknown_name_and_senseless_timeout(tmp_path: Path) -> None:
     assert "did you mean 'mnist'" in refusal(tmp_path, "minst")
-    assert "known: mnist, digits, auto" in refusal(tmp_path, "?")
+    assert "known: mnist, fashion-mnist, cifar10, cifar100, cifar10-jpeg, digits, auto" in refusal(tmp_path, "?")
     for timeout in (0.0, -1.0, float("nan"), float("inf")):
         assert "timeout" in refusal(tmp_path, timeout=timeout)
 
