@@ -19,6 +19,7 @@ from torch import Tensor
 from deep.colour import Jitter, draw_jitter, jitter
 from deep.draws import LEVELS, along, levels, uniform, unit
 from deep.geometry import Affine, AffineStrengths, affine, draw_affine, draw_flip, draw_shifts, flip, shift
+from hyperopt_hn.errors import UserError
 
 JITTERS = ("bright", "contrast", "sat", "hue")
 AFFINE = ("degrees", "shear", "scale", "translate")
@@ -75,13 +76,18 @@ class Draws:
 def augment(images: Tensor, strengths: Strengths, generator: torch.Generator, normal: Normal | None = None) -> Tensor:
     """Augmented images (B, C, H, W); names outside NAMES are left to others, such as dropout rates.
 
-    Raises ValueError if the normalisation does not fit the channels.
+    Raises ValueError if the normalisation does not fit the channels, UserError as `draw` does.
     """
     return apply(images, draw(images, strengths, generator), normal)
 
 
 def draw(images: Tensor, strengths: Strengths, generator: torch.Generator) -> Draws:
-    """The random numbers for a batch of these images' shape, type and device; each strength a scalar or (B,)."""
+    """The random numbers for a batch of these images' shape, type and device; each strength a scalar or (B,).
+
+    Raises UserError for a number of patches without their length.
+    """
+    if "cutholes" in strengths and "cutlength" not in strengths:
+        raise UserError("cutholes is given without cutlength: give the patches a length")
     size, _, height, width = images.shape
     given = {name: _spread(strengths[name], images) for name in NAMES if name in strengths}
     none = images.new_zeros(size)

@@ -30,6 +30,7 @@ from deep.augment import (  # noqa: E402
 )
 from deep.draws import LEVELS, levels  # noqa: E402
 from deep.geometry import Affine, AffineStrengths  # noqa: E402
+from hyperopt_hn.errors import UserError  # noqa: E402
 
 NEAR = {"atol": 1e-5, "rtol": 0.0}
 MANY = 20_000
@@ -324,6 +325,12 @@ def test_draws_repeat_with_the_generator_and_differ_without():
     state = torch.get_rng_state()
     augment(images, ALL, generator)
     assert torch.equal(torch.get_rng_state(), state), "no draw from the global generator"
+
+
+def test_patches_need_a_length():
+    with pytest.raises(UserError, match="give the patches a length"):
+        draw(batch(0), {"cutholes": 2.0}, source())
+    assert int(draw(batch(0), {"cutlength": 2.0}, source()).cutout.counts[0]) == 1
 
 
 def test_apply_runs_in_the_published_order():
