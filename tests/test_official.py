@@ -171,6 +171,31 @@ def test_every_load_checks_again(tiny: IdxSet, tmp_path: Path) -> None:
     assert NAMES[3] in refusal(tmp_path)
 
 
+# a data set of which only the .gz files have published hashes
+
+
+def test_gz_only(tiny: IdxSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Fashion-MNIST: plain files and loose ones are not looked at, a .gz is checked by its md5."""
+    files = tuple(replace(file, sha256="") for file in tiny.files)
+    source = replace(tiny, files=files, folder="FashionMNIST/raw", title="Fashion-MNIST")  # type: ignore[arg-type]
+    monkeypatch.setitem(data.IDX_SETS, "fashion-mnist", source)
+    lay(tmp_path, "FashionMNIST/raw")
+    lay(tmp_path, ".", gz=True)
+    assert "as .gz, which alone has a published hash" in refusal(tmp_path, "fashion-mnist")
+    images = load("fashion-mnist", lay(tmp_path, "FashionMNIST/raw", gz=True), download=False)
+    assert images.name == "fashion-mnist" and images.note == "Fashion-MNIST, the official files (md5 checked)"
+    same(replace(images, name="mnist"))
+    path = tmp_path / "FashionMNIST/raw" / f"{NAMES[2]}.gz"
+    path.write_bytes(zipped(CONTENTS[NAMES[0]]))
+    assert "its md5 is not the official one" in refusal(tmp_path, "fashion-mnist")
+
+
+def test_fashion_mnist_is_described_whole() -> None:
+    source = data.IDX_SETS["fashion-mnist"]
+    assert [file.shape for file in source.files] == [(60000, 28, 28), (60000,), (10000, 28, 28), (10000,)]
+    assert len({file.gz_md5 for file in source.files}) == 4 and len(source.sha256) == 64 and not source.plain
+
+
 # fetching
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperopt_hn import text
@@ -70,6 +70,7 @@ def test_words_and_ends_of_lines() -> None:
         read_text(b"ab\xff")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes(content: bytes) -> None:
     try:
@@ -82,6 +83,7 @@ def test_any_bytes(content: bytes) -> None:
     assert found[-1] == EOS and not any(word.split() != [word] for word in found)
 
 
+@settings(deadline=None)
 @given(st.tuples(WORDS, WORDS, WORDS), st.sampled_from(UNSEEN))
 def test_numbers_stand_for_their_words(parts: tuple[str, str, str], unseen: str) -> None:
     texts = tuple([*part.split(), EOS] for part in parts)

@@ -1,12 +1,11 @@
-"""Augmentation: each function against torchvision's for one image, the identity at strength 0, the distributions."""
+"""Cutout, input dropout and scale against torchvision's or their law; the whole in the published order."""
 
 from __future__ import annotations
 
 import math
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
 torch = pytest.importorskip("torch")
 F = pytest.importorskip("torchvision.transforms.functional")
@@ -29,187 +28,8 @@ from deep.augment import (  # noqa: E402
     normalise,
 )
 from deep.draws import LEVELS, levels  # noqa: E402
-from deep.geometry import Affine, AffineStrengths  # noqa: E402
 from hyperopt_hn.errors import UserError  # noqa: E402
-
-NEAR = {"atol": 1e-5, "rtol": 0.0}
-MANY = 20_000
-SEEDS = st.integers(0, 2**31)
-FEW = settings(max_examples=15, deadline=None)
-
-
-def source(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def batch(seed, size=5, channels=3, height=9, width=11):
-    """Images with flat and saturated spots: greys, black, white and pure colours beside noise."""
-    images = torch.rand(size, channels, height, width, generator=source(seed))
-    images[:, :, 0] = images[:, :1, 0]
-    images[:, :, 1] = (images[:, :, 1] > 0.5).float()
-    return images
-
-
-def each(function, images, *factors):
-    return torch.stack([function(image, *(float(f[i]) for f in factors)) for i, image in enumerate(images)])
-
-
-# colour
-
-COLOURS = [
-    (colour.brightness, F.adjust_brightness, 0.0, 2.0),
-    (colour.contrast, F.adjust_contrast, 0.0, 2.0),
-    (colour.saturation, F.adjust_saturation, 0.0, 2.0),
-    (colour.hue, F.adjust_hue, -0.5, 0.5),
-]
-
-
-@pytest.mark.parametrize(("mine", "theirs", "low", "high"), COLOURS)
-@pytest.mark.parametrize("channels", [1, 3])
-@FEW
-@given(seed=SEEDS)
-def test_colours_are_torchvisions(mine, theirs, low, high, channels, seed):
-    images = batch(seed, channels=channels)
-    before = images.clone()
-    factors = torch.empty(5).uniform_(low, high, generator=source(seed))
-    torch.testing.assert_close(mine(images, factors), each(theirs, images, factors), **NEAR)
-    assert torch.equal(images, before), "the images passed in stay as they are"
-
-
-@pytest.mark.parametrize(("mine", "same"), [(c[0], 0.0 if c[0] is colour.hue else 1.0) for c in COLOURS])
-def test_colours_at_their_neutral_factor(mine, same):
-    images = batch(0)
-    torch.testing.assert_close(mine(images, torch.full((5,), same)), images, atol=1e-6, rtol=0.0)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@FEW
-@given(seed=SEEDS, size=st.integers(1, 11))
-def test_jitter_is_torchvisions_in_each_images_order(channels, seed, size):
-    images = batch(seed, size, channels)
-    made = colour.draw_jitter(torch.rand(size, 4, generator=source(seed)) * 0.5, source(seed + 1))
-    orders = made.orders()
-    assert torch.equal(orders.sort(1).values, torch.arange(4).expand(size, 4))
-    truth = []
-    for image, order, factors in zip(images, orders.tolist(), made.factors.tolist(), strict=True):
-        for step in order:
-            image = COLOURS[step][1](image, factors[step])
-        truth.append(image)
-    torch.testing.assert_close(colour.jitter(images, made), torch.stack(truth), **NEAR)
-
-
-def test_every_order_of_the_jitter_is_as_likely():
-    made = colour.draw_jitter(torch.ones(MANY, 4), source())
-    codes = made.orders() @ torch.tensor([64, 16, 4, 1])
-    counts = torch.unique(codes, return_counts=True)[1].double()
-    assert len(counts) == math.factorial(4)
-    assert (counts / MANY - 1 / 24).abs().max() < 5 * math.sqrt(1 / 24 / MANY)
-    generator = source(1)
-    several = torch.stack([colour.draw_jitter(torch.ones(8, 4), generator).orders() for _ in range(400)])
-    last = int((several[:, 0, 3] == 3).sum())
-    assert 60 < last < 140, "hue comes last for the first image in a quarter of the batches"
-    assert not torch.equal(several[0], several[0, 0].expand(8, 4)), "one order for each image"
-
-
-def even(values, low, high, tolerance=5.0):
-    """Whether values look uniform on [low, high]: their bounds, mean and variance, within 5 standard errors."""
-    assert values.min() >= low - 1e-6 and values.max() <= high + 1e-6
-    shares = (values.double() - low) / (high - low)
-    error = tolerance / math.sqrt(len(values))
-    assert abs(float(shares.mean()) - 0.5) < error * math.sqrt(1 / 12)
-    assert abs(float((shares - 0.5).square().mean()) - 1 / 12) < error * math.sqrt(1 / 180)
-
-
-@pytest.mark.parametrize("strength", [0.0, 0.3, 1.0, 1.5])
-def test_factors_are_colorjitters(strength):
-    made = colour.draw_jitter(torch.full((MANY, 4), strength), source())
-    for column in range(3):
-        if strength:
-            even(made.factors[:, column], max(0.0, 1.0 - strength), 1.0 + strength)
-        else:
-            assert torch.equal(made.factors[:, column], torch.ones(MANY))
-    if strength:
-        even(made.factors[:, 3], -strength, strength)
-    else:
-        assert not made.factors[:, 3].any()
-    corner = torch.corrcoef(made.factors.T) if strength else torch.eye(4)
-    assert (corner - torch.eye(4)).abs().max() < 0.05, "drawn one by one"
-
-
-# geometry
-
-
-@FEW
-@given(seed=SEEDS)
-def test_flip_is_torchvisions(seed):
-    images = batch(seed)
-    mirrored = torch.rand(5, generator=source(seed)) < 0.5
-    truth = [F.hflip(image) if m else image for image, m in zip(images, mirrored, strict=True)]
-    assert torch.equal(geometry.flip(images, mirrored), torch.stack(truth))
-
-
-def test_flips_chance():
-    chances = torch.tensor([0.0, 0.25, 1.0]).repeat_interleave(MANY)
-    shares = geometry.draw_flip(chances, source()).double().view(3, -1).mean(1)
-    assert shares[0] == 0.0 and shares[2] == 1.0 and abs(shares[1] - 0.25) < 0.02
-
-
-@FEW
-@given(seed=SEEDS, pad=st.integers(0, 4))
-def test_shift_is_a_crop_of_the_padded_image(seed, pad):
-    images = batch(seed)
-    down, right = geometry.draw_shifts(torch.full((5,), float(pad)), source(seed))
-    assert max(down.abs().max(), right.abs().max()) <= pad
-    truth = [
-        F.crop(F.pad(image, [pad] * 4), pad - int(d), pad - int(r), 9, 11)
-        for image, d, r in zip(images, down, right, strict=True)
-    ]
-    assert torch.equal(geometry.shift(images, down, right), torch.stack(truth))
-
-
-def test_shifts_are_uniform_whole_numbers():
-    down, right = geometry.draw_shifts(torch.full((MANY,), 2.7), source())
-    for steps in (down, right):
-        shares = torch.bincount(steps + 2, minlength=5).double() / MANY
-        assert len(shares) == 5 and (shares - 0.2).abs().max() < 0.02
-    assert abs(float(torch.corrcoef(torch.stack((down, right)).double())[0, 1])) < 0.04
-
-
-@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
-@pytest.mark.parametrize("side", [(9, 11), (8, 8)])
-@FEW
-@given(seed=SEEDS)
-def test_affine_is_torchvisions(mode, side, seed):
-    images = batch(seed, height=side[0], width=side[1])
-    ones = torch.ones(5)
-    made = geometry.draw_affine(AffineStrengths(60 * ones, 40 * ones, 0.5 * ones, 0.4 * ones), side, source(seed))
-    truth = []
-    for i, image in enumerate(images):
-        angle, shear, scale, right, down = (float(v[i]) for v in vars(made).values())
-        kind = F.InterpolationMode(mode)
-        truth.append(F.affine(image, angle, [int(right), int(down)], scale, [shear, 0.0], interpolation=kind))
-    apart = (geometry.affine(images, made, mode) - torch.stack(truth)).abs() > 1e-4
-    ties = 0.01 if mode == "nearest" else 0.0  # places half way between two pixels go either way
-    assert apart.double().mean() <= ties
-
-
-def test_affine_without_strength():
-    images, none = batch(0), torch.zeros(5)
-    made = geometry.draw_affine(AffineStrengths(none, none, none, none), (9, 11), source())
-    torch.testing.assert_close(geometry.affine(images, made), images, **NEAR)
-    turned = Affine(none + 90, none, none + 1, none, none)
-    square = images[..., :9]
-    torch.testing.assert_close(geometry.affine(square, turned), torch.rot90(square, -1, (2, 3)), atol=1e-4, rtol=0)
-
-
-def test_affine_draws_are_randomaffines():
-    strengths = AffineStrengths(*(torch.full((MANY,), s) for s in (30.0, 10.0, 0.3, 0.25)))
-    made = geometry.draw_affine(strengths, (32, 16), source())
-    even(made.angle, -30, 30)
-    even(made.shear, -10, 10)
-    even(made.scale, 0.7, 1.3)
-    assert made.right.abs().max() == 4 and made.down.abs().max() == 8 and torch.equal(made.down, made.down.round())
-
+from tests.deep.cases import FEW, MANY, NEAR, SEEDS, batch, each, even, source  # noqa: E402
 
 # what hides and scales
 
