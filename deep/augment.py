@@ -122,7 +122,9 @@ def apply(images: Tensor, draws: Draws, normal: Normal | None = None) -> Tensor:
         out = cutout(out, draws.cutout)
     if draws.kept is not None:
         out = out * draws.kept
-    return out if draws.factors is None else out * along(draws.factors, out)
+    if draws.factors is None:
+        return out
+    return out * along(draws.factors, out) if draws.kept is None else out.mul_(along(draws.factors, out))
 
 
 def normalise(images: Tensor, normal: Normal) -> Tensor:
@@ -133,7 +135,7 @@ def normalise(images: Tensor, normal: Normal) -> Tensor:
     if images.shape[1] != len(normal.mean):
         raise ValueError(f"images have {images.shape[1]} channels but the normalisation has {len(normal.mean)}")
     mean, sd = (torch.stack([images.new_full((), v) for v in each]).view(-1, 1, 1) for each in (normal.mean, normal.sd))
-    return (images - mean) / sd
+    return (images - mean).div_(sd)  # in place: one more array of this size costs a CPU more than the division
 
 
 def draw_cutout(lengths: Tensor, counts: Tensor, side: tuple[int, int], generator: torch.Generator) -> Cutout:
@@ -166,8 +168,8 @@ def draw_kept(images: Tensor, rates: Tensor, generator: torch.Generator) -> Tens
     The rate is rounded to 1 / 32768, and the factor is the rounded rate's, so that the mean is kept.
     """
     dropped = (rates * LEVELS).round().clamp(0, LEVELS * (1.0 - LEAST_KEPT)).floor()
-    kept = levels(tuple(images.shape), images, generator) >= along(dropped.to(torch.int16), images)
-    return kept.to(images.dtype).mul_(along(LEVELS / (LEVELS - dropped), images))
+    kept = levels(tuple(images.shape), images, generator).to(torch.float32).ge_(along(dropped.float(), images))
+    return kept.mul_(along(LEVELS / (LEVELS - dropped.float()), images)).to(images.dtype)
 
 
 def draw_scale(strengths: Tensor, generator: torch.Generator) -> Tensor:

@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -205,4 +204,4 @@ def _fits(name: str, shape: Shape, pools: int) -> int:
 
 def count(network: nn.Module) -> int:
     """How many numbers the network learns."""
-    return sum(parameter.numel() for parameter in network.parameters() if isinstance(parameter, torch.Tensor))
+    return sum(parameter.numel() for parameter in network.parameters())
