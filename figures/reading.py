@@ -18,7 +18,9 @@ from hyperopt_hn.runlog import Run
 Array = NDArray[np.float64]
 Runs = Mapping[str, Run]
 
-ROOT_NAME = re.compile(r"(?P<preset>[^+-]+)(?P<changed>\+.+)?-(?P<data>[^-]+)-seed(?P<seed>\d+)")
+DASHED = ("fashion-mnist", "cifar10-jpeg")
+"""Data sets with a dash in their names; a dash elsewhere before the data's name belongs to a setting (1e-3)."""
+ROOT_NAME = re.compile(rf"(?P<preset>[^+-]+)(?P<changed>\+.+?)?-(?P<data>{'|'.join(DASHED)}|[^-]+)-seed(?P<seed>\d+)")
 """<preset>[+<setting>=<value>...]-<data>-seed<seed>; many changed settings are told by their hash."""
 USUAL_PARENT = Path("runs")  # where the wings put run directories when not told otherwise
 

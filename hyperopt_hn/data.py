@@ -1,6 +1,7 @@
-"""Data sets by name, as plain numpy: MNIST, the embedded digits, or whichever of the two can be had.
+"""Data sets of images by name, as plain numpy: MNIST's family, CIFAR, the embedded digits, an npz of one's own.
 
-A new data set is one entry of READERS; one in MNIST's format is one entry of IDX_SETS and one of READERS.
+A new data set is one entry of READERS and a room for its reader; one in MNIST's format is one entry of IDX_SETS
+and one of READERS.
 """
 
 from __future__ import annotations
@@ -9,41 +10,34 @@ import difflib
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperopt_hn.cifar import CIFAR10, CIFAR100, load_cifar
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.official import MNIST, Access, MissingData, official_arrays
+from hyperopt_hn.images import Images as Images
+from hyperopt_hn.jpegs import load_cifar10_jpeg
+from hyperopt_hn.npz import load_npz
+from hyperopt_hn.official import FASHION_MNIST, MNIST, official_arrays
+from hyperopt_hn.places import Access, MissingData
 
-IDX_SETS = {"mnist": MNIST}
+IDX_SETS = {"mnist": MNIST, "fashion-mnist": FASHION_MNIST}
 DIGITS_TRAIN = 1500  # of 1,797; see _digits
 
 
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Labelled images, (N, H, W) or (N, H, W, C); every array is uint8 and read-only."""
-
-    name: str
-    train_images: NDArray[np.uint8]
-    train_labels: NDArray[np.uint8]
-    test_images: NDArray[np.uint8]
-    test_labels: NDArray[np.uint8]
-    scale: float  # the largest value (MNIST 255, digits 16), so that images / scale lies in [0, 1]
-    sha256: str  # of the data set as a whole
-    note: str  # where the data come from, one sentence without paths, for logs and figures
-
-
 def load(name: str, root: str | Path | None = None, download: bool = True, timeout: float = 10.0) -> Images:
-    """The data set of that name, checked byte for byte: "mnist", "digits", or "auto" (MNIST, else digits).
+    """The data set of that name, checked: a key of READERS, "auto" (MNIST, else digits), or a path ending in .npz.
 
     `timeout` in seconds bounds a mirror's silence; under "auto" it bounds the fetching as a whole.
     Raises UserError for an unknown name, a root that does not exist, missing data, and a file that is not the
     official one ("auto" too: a damaged MNIST is not replaced by digits).
     """
+    if str(name).endswith(".npz"):
+        return load_npz(name)
     if name not in READERS:
         near = difflib.get_close_matches(str(name), READERS, n=1, cutoff=0.0)
         raise UserError(f"unknown data set {name!r}: did you mean {near[0]!r}? (known: {', '.join(READERS)})")
@@ -115,12 +109,16 @@ def _idx_images(name: str, access: Access) -> Images:
         test_labels=test_labels,
         scale=255.0,
         sha256=source.sha256,
-        note=f"{source.title}, the official files (sha256 checked)",
+        note=f"{source.title}, the official files ({'sha256' if source.plain else 'md5'} checked)",
     )
 
 
 READERS: dict[str, Callable[[Access], Images]] = {
     "mnist": partial(_idx_images, "mnist"),
+    "fashion-mnist": partial(_idx_images, "fashion-mnist"),
+    "cifar10": partial(load_cifar, CIFAR10),
+    "cifar100": partial(load_cifar, CIFAR100),
+    "cifar10-jpeg": load_cifar10_jpeg,
     "digits": _digits,
     "auto": _auto,
 }

@@ -1,4 +1,4 @@
-"""Official files: found on disk or fetched; an array leaves here only when its sha256 is the official one.
+"""Official files: found on disk or fetched; an array leaves here only when its checksum is the official one.
 
 A file is looked for in the root that was given, in `$HYPEROPT_HN_DATA` and in the user's cache, each laid out
 as torchvision does it (`MNIST/raw/train-images-idx3-ubyte`, plain or .gz) or with the file directly in it. A
@@ -11,30 +11,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.idx import GZIP_MAGIC, gunzip, read_idx
-
-ROOT_VARIABLE = "HYPEROPT_HN_DATA"
-
-
-class MissingData(UserError):
-    """The data are neither on disk nor to be fetched; "auto" then goes on with digits."""
+from hyperopt_hn.places import Access, MissingData, Published, find, obtain, read, roots
 
 
 @dataclass(frozen=True)
 class IdxFile:
-    """One official file: shape and sha256 of its uncompressed content, size and md5 of the .gz on mirrors."""
+    """One official file: shape and sha256 of its uncompressed content, size and md5 of the .gz on mirrors.
+
+    An empty sha256 says that none was published: the file is then taken as .gz only, checked by its md5.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -60,7 +53,12 @@ class IdxSet:
     @property
     def sha256(self) -> str:
         """One hash for the whole data set: that of its files' hashes, in order."""
-        return hashlib.sha256("".join(file.sha256 for file in self.files).encode()).hexdigest()
+        return hashlib.sha256("".join(file.sha256 or file.gz_md5 for file in self.files).encode()).hexdigest()
+
+    @property
+    def plain(self) -> bool:
+        """Whether the uncompressed files have published hashes."""
+        return all(file.sha256 for file in self.files)
 
 
 MNIST = IdxSet(
@@ -102,15 +100,20 @@ MNIST = IdxSet(
     ),
 )
 
-
-@dataclass(frozen=True)
-class Access:
-    """How a reader may get at its files."""
-
-    root: Path | None
-    download: bool
-    timeout: float  # seconds that a mirror may stay silent
-    hurry: bool = False  # the time-out bounds the whole fetching, not only a silence
+FASHION_MNIST = IdxSet(
+    title="Fashion-MNIST",
+    folder="FashionMNIST/raw",
+    files=(
+        IdxFile("train-images-idx3-ubyte", (60000, 28, 28), "", 26421880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+        IdxFile("train-labels-idx1-ubyte", (60000,), "", 29515, "25c81989df183df01b3e8a0aad5dffbe"),
+        IdxFile("t10k-images-idx3-ubyte", (10000, 28, 28), "", 4422102, "bef4ecab320f06d8554ea6380940ec79"),
+        IdxFile("t10k-labels-idx1-ubyte", (10000,), "", 5148, "bb300cfdad3c16e7a12a480ee83cd310"),
+    ),
+    mirrors=(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+    ),
+)
 
 
 def official_arrays(source: IdxSet, access: Access) -> list[NDArray[np.uint8]]:
@@ -118,91 +121,45 @@ def official_arrays(source: IdxSet, access: Access) -> list[NDArray[np.uint8]]:
 
     Raises MissingData when a file is nowhere to be had, UserError when one is not the official file.
     """
-    roots = _roots(access.root)
-    found = {file.name: path for file in source.files if (path := _find(file, source, roots))}
+    places = roots(access.root)
+    folders = (source.folder, "") if source.plain else (source.folder,)  # loose files are taken for MNIST's
+    found = {file.name: path for file in source.files if (path := find(places, folders, _names(file)))}
     lacking = [file for file in source.files if file.name not in found]
     if lacking:
-        found |= _fetch(lacking, source, roots, access)
+        found |= _fetch(lacking, source, places, access)
     return [_read(found[file.name], file, source) for file in source.files]
 
 
-def _roots(root: Path | None) -> tuple[Path, ...]:
-    """The folders to look in, in order; one that the user named and that is not there is an error."""
-    variable = os.environ.get(ROOT_VARIABLE, "")
-    named = [("the data root", root)] if root is not None else []
-    named += [(f"${ROOT_VARIABLE}", Path(variable))] if variable else []
-    places = [Path(os.path.expanduser(path)) for _, path in named]
-    for (what, path), place in zip(named, places, strict=True):
-        if not os.path.isdir(place):
-            raise UserError(f"{what} {path} is not a folder: make it, or name the folder that holds the data")
-    return (*places, platformdirs.user_cache_path("hyperopt_hn"))
+def _names(file: IdxFile) -> tuple[str, ...]:
+    """What the file may be called: plain before gzipped; only gzipped when only the .gz has a published hash."""
+    return (file.name, f"{file.name}.gz") if file.sha256 else (f"{file.name}.gz",)
 
 
-def _find(file: IdxFile, source: IdxSet, roots: tuple[Path, ...]) -> Path | None:
-    """The first place that holds the file, plain before gzipped, or None."""
-    folders = (folder for root in roots for folder in (root / source.folder, root))
-    paths = (folder / name for folder in folders for name in (file.name, f"{file.name}.gz"))
-    return next((path for path in paths if os.path.isfile(path)), None)
-
-
-def _fetch(lacking: list[IdxFile], source: IdxSet, roots: tuple[Path, ...], access: Access) -> dict[str, Path]:
+def _fetch(lacking: list[IdxFile], source: IdxSet, places: tuple[Path, ...], access: Access) -> dict[str, Path]:
     """Name -> path of the fetched .gz of each file; raises MissingData with the remedy."""
+    kinds = "plain or .gz" if source.plain else "as .gz, which alone has a published hash"
     remedy = (
-        f"put {', '.join(file.name for file in lacking)} (plain or .gz) into "
-        f"{roots[0] / source.folder}, or choose --data digits"
+        f"put {', '.join(file.name for file in lacking)} ({kinds}) into "
+        f"{places[0] / source.folder}, or choose --data digits"
     )
     if not access.download:
         raise MissingData(f"{source.title} is not on disk: {remedy}")
-    from hyperopt_hn.fetch import Patience, Remote, fetch  # brings in the network libraries
-
-    patience = Patience(access.timeout)
-    if access.hurry:  # a mirror that hangs leaves the others their share of the time
-        patience = Patience(access.timeout / (1 + len(source.mirrors)), time.monotonic() + access.timeout)
-    paths = {}
+    wanted = [Published(f"{file.name}.gz", file.gz_size, file.gz_md5) for file in lacking]
     try:
-        with _writable(roots, source) as folder:
-            for file in lacking:
-                remote = Remote(f"{file.name}.gz", file.gz_size, f"md5:{file.gz_md5}", source.mirrors)
-                paths[file.name] = fetch(remote, folder, patience)
+        paths = obtain(wanted, source.mirrors, source.folder, places, access)
     except OSError as error:
         why = f"is not on disk and could not be fetched ({error})"
         raise MissingData(f"{source.title} {why}: {remedy}") from None
-    return paths
-
-
-@contextmanager
-def _writable(roots: tuple[Path, ...], source: IdxSet) -> Iterator[Path]:
-    """The data set's folder under the first root that can be written; a folder made in vain is removed again.
-
-    Raises OSError when no root can be written.
-    """
-    for root in roots:
-        folder = root / source.folder
-        new = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK | os.X_OK):
-            try:
-                yield folder
-            finally:
-                for each in new:
-                    with suppress(OSError):  # it holds something by now
-                        each.rmdir()
-            return
-    raise OSError(f"no permission to write in {' or '.join(map(str, roots))}")
+    return {file.name: paths[f"{file.name}.gz"] for file in lacking}
 
 
 def _read(path: Path, file: IdxFile, source: IdxSet) -> NDArray[np.uint8]:
     """The array in the official file at `path`; raises UserError that says what is wrong with any other."""
     largest = max(each.size for each in source.files)
+    data = read(path, largest)
     try:
-        with open(path, "rb") as handle:
-            data = handle.read(largest + 1)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): mend its permissions") from None
-    try:
+        if not file.sha256 and hashlib.md5(data).hexdigest() != file.gz_md5:
+            raise UserError("is damaged or altered: its md5 is not the official one")
         if data.startswith(GZIP_MAGIC):
             data = gunzip(data, largest)
         digest = hashlib.sha256(data).hexdigest()
@@ -211,7 +168,7 @@ def _read(path: Path, file: IdxFile, source: IdxSet) -> NDArray[np.uint8]:
         array = read_idx(data)
         if array.shape != file.shape:
             raise UserError(f"holds the shape {array.shape} instead of {file.shape}")
-        if digest != file.sha256:
+        if file.sha256 and digest != file.sha256:
             raise UserError("is damaged or altered: its sha256 is not the official one")
     except UserError as fault:
         remedy = "delete it to have it fetched again, or put the official file there"

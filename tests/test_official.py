@@ -15,7 +15,8 @@ import pytest
 from hyperopt_hn import data
 from hyperopt_hn.data import Images, load
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.official import IdxSet, MissingData
+from hyperopt_hn.official import IdxSet
+from hyperopt_hn.places import MissingData
 from tests.tiny_mnist import CONTENTS, NAMES, idx_bytes, install, lay, refusal, same, served, zipped
 
 AS_USER = pytest.mark.skipif(
@@ -97,7 +98,7 @@ def test_missing_data_names_files_folder_and_the_way_out(tiny: IdxSet, tmp_path:
 
 def test_unknown_name_and_senseless_timeout(tmp_path: Path) -> None:
     assert "did you mean 'mnist'" in refusal(tmp_path, "minst")
-    assert "known: mnist, digits, auto" in refusal(tmp_path, "?")
+    assert "known: mnist, fashion-mnist, cifar10, cifar100, cifar10-jpeg, digits, auto" in refusal(tmp_path, "?")
     for timeout in (0.0, -1.0, float("nan"), float("inf")):
         assert "timeout" in refusal(tmp_path, timeout=timeout)
 
@@ -168,6 +169,31 @@ def test_every_load_checks_again(tiny: IdxSet, tmp_path: Path) -> None:
     same(load("mnist", lay(tmp_path), download=False))
     (tmp_path / "MNIST/raw" / NAMES[3]).write_bytes(b"later damage")
     assert NAMES[3] in refusal(tmp_path)
+
+
+# a data set of which only the .gz files have published hashes
+
+
+def test_gz_only(tiny: IdxSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Fashion-MNIST: plain files and loose ones are not looked at, a .gz is checked by its md5."""
+    files = tuple(replace(file, sha256="") for file in tiny.files)
+    source = replace(tiny, files=files, folder="FashionMNIST/raw", title="Fashion-MNIST")  # type: ignore[arg-type]
+    monkeypatch.setitem(data.IDX_SETS, "fashion-mnist", source)
+    lay(tmp_path, "FashionMNIST/raw")
+    lay(tmp_path, ".", gz=True)
+    assert "as .gz, which alone has a published hash" in refusal(tmp_path, "fashion-mnist")
+    images = load("fashion-mnist", lay(tmp_path, "FashionMNIST/raw", gz=True), download=False)
+    assert images.name == "fashion-mnist" and images.note == "Fashion-MNIST, the official files (md5 checked)"
+    same(replace(images, name="mnist"))
+    path = tmp_path / "FashionMNIST/raw" / f"{NAMES[2]}.gz"
+    path.write_bytes(zipped(CONTENTS[NAMES[0]]))
+    assert "its md5 is not the official one" in refusal(tmp_path, "fashion-mnist")
+
+
+def test_fashion_mnist_is_described_whole() -> None:
+    source = data.IDX_SETS["fashion-mnist"]
+    assert [file.shape for file in source.files] == [(60000, 28, 28), (60000,), (10000, 28, 28), (10000,)]
+    assert len({file.gz_md5 for file in source.files}) == 4 and len(source.sha256) == 64 and not source.plain
 
 
 # fetching

@@ -1,0 +1,94 @@
+"""Images of one's own: one npz archive with four arrays, as `numpy.savez` writes it.
+
+train_images (N, H, W) or (N, H, W, C) uint8       test_images  (M, H, W) or (M, H, W, C) uint8
+train_labels (N,) whole numbers 0..255              test_labels  (M,) whole numbers, none above train's largest
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.images import Images, Pixels
+
+NAMES = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def load_npz(path: str | Path) -> Images:
+    """The images in an archive of one's own; its name is the file's with every odd character as "_".
+
+    Raises UserError with one line for a missing file, array, image or label, and for a wrong type or shape.
+    """
+    path = Path(path).expanduser()
+    try:
+        with open(path, "rb") as file:
+            held = read_npz(file, NAMES)
+        arrays = [_images(name, held[name]) if name.endswith("images") else _labels(name, held[name]) for name in NAMES]
+        _fit(*arrays)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): name a file that numpy.savez wrote") from None
+    except UserError as fault:
+        raise UserError(f"{path} {fault}") from None
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape}".encode() + array.tobytes())
+        array.flags.writeable = False
+    name = re.sub(r"[^A-Za-z0-9_.]", "_", path.name)
+    note = f"{name}, images of one's own"
+    return Images(name, arrays[0], arrays[1], arrays[2], arrays[3], 255.0, digest.hexdigest(), note)
+
+
+def read_npz(file: IO[bytes], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """These arrays of an archive, read without pickle. Raises UserError for anything else than such an archive."""
+    if not zipfile.is_zipfile(file):
+        raise UserError("is not an npz archive: write it with numpy.savez")
+    file.seek(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy warns of headers that it has to mend
+            with np.load(file, allow_pickle=False) as archive:
+                lacking = [name for name in names if name not in archive.files]
+                held = {name: archive[name] for name in names if name not in lacking}
+    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for damaged bytes
+        what = " ".join(str(error).split()) or type(error).__name__
+        if "Object arrays" in what:
+            raise UserError("holds pickled objects, which are never opened: save plain numbers instead") from None
+        raise UserError(f"is not a sound npz archive ({what[:120]}): write it with numpy.savez") from None
+    if lacking:
+        raise UserError(f"lacks {', '.join(lacking)}: it must hold {', '.join(names)}")
+    return held
+
+
+def _images(name: str, array: np.ndarray) -> Pixels:
+    if array.dtype != np.uint8:
+        raise UserError(f"has {name} of type {array.dtype}: they must be uint8, 0 to 255")
+    if array.ndim not in (3, 4) or 0 in array.shape:
+        raise UserError(f"has {name} of shape {array.shape}: it must be (N, H, W) or (N, H, W, C), none of them 0")
+    return np.ascontiguousarray(array)
+
+
+def _labels(name: str, array: np.ndarray) -> Pixels:
+    if array.dtype.kind not in "iu" or array.ndim != 1 or array.size == 0:
+        raise UserError(f"has {name} of type {array.dtype} and shape {array.shape}: they must be whole numbers (N,)")
+    if int(array.min()) < 0 or int(array.max()) > 255:
+        raise UserError(f"has {name} from {array.min()} to {array.max()}: they must lie in 0..255")
+    return array.astype(np.uint8)
+
+
+def _fit(train_images: Pixels, train_labels: Pixels, test_images: Pixels, test_labels: Pixels) -> None:
+    for split, images, labels in (("train", train_images, train_labels), ("test", test_images, test_labels)):
+        if len(images) != len(labels):
+            raise UserError(f"has {len(images)} {split}_images but {len(labels)} {split}_labels: give each its label")
+    if train_images.shape[1:] != test_images.shape[1:]:
+        shapes = f"{train_images.shape[1:]} to train and {test_images.shape[1:]} to test"
+        raise UserError(f"has images of shape {shapes}: make them of one shape")
+    if test_labels.max() > train_labels.max():
+        raise UserError(f"has the label {test_labels.max()} in test_labels only: train on every class that is tested")

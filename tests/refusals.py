@@ -1,0 +1,18 @@
+"""What a user gets to read: one line that names the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hyperopt_hn.errors import UserError
+
+
+def refused(call: Callable[..., Any], *arguments: Any) -> str:
+    """The one line with which the call is refused."""
+    with pytest.raises(UserError) as caught:
+        call(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
