@@ -50,7 +50,7 @@ test-all: lint  ## every test that this machine can run (slow; HYPEROPT_HN_DATA 
 lint: .venv/.dev  ## ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy hyperopt_hn toy figures
+	.venv/bin/mypy hyperopt_hn toy deep figures
 
 bench: .venv/.dev  ## fast code against naive references, ratios of medians
 	OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tests.bench

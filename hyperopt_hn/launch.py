@@ -150,7 +150,9 @@ def _common(wing: Wing, name: str, about: str, presets: Sequence[str]) -> _Parse
     )
     parser.add_argument("--preset", choices=presets, default="quick", help="named settings (default: quick)")
     parser.add_argument("--seed", type=int, default=7, help="seed of every random draw (default: 7)")
-    parser.add_argument("--data", default="auto", help="data set: auto, mnist or digits (default: auto)")
+    parser.add_argument(
+        "--data", default="auto", help="data set, or an .npz of one's own (default: auto, which is MNIST or digits)"
+    )
     parser.add_argument("--data-root", default=None, help="folder with the data sets (default: $HYPEROPT_HN_DATA)")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for run directories (default: runs)")
     parser.add_argument("--resume", action="store_true", default=False, help="go on with unfinished runs")
