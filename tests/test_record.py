@@ -1,8 +1,12 @@
 """Recorded copies of runs: small, complete for the figures, and drawing the same bytes."""
 
+from pathlib import Path
+
 from figures import press, reading, record
 from figures.catalogue import SHEETS
 from tests.reference.synthetic_runs import write_all
+
+RECORDED = Path(__file__).parents[1] / "figures" / "recorded"
 
 
 def size(folder):
@@ -26,6 +30,17 @@ def test_a_recorded_copy_draws_the_same_and_leaves_the_rest_behind(tmp_path, cap
 
 def test_every_run_of_every_figure_is_copied():
     assert {name for sheet in SHEETS.values() for name in (*sheet.reads, *sheet.optional)} == set(record.needed())
+
+
+def test_the_recorded_runs_serve_every_figure():
+    """`make figures RUNS=figures/recorded`: every run is there, with what the figures read, at the paper's preset."""
+    roots = reading.expand([RECORDED])
+    assert [root.name for root in roots] == [f"paper-mnist-seed{seed}" for seed in (7, 8, 9)]
+    gathered = press.gather(SHEETS, roots)
+    assert set(gathered) == set(SHEETS)
+    assert size(RECORDED) < 3_000_000
+    drawn = press.render("ax2_hist", SHEETS["ax2_hist"].draw(*gathered["ax2_hist"]))
+    assert all(len(data) > 5_000 for data in drawn.values())
 
 
 def test_no_runs_is_one_line_and_code_2(tmp_path, capsys):
