@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -22,15 +23,18 @@ def main(wanted: list[str]) -> int:
     if unknown := set(wanted) - set(names):
         print(f"no benchmark {sorted(unknown)[0]!r}; there are: {', '.join(n for n in names if n != 'harness')}")
         return 2
+    if len(wanted) != 1:  # a process each, so that one's memory does not count in another's
+        chosen = [name for name in wanted or names if name != "harness"]
+        codes = [subprocess.run([sys.executable, "-m", "tests.bench", name]).returncode for name in chosen]
+        return max(codes)
     missed = False
     kind = "MNIST" if os.environ.get("HYPEROPT_HN_DATA") else "random images of MNIST's shape"
     print(f"CPU time, medians, on {kind}; agreement: largest difference over largest reference")
-    for name in wanted or names:
-        module = importlib.import_module(f"tests.bench.{name}")
-        if hasattr(module, "rows"):
-            found = module.rows()
-            print(f"\n{name}: {(module.__doc__ or '').splitlines()[0]}\n{table(found)}", flush=True)
-            missed = missed or any(row.missed for row in found)
+    module = importlib.import_module(f"tests.bench.{wanted[0]}")
+    if hasattr(module, "rows"):
+        found = module.rows()
+        print(f"\n{wanted[0]}: {(module.__doc__ or '').splitlines()[0]}\n{table(found)}\n", flush=True)
+        missed = any(row.missed for row in found)
     return int(missed)
 
 

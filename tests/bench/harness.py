@@ -64,7 +64,7 @@ def table(rows: Sequence[Row]) -> str:
     head = f"{'':58} {'fast':>10} {'reference':>10} {'ratio':>7} {'bar':>5} {'agreement':>10}"
     lines = [head]
     for row in rows:
-        bar = "" if row.bar is None else f"{row.bar:g}x"
+        bar = "" if row.bar is None else f"{row.bar:.3g}x"
         verdict = "  BELOW THE BAR" if row.missed else ""
         lines.append(
             f"{row.name:58} {_time(row.fast):>10} {_time(row.reference):>10} {row.ratio:6.1f}x {bar:>5} "
