@@ -20,6 +20,7 @@ from toy import mlp
 from toy.graph import value_and_grads
 from toy.optim import Adam
 from toy.problems import DECAY, DecayProblem
+from toy.tuner import held_out
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class SearchTuner:
         self.values: list[np.ndarray] = []
         self.losses: list[float] = []
         untrained = np.zeros((1, problem.weights))
-        self.best = self._metrics(untrained, 0)
+        self.best = held_out(problem, untrained)
 
     def train_step(self) -> dict[str, float]:
         """Propose, train and judge the next trials; returns the best validation loss among them."""
@@ -64,7 +65,7 @@ class SearchTuner:
         self.losses += valid.tolist()
         at = int(np.argmin(valid))
         if valid[at] < self.best["valid_loss"]:
-            self.best = self._metrics(w[at : at + 1], 0)
+            self.best = held_out(self.problem, w[at : at + 1])
         return {"trial_loss": float(valid[at])}
 
     def tune_step(self) -> dict[str, float]:
@@ -113,10 +114,3 @@ class SearchTuner:
             _, grads = value_and_grads(loss, [w])
             adam.step([w], grads, state)
         return w
-
-    def _metrics(self, w: np.ndarray, row: int) -> dict[str, float]:
-        out = {}
-        for split in ("valid", "test"):
-            for metric, value in self.problem.evaluate(w, split).items():
-                out[f"{split}_{'loss' if metric == 'nll' else metric}"] = float(value[row])
-        return out

@@ -79,6 +79,15 @@ class ToyProblem(Protocol):
         ...
 
 
+def held_out(problem: ToyProblem, w: Array) -> dict[str, float]:
+    """Metrics of one weight vector, w (1, P), on "valid" and "test", named for the record: valid_loss is the NLL."""
+    return {
+        f"{split}_{'loss' if metric == 'nll' else metric}": float(value[0])
+        for split in ("valid", "test")
+        for metric, value in problem.evaluate(w, split).items()
+    }
+
+
 def _nothing(tuner: HyperTuner) -> Arrays:
     return {}
 
@@ -147,11 +156,7 @@ class HyperTuner:
         """At lam_hat: train_loss with its penalty, valid_loss and test_loss (NLL), valid_mse and test_mse."""
         lam = self.lam[None]
         w = self.response(self.phi, lam)
-        found = {"train_loss": float(self.problem.train_loss(w, lam, None)[0])}
-        for split in ("valid", "test"):
-            for metric, value in self.problem.evaluate(w, split).items():
-                found[f"{split}_{'loss' if metric == 'nll' else metric}"] = float(value[0])
-        return found
+        return {"train_loss": float(self.problem.train_loss(w, lam, None)[0]), **held_out(self.problem, w)}
 
     def hypers(self) -> dict[str, float | list[float]]:
         """lam_hat in natural units; of a vector longer than ten its median and range."""

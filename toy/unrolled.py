@@ -23,6 +23,7 @@ from hyperopt_hn.options import check, option
 from toy import mlp
 from toy.optim import Adam
 from toy.problems import DecayProblem
+from toy.tuner import held_out
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,7 @@ class Unrolled:
 
     def evaluate(self) -> dict[str, float]:
         """Losses of the network that the last outer step trained."""
-        out = {}
-        for split in ("valid", "test"):
-            for metric, value in self.problem.evaluate(self.w, split).items():
-                out[f"{split}_{'loss' if metric == 'nll' else metric}"] = float(value[0])
-        return out
+        return held_out(self.problem, self.w)
 
     def hypers(self) -> dict[str, float | list[float]]:
         """The hyperparameters in natural units."""
