@@ -138,18 +138,16 @@ class _Run:
     def to_the_end(self, stop: threading.Event) -> Outcome:
         plan = self.alternation
         if self.done == 0 and not self.final:
-            self.evaluate()
-            self.save()
+            self.save(checkpoint=True, best=self.evaluate())
         while self.done < plan.total:
             reason = self.stopped()
             if reason:
                 return Outcome(*reason, self.done, self.best, self.final)
             self.step()
             due = self.done % plan.evaluate_every == 0 or self.done == plan.total
-            if due:
-                self.evaluate()
-            if (due if plan.checkpoint_every == 0 else self.done % plan.checkpoint_every == 0) or stop.is_set():
-                self.save()
+            improved = self.evaluate() if due else False
+            regular = due if plan.checkpoint_every == 0 else self.done % plan.checkpoint_every == 0
+            self.save(checkpoint=regular or stop.is_set(), best=improved)
             if stop.is_set() and self.done < plan.total:
                 raise Interrupted(f"stopped after step {self.done}; saved in {self.log.path}; go on with --resume")
         return Outcome("finished", "all steps are done", self.done, self.best, self.final)
@@ -167,7 +165,8 @@ class _Run:
         self.done += 1
         self.progress.step()
 
-    def evaluate(self) -> None:
+    def evaluate(self) -> bool:
+        """Record an evaluation; whether it is the best so far."""
         metrics = dict(self.tuner.evaluate())
         hypers = {name: _summary(value) for name, value in self.tuner.hypers().items()}
         for name, value in {**metrics, **hypers}.items():
@@ -178,11 +177,9 @@ class _Run:
         self.final = {"step": self.done, "phase": kind, **self.losses, **metrics, "hypers": hypers}
         self.log.record(self.final)
         self.progress.evaluated(self.final)
-        if not self.best or metrics["valid_loss"] < self.best["valid_loss"]:
-            self.best, self.stale = self.final, 0
-            self.log.best(self.tuner.state())
-        else:
-            self.stale += 1
+        improved = not self.best or metrics["valid_loss"] < self.best["valid_loss"]
+        self.best, self.stale = (self.final, 0) if improved else (self.best, self.stale + 1)
+        return improved
 
     def stopped(self) -> tuple[str, str] | None:
         plan = self.alternation
@@ -192,9 +189,16 @@ class _Run:
             return "time", f"{plan.max_seconds:g} seconds are over"
         return None
 
-    def save(self) -> None:
-        mine = {"done": self.done, "best": self.best, "final": self.final, "stale": self.stale, "losses": self.losses}
-        self.log.checkpoint({"loop": mine, "tuner": self.tuner.state()})
+    def save(self, checkpoint: bool, best: bool) -> None:
+        """Write what is due; the tuner's state, which may be large, is taken once for both files."""
+        if not (checkpoint or best):
+            return
+        state = self.tuner.state()
+        if best:
+            self.log.best(state)
+        if checkpoint:
+            mine = {"done": self.done, "best": self.best, "final": self.final, "stale": self.stale}
+            self.log.checkpoint({"loop": {**mine, "losses": self.losses}, "tuner": state})
 
     def diverged(self, name: str, value: Any) -> None:
         where = ", ".join(f"{key}={_summary(x)}" for key, x in list(self.tuner.hypers().items())[:8])
