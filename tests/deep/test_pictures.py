@@ -1,4 +1,4 @@
-"""Splits as published, batches by index whole on the device, and views of them: clean, or changed at their strengths."""
+"""Splits as published, batches by index on the device, and views of them: clean, or changed at their strengths."""
 
 from __future__ import annotations
 
