@@ -113,7 +113,7 @@ def test_auto_says_what_it_took(deep, tmp_path):
 def test_a_finished_run_is_replayed(deep, tmp_path):
     assert deep("--lr-lam", "0.3")[0] == 0
     first = only(tmp_path)
-    code, out, error = deep("--replay", str(first.path))
+    code, _, error = deep("--replay", str(first.path))
     assert code == 0, error
     (path,) = set((tmp_path / "runs").glob("*/cnn/network")) - {first.path}
     second = Run(path)
@@ -149,7 +149,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("words", "message"), MISTAKES)
 def test_mistakes_get_one_line_code_2_and_write_nothing(deep, words, message, tmp_path):
-    code, out, error = deep(*words)
+    code, _, error = deep(*words)
     assert code == 2 and message in error, error
     assert error.count("\n") == 1 and error.startswith("error: ") and not (tmp_path / "runs").exists()
 
@@ -162,8 +162,8 @@ def test_cuda_asked_for_and_absent(deep, tmp_path):
 
 def test_wrong_images_of_ones_own(deep, tmp_path):
     found = images()
-    whole = dict(train_images=found.train_images, train_labels=found.train_labels,
-                 test_images=found.test_images, test_labels=found.test_labels)  # fmt: skip
+    names = ("train_images", "train_labels", "test_images", "test_labels")
+    whole = {name: getattr(found, name) for name in names}
     for change, message in (
         ({"train_images": found.train_images.astype(np.float32)}, "uint8"),
         ({"train_labels": found.train_labels[:-1]}, "each its label"),
@@ -205,8 +205,10 @@ def test_help_shows_the_settings(capsys):
         command.main(["cnn", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert stop.value.code == 0
-    for flag in ("model", "tune", "fix", "init", "spread", "response", "tune-spreads", "tau", "replay", "amp", "compile",
-                 "channels-last", "warmup-epochs", "patience", "window", "n-train", "percent-valid"):  # fmt: skip
+    shown = (
+        "model tune fix init spread response tune-spreads tau replay replay-final amp compile channels-last one-dropout"
+    )
+    for flag in [*shown.split(), "warmup-epochs", "patience", "window", "n-train", "percent-valid", "flip", "crop"]:
         assert f"--{flag} " in text, flag
     assert "never fetched" in text
 
