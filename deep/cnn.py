@@ -3,7 +3,8 @@
     B batch   C channels   S side of the square images    forward: (B, C, S, S) -> logits (B, classes)
 
 Dropout modules bear the published hyperparameters' names and drop nothing until a rate is set: dropout0, dropout1, ...
-drop whole channels behind the convolutions, fcdropout0, ... single units at the linear layers.
+drop whole channels behind the convolutions, fcdropout0, ... single units at the linear layers. Pooling comes before
+the ReLU that the papers put first: the same values and gradients from a quarter of the comparisons.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ class SmallCNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, S, S) -> (B, classes)."""
-        x = self.dropout0(F.max_pool2d(F.relu(self.conv0(x)), 2))
-        x = self.dropout1(F.max_pool2d(F.relu(self.conv1(x)), 2))
-        x = self.dropout2(F.max_pool2d(F.relu(self.conv2(x)), 2))
+        x = self.dropout0(F.relu(F.max_pool2d(self.conv0(x), 2)))
+        x = self.dropout1(F.relu(F.max_pool2d(self.conv1(x), 2)))
+        x = self.dropout2(F.relu(F.max_pool2d(self.conv2(x), 2)))
         return self.fc(x.flatten(1))
 
 
@@ -76,9 +77,8 @@ class AlexNet(nn.Module):
         if self.first:
             x = self.get_submodule("dropout0")(x)
         for i in range(5):
-            x = F.relu(self.get_submodule(f"conv{i}")(x))
-            if i in (0, 1, 4):
-                x = F.max_pool2d(x, 2)
+            x = self.get_submodule(f"conv{i}")(x)
+            x = F.relu(F.max_pool2d(x, 2) if i in (0, 1, 4) else x)
             x = self.get_submodule(f"dropout{i + self.first}")(x)
         x = F.relu(self.fc0(self.fcdropout0(x.flatten(1))))
         x = F.relu(self.fc1(self.fcdropout1(x)))
@@ -116,9 +116,8 @@ class VGG16(nn.Module):
         """(B, C, S, S) -> (B, classes)."""
         x = self.get_submodule("dropout0")(x)
         for i in range(len(self.WIDTHS)):
-            x = F.relu(self.get_submodule(f"conv{i}")(x))
-            if i in self.POOLED:
-                x = F.max_pool2d(x, 2)
+            x = self.get_submodule(f"conv{i}")(x)
+            x = F.relu(F.max_pool2d(x, 2) if i in self.POOLED else x)
             x = self.get_submodule(f"dropout{i + 1}")(x)
         x = self.fcdropout0(F.relu(self.fc0(x.flatten(1))))
         x = self.fcdropout1(F.relu(self.fc1(x)))
