@@ -191,7 +191,7 @@ def _view(config: CNNConfig, parts: Splits, generator: torch.Generator) -> View:
     if network.crop:
         always["crop"] = float(network.crop)
     compiled = torch.compile(apply) if config.machine.compile else apply
-    return View(parts.scale, parts.normal, generator, always, compiled)
+    return View(parts.scale, parts.normal, generator, always, compiled, config.machine.channels_last)
 
 
 def _parts(network: Network) -> Parts:

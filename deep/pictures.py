@@ -190,16 +190,25 @@ class View:
     """Strengths that are no hyperparameters: flip, crop."""
     apply: Apply = apply
     """`deep.augment.apply`, perhaps compiled."""
+    channels_last: bool = False
 
     def clean(self, images: Tensor) -> Tensor:
-        """uint8 (B, C, S, S) -> float32, normalised."""
-        return normalise(images.float().div_(self.scale), self.normal)
+        """uint8 (B, C, S, S) -> normalised floats."""
+        return self._given(normalise(images.float().div_(self.scale), self.normal))
 
     def augmented(self, images: Tensor, h: Mapping[str, Any]) -> Tensor:
-        """uint8 (B, C, S, S) -> float32, changed and normalised; h: name -> number or (B,), in natural units.
+        """uint8 (B, C, S, S) -> changed, normalised floats; h: name -> number or (B,), in natural units.
 
-        In float32 under autocast too: half precision has fewer levels than a byte.
+        Computed in float32 under autocast too: half precision has fewer levels than a byte.
         """
         with torch.autocast(images.device.type, enabled=False):
             raw = images.float().div_(self.scale)
-            return self.apply(raw, draw(raw, {**self.always, **h}, self.generator), self.normal)
+            changed = self.apply(raw, draw(raw, {**self.always, **h}, self.generator), self.normal)
+        return self._given(changed)
+
+    def _given(self, images: Tensor) -> Tensor:
+        """In the network's precision and memory order: converted once, not by each product of its first layer."""
+        kind = images.device.type
+        half = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else images.dtype
+        order = torch.channels_last if self.channels_last else torch.contiguous_format
+        return images.to(half, memory_format=order)

@@ -137,16 +137,28 @@ def test_each_image_has_strengths_of_its_own():
         assert 0 <= rows <= length and columns <= length and (rows >= length / 2 - 1 or length == 0)
 
 
-def test_half_precision_is_for_the_network_only():
+def test_images_are_changed_in_full_precision_and_handed_on_in_half():
     found = images(80)
     mine = source(found)
     pixels, _ = mine.next()
     state = mine.generator.get_state()
-    plain = view(mine, found).augmented(pixels, {"degrees": 20.0, "cutlength": 3.0, "cutholes": 2.0})
+    h = {"degrees": 20.0, "cutlength": 3.0, "cutholes": 2.0}
+    plain = view(mine, found).augmented(pixels, h)
     mine.generator.set_state(state)
     with torch.autocast("cpu", torch.bfloat16):
-        half = view(mine, found).augmented(pixels, {"degrees": 20.0, "cutlength": 3.0, "cutholes": 2.0})
-    assert half.dtype == torch.float32 and torch.equal(plain, half)
+        half, clean = view(mine, found).augmented(pixels, h), view(mine, found).clean(pixels)
+    assert plain.dtype == torch.float32 and torch.equal(half, plain.bfloat16())
+    assert clean.dtype == torch.bfloat16 and torch.equal(clean, view(mine, found).clean(pixels).bfloat16())
+
+
+def test_a_view_has_the_networks_memory_order():
+    found = images(80)
+    parts, mine = split(Parts(), found), source(found, last=True)
+    pixels, _ = mine.next()
+    for last in (False, True):
+        looked = View(parts.scale, parts.normal, mine.generator, channels_last=last)
+        for seen in (looked.clean(pixels), looked.augmented(pixels, {"hue": 0.1})):
+            assert seen.is_contiguous(memory_format=torch.channels_last) == last != seen.is_contiguous()
 
 
 def test_a_state_brings_back_order_and_draws(tmp_path):
