@@ -22,7 +22,10 @@ def space(tune="all", fix="", init=""):
     return choose(HYPERS, GROUPS, Choice(tune, fix, init, 1.0))
 
 
-def made(here, shape=Shape(V, D), gain="stn"):
+SMALL = Shape(V, D)
+
+
+def made(here, shape=SMALL, gain="stn"):
     torch.manual_seed(0)
     model = convert(LanguageModel(shape), here, exclude=["decoder"], gain=gain, dropout=rates(shape.layers, here.names))
     set_batch_dim(model, 1)
