@@ -14,14 +14,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hyperopt_hn import options
 from hyperopt_hn.alternate import alternate
 from hyperopt_hn.errors import NonFiniteError, UserError
+from hyperopt_hn.flags import common, preset_of, understood
 from hyperopt_hn.jobs import Job, run_jobs
 from hyperopt_hn.progress import Progress
 from hyperopt_hn.provenance import provenance
@@ -43,8 +44,7 @@ def main(wing: Wing, argv: Sequence[str] | None = None) -> int:
             return 0
         if arguments[0] == "all":
             return _all(wing, arguments[1:])
-        words = 2 if "-".join(arguments[:2]) in {experiment.name for experiment in wing.experiments} else 1
-        return _one(wing, wing.find("-".join(arguments[:words])), arguments[words:])
+        return _one(wing, *named(wing, arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -54,6 +54,12 @@ def main(wing: Wing, argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print(f"\n{error or 'interrupted'}", file=sys.stderr)
         return 130
+
+
+def named(wing: Wing, arguments: Sequence[str]) -> tuple[Experiment, Sequence[str]]:
+    """The experiment that the first word names, or the first two, and the words after it."""
+    words = 2 if "-".join(arguments[:2]) in {experiment.name for experiment in wing.experiments} else 1
+    return wing.find("-".join(arguments[:words])), arguments[words:]
 
 
 def overview(wing: Wing) -> str:
@@ -80,38 +86,9 @@ class _Site:
         return (self.root / name / "result.json").exists()
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse with one-line errors that name the nearest flag."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message)
-
-    def strict(self, arguments: Sequence[str]) -> argparse.Namespace:
-        space, unknown = self.parse_known_args(arguments)
-        for word in unknown:
-            known = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-            raise UserError(options.unknown("setting", word.split("=")[0], known))
-        return space
-
-
-def _common(wing: Wing, name: str, about: str, presets: Sequence[str], data_help: str) -> _Parser:
-    parser = _Parser(
-        prog=f"python -m {wing.name} {name}", description=about, allow_abbrev=False, argument_default=argparse.SUPPRESS
-    )
-    parser.add_argument("--preset", choices=presets, default="quick", help="named settings (default: quick)")
-    parser.add_argument("--seed", type=int, default=7, help="seed of every random draw (default: 7)")
-    parser.add_argument("--data", default="auto", help=data_help)
-    parser.add_argument("--data-root", default=None, help="folder with the data sets (default: $HYPEROPT_HN_DATA)")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for run directories (default: runs)")
-    parser.add_argument("--resume", action="store_true", default=False, help="go on with unfinished runs")
-    parser.add_argument("--overwrite", action="store_true", default=False, help="make finished runs again")
-    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, a process each (default: 1)")
-    return parser
-
-
 def _all(wing: Wing, arguments: Sequence[str]) -> int:
     presets = list(dict.fromkeys(preset for experiment in wing.experiments for preset in experiment.presets))
-    parser = _common(wing, "all", "Every experiment, skipping finished runs.", presets, "data set (default: auto)")
+    parser = common(wing, "all", "Every experiment, skipping finished runs.", presets, "data set (default: auto)")
     parser.add_argument("--root-file", type=Path, default=None, help="write the runs' folders to this file")
     given = parser.strict(arguments)
     loaded: dict[Any, Data] = {}
@@ -137,12 +114,7 @@ def _all(wing: Wing, arguments: Sequence[str]) -> int:
 
 
 def _one(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> int:
-    parser = _common(wing, experiment.name, experiment.about, list(experiment.presets), experiment.data_help)
-    arms = f"which to run, comma-separated (default: {','.join(experiment.arms)})"
-    parser.add_argument("--arms", default=",".join(experiment.arms), help=arms)
-    preset = _preset(experiment, arguments)
-    _add_settings(parser, preset)
-    given = parser.strict(arguments)
+    given, preset = understood(wing, experiment, arguments), preset_of(experiment, arguments)
     known = options.flat(preset)
     changed = {k: v for k, v in vars(given).items() if k in known and k != "seed"}
     config = options.override(preset, {**changed, "seed": given.seed})
@@ -183,43 +155,6 @@ def _without(arguments: Sequence[str], flag: str) -> list[str]:
             kept.append(word)
         skip = word == flag
     return kept
-
-
-def _preset(experiment: Experiment, arguments: Sequence[str]) -> Any:
-    """The preset's configuration, found first because its values are the other flags' defaults."""
-    finder = _Parser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--preset", choices=list(experiment.presets), default="quick")
-    return experiment.presets[finder.parse_known_args(arguments)[0].preset]
-
-
-def _add_settings(parser: argparse.ArgumentParser, config: Any) -> None:
-    group = parser.add_argument_group("settings (with the preset's values)")
-    values = options.flat(config)
-    for name, (field, kind) in options.fields(config).items():
-        if name == "seed":
-            continue
-        bare: dict[str, Any] = {"nargs": "?", "const": True} if kind is bool else {}
-        unit = f" [{field.metadata['unit']}]" if field.metadata.get("unit") else ""
-        shown = ",".join(map(str, values[name])) if isinstance(values[name], tuple) else values[name]
-        text = f"{field.metadata.get('help', '')}{unit} (default: {shown})".replace("%", "%%")
-        group.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=_typed(kind),
-            choices=field.metadata.get("choices") or None,
-            metavar=None if field.metadata.get("choices") else name.upper(),
-            help=text,
-            **bare,
-        )
-
-
-def _typed(kind: Any) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
-        try:
-            return options.parse(text, kind)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return convert
 
 
 def _label(preset: str, changed: Mapping[str, Any], data: Data, seed: int) -> str:
