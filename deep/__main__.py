@@ -32,7 +32,7 @@ WING = Wing(
             "(default: auto: CIFAR-10 if on disk, else cifar10-jpeg if on disk, else digits; never fetched)",
         ),
         Experiment(
-            "lstm", "one language model, self-tuning, fixed or along a schedule (MacKay et al. 2019, sec. 4.1)",
+            "lstm", "one language model, self-tuning, fixed or along a schedule (MacKay et al. 2019)",
             lstm_experiments.PRESETS["lstm"], ("network",), schedules.network, load=load_text, data_help=TEXTS,
         ),
         Experiment(

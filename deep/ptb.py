@@ -1,4 +1,4 @@
-"""The self-tuning LSTM on a text: seven hyperparameters, the losses, and the tuner (MacKay et al. 2019, sec. 5.2).
+"""The self-tuning LSTM on a text: seven hyperparameters, the losses, and the tuner (MacKay et al. 2019).
 
     T time   B batch   D hidden units
 
