@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional as F  # noqa: E402
 
 from deep.corpus import shortened  # noqa: E402
+from deep.lstm_experiments import PRESETS  # noqa: E402
 from deep.ptb import HYPERS, build_tuner, per_epoch, space_of_config, train_loss, valid_loss  # noqa: E402
 from hyperopt_hn import UserError  # noqa: E402
 from hyperopt_hn.nn import at  # noqa: E402
@@ -193,8 +194,6 @@ def test_bf16_is_near_single_precision():
 
 
 def test_clipping_is_of_phi_at_a_quarter():
-    from deep.lstm_experiments import PRESETS
-
     paper = PRESETS["lstm"]["paper"]
     descent = paper.descent
     assert (descent.batch, descent.lr, descent.clip, descent.factor, descent.window) == (40, 30.0, 0.25, 0.25, 5)
@@ -207,8 +206,6 @@ def test_clipping_is_of_phi_at_a_quarter():
 
 def test_an_epoch_of_ptb_has_332_windows():
     """Facts 2.4: the published code counts 331."""
-    from deep.lstm_experiments import PRESETS
-
     source = replace(text(), train=np.zeros(929_589, np.int32))
     assert per_epoch(PRESETS["lstm"]["paper"], source) == 332
 
