@@ -1,7 +1,7 @@
 """The self-tuning LSTM at the published size, whole steps: embedding, masks, loss, clipping, the optimiser's step.
 
-650 x 2, batch 40, 70 words, 10,000 words of vocabulary, seven hyperparameters, random words; evaluation of four windows
-of ten streams. The reference does by a loop over time what the paper describes (tests/reference/deep_lstm_loop.py). Both
+650 x 2, batch 40, 70 words a window, a vocabulary of 10,000, seven hyperparameters, random words; an evaluation is of
+some windows of ten streams. The reference does in a loop over time what the paper describes (deep_lstm_loop.py). Both
 sides draw the same perturbations and masks and go on from where they were, so that their losses can be compared; bf16
 agrees to its own rounding. Peak: memory that a step needs beside what was there before it.
 """

@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: E402
 
 from deep.corpus import shortened  # noqa: E402
 from deep.lstm_experiments import PRESETS  # noqa: E402
+from deep.lstm_experiments import PRESETS  # noqa: E402
 from deep.ptb import HYPERS, build_tuner, per_epoch, space_of_config, train_loss, valid_loss  # noqa: E402
 from hyperopt_hn import UserError  # noqa: E402
 from hyperopt_hn.nn import at  # noqa: E402
@@ -242,3 +243,15 @@ def test_texts_too_short_get_one_line(change, message):
 def test_two_answers_to_one_signal_are_refused():
     with pytest.raises(UserError, match="add --decay none"):
         replace(config(), average=5)
+
+
+def test_whole_steps_equal_the_loop_by_the_book():
+    """Losses of train and tune steps, five of each in a row, masks and perturbations the same; and of an evaluation."""
+    from tests.bench._deep_lstm import sides
+
+    paper = PRESETS["lstm"]["paper"]
+    small = replace(paper, network=replace(paper.network, hidden=9, bptt=5), descent=replace(paper.descent, batch=4))
+    for row in sides(small, "", (None, None, None), 17):
+        assert row.agreement < 1e-5, row.name
+    for row in sides(small, "bf16", (None, None, None), 17):
+        assert row.agreement < 0.02, row.name
