@@ -14,7 +14,6 @@ from torch.nn import functional as F  # noqa: E402
 
 from deep.corpus import shortened  # noqa: E402
 from deep.lstm_experiments import PRESETS  # noqa: E402
-from deep.lstm_experiments import PRESETS  # noqa: E402
 from deep.ptb import HYPERS, build_tuner, per_epoch, space_of_config, train_loss, valid_loss  # noqa: E402
 from hyperopt_hn import UserError  # noqa: E402
 from hyperopt_hn.nn import at  # noqa: E402
@@ -250,7 +249,8 @@ def test_whole_steps_equal_the_loop_by_the_book():
     from tests.bench._deep_lstm import sides
 
     paper = PRESETS["lstm"]["paper"]
-    small = replace(paper, network=replace(paper.network, hidden=9, bptt=5), descent=replace(paper.descent, batch=4))
+    descent = replace(paper.descent, batch=4, lr=1.0)  # so that rounding does not grow from step to step
+    small = replace(paper, network=replace(paper.network, hidden=9, bptt=5), descent=descent)
     for row in sides(small, "", (None, None, None), 17):
         assert row.agreement < 1e-5, row.name
     for row in sides(small, "bf16", (None, None, None), 17):
