@@ -183,6 +183,24 @@ def test_delta_and_tuned_spreads_learn_and_tune():
     assert not torch.equal(sigma, made.bench.hypers.sigma())
 
 
+def test_natural_input_as_the_published_code_has_it_for_all_seven():
+    """Facts 2.4: sigmoid and softplus of raw λ; and only there, for a Δ-STN is fed a difference."""
+    given = config()
+    made = tuner(replace(given, method=replace(given.method, hyper_input="natural")))
+    twin = tuner(given)
+    for one in (made, twin):
+        lively(one.bench.bare)
+    lam = made.bench.hypers.lam
+    with made.response.view(made.bench, lam, False), torch.no_grad():
+        want, _, _ = made.bench.bare.eval()(made.problem.train._words[:5])
+    with at(twin.bench.bare, torch.full((7,), 0.05)), torch.no_grad():
+        got, _, _ = twin.bench.bare.eval()(made.problem.train._words[:5])
+    assert torch.allclose(got, want, atol=1e-6)
+    steps(made, 2)
+    with pytest.raises(UserError, match="--hyper-input natural is for --response stn"):
+        replace(given.method, hyper_input="natural", response="delta")
+
+
 def test_bf16_is_near_single_precision():
     given = config()
     half = tuner(replace(given, machine=replace(given.machine, amp="bf16")))
