@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from deep import assemble, cifar, lstm_experiments, schedules
+from deep.corpus import read_text
 from deep.experiments import CNN
 from deep.logs import open_log, speaks
 from deep.machine import room
@@ -13,7 +14,6 @@ from deep.pictures import load_images
 from hyperopt_hn import launch
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TORCH
-from hyperopt_hn.text import load_text
 from hyperopt_hn.wing import Experiment, Wing
 
 TEXTS = (
@@ -33,11 +33,11 @@ WING = Wing(
         ),
         Experiment(
             "lstm", "one language model, self-tuning, fixed or along a schedule (MacKay et al. 2019)",
-            lstm_experiments.PRESETS["lstm"], ("network",), schedules.network, load=load_text, data_help=TEXTS,
+            lstm_experiments.PRESETS["lstm"], ("network",), schedules.network, load=read_text, data_help=TEXTS,
         ),
         Experiment(
             "table1", "what a schedule of output dropout is worth: fixed, noisy, tuned, replayed (table 1, fig. 3)",
-            lstm_experiments.PRESETS["table1"], schedules.ARMS, schedules.table1, load=load_text, data_help=TEXTS,
+            lstm_experiments.PRESETS["table1"], schedules.ARMS, schedules.table1, load=read_text, data_help=TEXTS,
             after=schedules.AFTER,
         ),
     ),

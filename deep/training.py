@@ -23,9 +23,7 @@ class Method:
     """How λ is tuned (MacKay et al. 2019; Bae & Grosse 2020)."""
 
     response: str = option("stn", "model of the best response", choices=("stn", "delta"))
-    hyper_input: str = option(
-        "raw", "what an STN's response sees: raw λ or its values", choices=("raw", "natural")
-    )
+    hyper_input: str = option("raw", "what an STN's response sees: raw λ or its values", choices=("raw", "natural"))
     tune_spreads: bool = option(False, "tune the perturbations' spreads too")
     tau: float = option(0.0, "weight of the spreads' entropy, if they are tuned", unit="nats", least=0)
     hyper_optimiser: str = option("adam", "optimiser of λ and spreads", choices=("adam", "rmsprop"))
