@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from deep import assemble, cifar
+from deep import assemble, cifar, lstm_experiments, schedules
+from deep.corpus import read_text
 from deep.experiments import CNN
 from deep.logs import open_log, speaks
 from deep.machine import room
@@ -14,6 +15,11 @@ from hyperopt_hn import launch
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TORCH
 from hyperopt_hn.wing import Experiment, Wing
+
+TEXTS = (
+    "text: ptb, topics (Python's help, embedded) or a folder with train.txt, valid.txt and test.txt "
+    "(default: auto: PTB if it can be had, else topics)"
+)
 
 WING = Wing(
     "deep",
@@ -24,6 +30,15 @@ WING = Wing(
             CNN, ("network",), assemble.cnn, cifar.fit, load=load_images,
             data_help="images: cifar10, cifar100, cifar10-jpeg, mnist, fashion-mnist, digits or an .npz of one's own "
             "(default: auto: CIFAR-10 if on disk, else cifar10-jpeg if on disk, else digits; never fetched)",
+        ),
+        Experiment(
+            "lstm", "one language model, self-tuning, fixed or along a schedule (MacKay et al. 2019)",
+            lstm_experiments.PRESETS["lstm"], ("network",), schedules.network, load=read_text, data_help=TEXTS,
+        ),
+        Experiment(
+            "table1", "what a schedule of output dropout is worth: fixed, noisy, tuned, replayed (table 1, fig. 3)",
+            lstm_experiments.PRESETS["table1"], schedules.ARMS, schedules.table1, load=read_text, data_help=TEXTS,
+            after=schedules.AFTER,
         ),
     ),
     ("numpy", "torch", "torchvision", "scikit-learn"),
@@ -36,7 +51,7 @@ WING = Wing(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
-        with room("give a smaller --batch, fewer images (--n-train) or a smaller --model"):
+        with room("give a smaller --batch, --model or --hidden, a shorter --bptt or fewer images (--n-train)"):
             return launch.main(WING, argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
