@@ -3,6 +3,7 @@
     python -m WING                                 the experiments, a line each
     python -m WING EXPERIMENT --help               every setting with its sentence, default and unit
     python -m WING EXPERIMENT --steps 5000 --seed 3
+    python -m WING EXPERIMENT --jobs 4 --resume    its arms side by side, finished ones left out
     python -m WING all --preset quick --resume     every run that is missing
 
 Exit codes: 0 done, 1 some arm failed for numerical reasons, 2 a mistake of the user's, 130 interrupted.
@@ -13,75 +14,25 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hyperopt_hn import options
-from hyperopt_hn.alternate import Alternation, alternate
-from hyperopt_hn.bilevel import Tuner
-from hyperopt_hn.data import Images, load
+from hyperopt_hn.alternate import alternate
 from hyperopt_hn.errors import NonFiniteError, UserError
+from hyperopt_hn.flags import common, preset_of, understood
+from hyperopt_hn.jobs import Job, run_jobs
 from hyperopt_hn.progress import Progress
 from hyperopt_hn.provenance import provenance
-from hyperopt_hn.runlog import NPZ, Codec, Run, RunLog, find_run
 from hyperopt_hn.store import write_atomic
+from hyperopt_hn.wing import Context, Data, Experiment, Wing
+
+__all__ = ["Context", "Data", "Experiment", "Wing", "main"]
 
 LONGEST_NAME = 60
 """A folder's name lists at most so many characters of changed settings, then their hash."""
-
-
-@dataclass(frozen=True)
-class Context:
-    """What an arm is built from beside its configuration: the data, and the runs made before it."""
-
-    data: Images
-    root: Path
-
-    def run(self, name: str) -> Run:
-        """The finished run "experiment/arm" of the same preset, data and seed. Raises UserError if missing."""
-        return find_run(self.root, name)
-
-
-def _as_given(config: Any, data: Images) -> Any:
-    return config
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A named experiment: presets of one configuration, and the arms that each make one run."""
-
-    name: str
-    about: str
-    """One sentence for `--help`, with the figure or section it reproduces."""
-    presets: Mapping[str, Any]
-    """Preset name -> configuration."""
-    arms: tuple[str, ...]
-    """Methods or models that are run and compared; each is one run directory."""
-    build: Callable[[Any, str, Context], tuple[Tuner, Alternation]]
-    """(configuration, arm, context) -> what `alternate` runs."""
-    fit: Callable[[Any, Images], Any] = _as_given
-    """(configuration, data) -> the configuration for data of this size; what it returns is recorded."""
-    needs_data: bool = True
-
-
-@dataclass(frozen=True)
-class Wing:
-    """A command line: its name, its experiments, the packages whose versions a run records, its checkpoints."""
-
-    name: str
-    about: str
-    experiments: tuple[Experiment, ...]
-    packages: tuple[str, ...]
-    codec: Codec = NPZ
-
-    def find(self, name: str) -> Experiment:
-        """The experiment of that name. Raises UserError naming the nearest."""
-        table = {experiment.name: experiment for experiment in self.experiments}
-        if name not in table:
-            raise UserError(options.unknown("experiment", name, [*table, "all"]))
-        return table[name]
 
 
 def main(wing: Wing, argv: Sequence[str] | None = None) -> int:
@@ -91,10 +42,9 @@ def main(wing: Wing, argv: Sequence[str] | None = None) -> int:
         if not arguments or arguments[0] in ("-h", "--help"):
             print(overview(wing), end="")
             return 0
-        name, rest = arguments[0], arguments[1:]
-        if name == "all":
-            return _all(wing, rest)
-        return _one(wing, wing.find(name), rest)
+        if arguments[0] == "all":
+            return _all(wing, arguments[1:])
+        return _one(wing, *named(wing, arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -104,6 +54,12 @@ def main(wing: Wing, argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print(f"\n{error or 'interrupted'}", file=sys.stderr)
         return 130
+
+
+def named(wing: Wing, arguments: Sequence[str]) -> tuple[Experiment, Sequence[str]]:
+    """The experiment that the first word names, or the first two, and the words after it."""
+    words = 2 if "-".join(arguments[:2]) in {experiment.name for experiment in wing.experiments} else 1
+    return wing.find("-".join(arguments[:words])), arguments[words:]
 
 
 def overview(wing: Wing) -> str:
@@ -122,7 +78,7 @@ def overview(wing: Wing) -> str:
 class _Site:
     """Where runs go and on what: the data, the folder of all runs of these settings, the common flags."""
 
-    data: Images
+    data: Data
     root: Path
     given: argparse.Namespace
 
@@ -130,61 +86,35 @@ class _Site:
         return (self.root / name / "result.json").exists()
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse with one-line errors that name the nearest flag."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message)
-
-    def strict(self, arguments: Sequence[str]) -> argparse.Namespace:
-        space, unknown = self.parse_known_args(arguments)
-        for word in unknown:
-            known = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-            raise UserError(options.unknown("setting", word.split("=")[0], known))
-        return space
-
-
-def _common(wing: Wing, name: str, about: str, presets: Sequence[str]) -> _Parser:
-    parser = _Parser(
-        prog=f"python -m {wing.name} {name}", description=about, allow_abbrev=False, argument_default=argparse.SUPPRESS
-    )
-    parser.add_argument("--preset", choices=presets, default="quick", help="named settings (default: quick)")
-    parser.add_argument("--seed", type=int, default=7, help="seed of every random draw (default: 7)")
-    parser.add_argument(
-        "--data", default="auto", help="data set, or an .npz of one's own (default: auto, which is MNIST or digits)"
-    )
-    parser.add_argument("--data-root", default=None, help="folder with the data sets (default: $HYPEROPT_HN_DATA)")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for run directories (default: runs)")
-    parser.add_argument("--resume", action="store_true", default=False, help="go on with unfinished runs")
-    parser.add_argument("--overwrite", action="store_true", default=False, help="make finished runs again")
-    return parser
-
-
 def _all(wing: Wing, arguments: Sequence[str]) -> int:
     presets = list(dict.fromkeys(preset for experiment in wing.experiments for preset in experiment.presets))
-    parser = _common(wing, "all", "Every experiment, skipping finished runs.", presets)
-    parser.add_argument("--root-file", type=Path, default=None, help="write the name of the runs' folder to this file")
+    parser = common(wing, "all", "Every experiment, skipping finished runs.", presets, "data set (default: auto)")
+    parser.add_argument("--root-file", type=Path, default=None, help="write the runs' folders to this file")
     given = parser.strict(arguments)
-    data = load(given.data, given.data_root)
-    site = _Site(data, given.out / _label(given.preset, {}, data, given.seed), given)
-    for experiment in wing.experiments:
-        if given.preset in experiment.presets:
-            config = options.override(experiment.presets[given.preset], {"seed": given.seed})
-            for arm in experiment.arms:
-                if given.overwrite or not site.finished(f"{experiment.name}/{arm}"):
-                    _run(wing, experiment, arm, config, site)
+    loaded: dict[Any, Data] = {}
+    sites: dict[Path, _Site] = {}
+    jobs: list[Job] = []
+    for experiment in (e for e in wing.experiments if given.preset in e.presets):
+        data = loaded.get(experiment.load) or loaded.setdefault(
+            experiment.load, experiment.load(given.data, given.data_root)
+        )
+        root = given.out / _label(given.preset, {}, data, given.seed)
+        site = sites.setdefault(root, _Site(data, root, given))
+        config = options.override(experiment.presets[given.preset], {"seed": given.seed})
+        missing = [arm for arm in experiment.arms if given.overwrite or not site.finished(f"{experiment.name}/{arm}")]
+        if given.jobs > 1:
+            jobs += _jobs(wing, experiment, missing, _without(arguments, "--root-file"))
+        else:
+            for arm in missing:
+                _run(wing, experiment, arm, config, site)
+    code = run_jobs(jobs, given.jobs)
     if given.root_file is not None:
-        write_atomic(given.root_file, lambda file: file.write(f"{site.root}\n".encode()))
-    return 0
+        write_atomic(given.root_file, lambda file: file.write("".join(f"{root}\n" for root in sites).encode()))
+    return code
 
 
 def _one(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> int:
-    parser = _common(wing, experiment.name, experiment.about, list(experiment.presets))
-    arms = f"which to run, comma-separated (default: {','.join(experiment.arms)})"
-    parser.add_argument("--arms", default=",".join(experiment.arms), help=arms)
-    preset = _preset(experiment, arguments)
-    _add_settings(parser, preset)
-    given = parser.strict(arguments)
+    given, preset = understood(wing, experiment, arguments), preset_of(experiment, arguments)
     known = options.flat(preset)
     changed = {k: v for k, v in vars(given).items() if k in known and k != "seed"}
     config = options.override(preset, {**changed, "seed": given.seed})
@@ -192,52 +122,42 @@ def _one(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> int:
     for arm in wanted:
         if arm not in experiment.arms:
             raise UserError(options.unknown(f"arm of {experiment.name}", arm, experiment.arms))
-    data = load(given.data, given.data_root)
+    data = experiment.load(given.data, given.data_root)
     moved = {k: v for k, v in changed.items() if v != known[k]}
     site = _Site(data, given.out / _label(given.preset, moved, data, given.seed), given)
     if given.resume and not given.overwrite and len(wanted) > 1:  # several arms: go on with those that are missing
         wanted = [arm for arm in wanted if not site.finished(f"{experiment.name}/{arm}")]
+    if given.jobs > 1 and len(wanted) > 1:
+        return run_jobs(_jobs(wing, experiment, wanted, arguments), given.jobs)
     for arm in wanted:
         _run(wing, experiment, arm, config, site)
     return 0
 
 
-def _preset(experiment: Experiment, arguments: Sequence[str]) -> Any:
-    """The preset's configuration, found first because its values are the other flags' defaults."""
-    finder = _Parser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--preset", choices=list(experiment.presets), default="quick")
-    return experiment.presets[finder.parse_known_args(arguments)[0].preset]
-
-
-def _add_settings(parser: argparse.ArgumentParser, config: Any) -> None:
-    group = parser.add_argument_group("settings (with the preset's values)")
-    values = options.flat(config)
-    for name, (field, kind) in options.fields(config).items():
-        if name == "seed":
-            continue
-        unit = f" [{field.metadata['unit']}]" if field.metadata.get("unit") else ""
-        shown = ",".join(map(str, values[name])) if isinstance(values[name], tuple) else values[name]
-        text = f"{field.metadata.get('help', '')}{unit} (default: {shown})".replace("%", "%%")
-        group.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=_typed(kind),
-            choices=field.metadata.get("choices") or None,
-            metavar=None if field.metadata.get("choices") else name.upper(),
-            help=text,
+def _jobs(wing: Wing, experiment: Experiment, arms: Sequence[str], arguments: Sequence[str]) -> list[Job]:
+    """A process for each arm with these arguments; of a flag that is given twice the last one holds."""
+    head = (sys.executable, "-m", wing.name, experiment.name, *arguments)
+    return [
+        Job(
+            f"{experiment.name}/{arm}",
+            (*head, "--arms", arm, "--jobs", "1"),
+            tuple(f"{experiment.name}/{other}" for other in experiment.after.get(arm, ())),
         )
+        for arm in arms
+    ]
 
 
-def _typed(kind: Any) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
-        try:
-            return options.parse(text, kind)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+def _without(arguments: Sequence[str], flag: str) -> list[str]:
+    """The arguments without this flag and its value."""
+    kept, skip = [], False
+    for word in arguments:
+        if not skip and not word.startswith(f"{flag}=") and word != flag:
+            kept.append(word)
+        skip = word == flag
+    return kept
 
-    return convert
 
-
-def _label(preset: str, changed: Mapping[str, Any], data: Images, seed: int) -> str:
+def _label(preset: str, changed: Mapping[str, Any], data: Data, seed: int) -> str:
     text = "".join(f"+{k}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for k, v in sorted(changed.items()))
     if len(text) > LONGEST_NAME or "/" in text:
         text = f"+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -260,9 +180,9 @@ def _run(wing: Wing, experiment: Experiment, arm: str, config: Any, site: _Site)
         "data": source,
         **provenance(wing.packages),
     }
-    log = RunLog(site.root / experiment.name / arm, what, site.given.resume, site.given.overwrite, wing.codec)
+    log = wing.open_log(site.root / experiment.name / arm, what, wing.codec, site.given.resume, site.given.overwrite)
     state = log.resumed
-    progress = Progress(name, alternation.total, state["loop"]["done"] if state else 0)
+    progress = Progress(name, alternation.total, state["loop"]["done"] if state else 0, not wing.speaks())
     progress.say(f"{name}: {alternation.total} steps on {data.name} into {log.path}" + ("; resumed" if state else ""))
     outcome = alternate(tuner, alternation, log, progress)
     progress.say(

@@ -24,14 +24,18 @@ def option(
     least: float | None = None,
     above: float | None = None,
     most: float | None = None,
+    choices: tuple[str, ...] = (),
 ) -> Any:
-    """A dataclass field with its sentence; `least` and `most` are inclusive bounds, `above` an exclusive one."""
-    bounds = {"least": least, "above": above, "most": most}
+    """A dataclass field with its sentence; `least` and `most` are inclusive bounds, `above` an exclusive one.
+
+    `choices` are the only words that it takes.
+    """
+    bounds = {"least": least, "above": above, "most": most, "choices": choices}
     return dataclasses.field(default=default, metadata={"help": help, "unit": unit, **bounds})
 
 
 def check(config: Any) -> None:
-    """Raise UserError for the first field of a configuration that is NaN or out of its bounds."""
+    """Raise UserError for the first field of a configuration that is NaN, out of its bounds or no known word."""
     for field in dataclasses.fields(config):
         values = getattr(config, field.name)
         for value in values if isinstance(values, tuple) else (values,):
@@ -110,6 +114,8 @@ def _override(config: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _check_one(name: str, value: Any, bounds: Any) -> None:
+    if bounds.get("choices") and value not in bounds["choices"]:
+        raise UserError(unknown(f"--{name.replace('_', '-')}", value, bounds["choices"]))
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
     flag = f"--{name.replace('_', '-')}"

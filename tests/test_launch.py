@@ -19,6 +19,7 @@ class Inner:
     hidden: tuple[int, ...] = option((), "layer sizes")
     deep: bool = option(False, "whether deep")
     maybe: float | None = option(None, "optional")
+    colour: str = option("red", "a word", choices=("red", "green"))
 
     def __post_init__(self):
         options.check(self)
@@ -42,6 +43,7 @@ WING = Wing(
     (
         Experiment("one", "a walk", {"quick": Config(), "paper": Config(Inner(steps=9))}, ("a", "b"), build),
         Experiment("two", "another", {"quick": Config()}, ("a",), build),
+        Experiment("walk-far", "a name of two words", {"far": Config()}, ("a",), build),
     ),
     ("numpy",),
 )
@@ -61,7 +63,15 @@ def test_runs_every_arm_and_records_what_it_ran(walk, tmp_path):
     assert code == 0 and "one/b: finished after 6 steps" in out
     label = "quick+deep=True+hidden=3,4+maybe=0.25+steps=3-digits-seed5"
     run = Run(tmp_path / "runs" / label / "one" / "b")
-    assert run.config["config"] == {"steps": 3, "rate": 0.5, "hidden": [3, 4], "deep": True, "maybe": 0.25, "seed": 5}
+    assert run.config["config"] == {
+        "steps": 3,
+        "rate": 0.5,
+        "hidden": [3, 4],
+        "deep": True,
+        "maybe": 0.25,
+        "colour": "red",
+        "seed": 5,
+    }
     assert run.config["data"]["name"] == "digits" and run.config["versions"]["numpy"]
     assert {"commit", "dirty", "preset"} <= set(run.config)
 
@@ -136,3 +146,59 @@ def test_names_of_options_must_differ():
 def test_override_names_the_nearest():
     with pytest.raises(UserError, match="did you mean 'steps'"):
         options.override(Config(), {"step": 3})
+
+
+def test_a_name_of_two_words_and_a_flag_without_a_value(walk, tmp_path):
+    for words in (("walk", "far", "--preset", "far", "--deep"), ("walk-far", "--preset", "far", "--colour", "green")):
+        assert walk(*words)[0] == 0
+    assert {p.name for p in (tmp_path / "runs").iterdir()} == {
+        "far+deep=True-digits-seed7",
+        "far+colour=green-digits-seed7",
+    }
+
+
+def test_a_word_that_is_no_choice(walk):
+    code, _, err = walk("one", "--colour", "gren")
+    assert code == 2 and "green" in err and err.count("\n") == 1
+
+
+def test_an_experiment_loads_its_own_data(tmp_path, capsys):
+    """What the loader gives is what the arm is built from, what names the folder and what is recorded."""
+
+    @dataclass(frozen=True)
+    class Words:
+        name: str = "words"
+        sha256: str = "0"
+        note: str = "made here"
+
+    seen = []
+
+    def look(config, arm, context):
+        seen.append(context.data)
+        return build(config, arm, context)
+
+    def load(name, root):
+        seen.append((name, root))
+        return Words()
+
+    wing = Wing("walk", "", (Experiment("one", "", {"quick": Config()}, ("a",), look, load=load),), ("numpy",))
+    for words in (["one"], ["all"]):
+        given = [*words, "--data", "x", "--data-root", "y", "--out", str(tmp_path), "--overwrite"]
+        assert main(wing, given) == 0
+    assert seen == [("x", "y"), Words()] * 2
+    assert Run(tmp_path / "quick-words-seed7" / "one" / "a").config["data"]["note"] == "made here"
+
+
+def test_arms_side_by_side(tmp_path):
+    """Real processes of the toy wing; with --resume only the missing ones."""
+    from toy.__main__ import WING as TOY
+
+    words = ["depth", "--preset", "smoke", "--data", "digits", "--out", str(tmp_path), "--jobs", "2"]
+    assert main(TOY, words) == 0
+    root = tmp_path / "smoke-digits-seed7" / "depth"
+    made = {arm.name: (arm / "result.json").stat().st_mtime_ns for arm in root.iterdir()}
+    assert set(made) == {"linear", "one-hidden", "two-hidden"}
+    (root / "linear" / "result.json").unlink()
+    assert main(TOY, [*words, "--resume"]) == 0
+    again = {arm.name: (arm / "result.json").stat().st_mtime_ns for arm in root.iterdir()}
+    assert {name for name in made if made[name] != again[name]} == {"linear"}

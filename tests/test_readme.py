@@ -1,5 +1,6 @@
 """The README: its example runs, its commands exist, its figures and tests are there."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -57,18 +58,18 @@ def test_every_figure_is_in_the_table():
         assert name in TEXT or re.fullmatch(r"ax\d_(scatter|hist)", name)
 
 
-@pytest.mark.parametrize("words", sorted(set(re.findall(r"python -m toy ([a-z][a-z-]+[^`#\n|]*)", TEXT))))
-def test_commands_are_understood(words, capsys):
-    from hyperopt_hn.launch import _add_settings, _common, _Parser, _preset
+@pytest.mark.parametrize("words", sorted(set(re.findall(r"python -m ((?:toy|deep) [a-z][a-z0-9-]+[^`#\n|]*)", TEXT))))
+def test_commands_are_understood(words):
+    from hyperopt_hn.flags import understood
+    from hyperopt_hn.launch import named
 
-    name, *rest = words.split()
-    experiment = WING.find(name)
-    if "--help" in rest:
+    wing, *rest = words.split()
+    if wing == "deep":
+        pytest.importorskip("torch")
+    if "--help" in rest or rest[0] == "all":
         return
-    parser = _common(WING, name, "", list(experiment.presets))
-    assert isinstance(parser, _Parser)
-    _add_settings(parser, _preset(experiment, rest))
-    parser.strict(rest)
+    table = importlib.import_module(f"{wing}.__main__").WING
+    understood(table, *named(table, rest))
 
 
 def test_make_targets_exist():

@@ -32,6 +32,7 @@ from hyperopt_hn.nn.norm import HyperGroupNorm, HyperLayerNorm
 from hyperopt_hn.nn.penalty import squared_norm
 from hyperopt_hn.nn.problem import Optimisers, Schedulers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.response import STN, Delta, Implicit
+from hyperopt_hn.nn.schedules import NonMonotone
 from hyperopt_hn.nn.tuner import TorchTuner
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "Implicit",
     "LockedDropout",
     "Looped",
+    "NonMonotone",
     "Optimisers",
     "OverTuningWarning",
     "Report",

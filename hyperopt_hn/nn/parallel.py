@@ -103,6 +103,10 @@ class Shared:
         dist.broadcast(now, src=0)
         return float(now)
 
+    def cpu_seconds(self) -> float:
+        """Rank 0's processor seconds on rank 0, else 0."""
+        return self._log.cpu_seconds() if self._log is not None else 0.0
+
     def record(self, entry: Mapping[str, Any]) -> None:
         """As RunLog, on rank 0."""
         if self._log is not None:

@@ -111,6 +111,7 @@ class TorchTuner:
     def evaluate(self) -> dict[str, float]:
         """At λ̂, in evaluation mode: valid_loss on the whole split, test_loss on the held-out one, and `metrics`.
 
+        Beside them "train_steps", by which a recorded course is replayed.
         Warns (OverTuningWarning) when the held-out loss keeps rising while the validation loss falls.
         """
         found = self._means(self.problem.valid, "valid")
@@ -119,7 +120,7 @@ class TorchTuner:
             self._over.update(sum(self.steps.values()), found["valid_loss"], found["test_loss"])
         for scheduler in self.optimisers.schedulers.evaluation:
             _step_scheduler(scheduler, found["valid_loss"])
-        return found
+        return {**found, "train_steps": self.steps["train"]}
 
     def hypers(self) -> dict[str, float | int | list[float]]:
         """The present hyperparameters in natural units, tuned or not: numbers, lists for vectors."""

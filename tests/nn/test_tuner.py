@@ -285,7 +285,7 @@ def test_evaluation_is_the_mean_over_the_whole_split():
     with torch.no_grad(), at(model, lam):
         assert found["test_loss"] == pytest.approx(valid_loss(model, (x, y)).item(), rel=1e-6)
         assert found["test_accuracy"] == pytest.approx((model(x).argmax(-1) == y).float().mean().item(), abs=1e-7)
-    assert set(found) == {"valid_loss", "valid_accuracy", "test_loss", "test_accuracy"}
+    assert set(found) == {"valid_loss", "valid_accuracy", "test_loss", "test_accuracy", "train_steps"}
 
 
 def test_course_and_hypers_are_in_natural_units():

@@ -1,0 +1,142 @@
+"""From settings to a tuner: optimisers, decay, schedule. One room for CNNs, LSTMs and their baselines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import MultiStepLR
+
+from deep.machine import Machine, device_of, prepared
+from hyperopt_hn import Alternation, HyperSpace
+from hyperopt_hn.nn import Hypers, Optimisers, Schedulers, TorchProblem, TorchTuner, TunerConfig
+from hyperopt_hn.nn.problem import Follows
+from hyperopt_hn.nn.schedules import NonMonotone
+from hyperopt_hn.options import check, option
+
+
+@dataclass(frozen=True)
+class Method:
+    """How λ is tuned (MacKay et al. 2019; Bae & Grosse 2020)."""
+
+    response: str = option("stn", "model of the best response", choices=("stn", "delta"))
+    tune_spreads: bool = option(False, "tune the perturbations' spreads too")
+    tau: float = option(0.0, "weight of the spreads' entropy, if they are tuned", unit="nats", least=0)
+    hyper_optimiser: str = option("adam", "optimiser of λ and spreads", choices=("adam", "rmsprop"))
+    lr_lam: float = option(3e-3, "learning rate of λ", above=0)
+    lr_rho: float = option(3e-3, "learning rate of the spreads", above=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How φ is trained: SGD."""
+
+    batch: int = option(128, "examples in a training batch (of each process)", unit="examples", least=1)
+    lr: float = option(0.01, "learning rate of φ", above=0)
+    momentum: float = option(0.9, "momentum of φ's SGD", least=0, most=1)
+    weight_decay: float = option(0.0, "L2 penalty on φ, never tuned", least=0)
+    clip: float = option(0.0, "largest norm of φ's gradient; 0: no clipping", least=0)
+    decay: str = option("nonmono", "when φ's rate decays", choices=("none", "nonmono", "milestones"))
+    window: int = option(60, "evaluations that the non-monotone rule looks back over", unit="evaluations", least=1)
+    milestones: tuple[int, ...] = option((60, 120, 160), "epochs after which the rate decays", unit="epochs")
+    factor: float = option(0.1, "what a decay multiplies the rate by", above=0, most=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Span:
+    """How long, and in what order."""
+
+    epochs: int = option(200, "passes over the training split", unit="epochs", least=1)
+    warmup_epochs: float = option(5.0, "epochs before the first tuning step", unit="epochs", least=0)
+    train_per_cycle: int = option(2, "training steps in a cycle", unit="train steps", least=1)
+    tune_per_cycle: int = option(1, "tuning steps in a cycle", unit="tune steps", least=1)
+    evaluations: float = option(1.0, "evaluations in an epoch", above=0)
+    patience: int = option(0, "evaluations without improvement before stopping; 0: never", unit="evaluations", least=0)
+    max_steps: int = option(0, "stop after so many steps of either kind; 0: no limit", unit="steps", least=0)
+    max_seconds: float = option(0.0, "stop at the first evaluation after so long; 0: no limit", unit="s", least=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that makes a tuner of a model and a problem."""
+
+    method: Method
+    descent: Descent
+    machine: Machine
+    seed: int = 0
+    course: Follows | None = None
+    """Values of hyperparameters that are not tuned, by training step."""
+
+
+def alternation(span: Span, per_epoch: int, tunes: bool) -> Alternation:
+    """The schedule for epochs of `per_epoch` training steps; without anything to tune it only trains.
+
+    `max_steps` counts steps of either kind, so that every method gets the same number of optimiser steps.
+    """
+    steps, warmup = span.epochs * per_epoch, round(span.warmup_epochs * per_epoch)
+    tune = span.tune_per_cycle if tunes else 0
+    cycle = span.train_per_cycle + tune
+    if span.max_steps:
+        warmup = min(warmup, span.max_steps)
+        cycles, rest = divmod(span.max_steps - warmup, cycle)
+        steps = min(steps, warmup + cycles * span.train_per_cycle + min(rest, span.train_per_cycle - 1))
+    every = per_epoch * cycle / span.train_per_cycle / span.evaluations
+    return Alternation(
+        steps=max(steps, 1),
+        warmup=min(warmup, steps),
+        train_per_cycle=span.train_per_cycle,
+        tune_per_cycle=tune,
+        evaluate_every=max(1, round(every)),
+        patience=span.patience,
+        max_seconds=span.max_seconds,
+    )
+
+
+def make_tuner(
+    model: nn.Module, space: HyperSpace, problem: TorchProblem, recipe: Recipe, per_epoch: int
+) -> TorchTuner:
+    """The tuner of a converted model (on its device already); a space that tunes nothing only trains φ."""
+    device = next(model.parameters()).device
+    hypers = Hypers(space, device)
+    method, descent = recipe.method, recipe.descent
+    phi = torch.optim.SGD(model.parameters(), descent.lr, descent.momentum, weight_decay=descent.weight_decay)
+    lam = _hyper_optimiser(method, hypers.lam, method.lr_lam) if space.n else None
+    spreads = method.tune_spreads and bool(hypers.free.any())
+    rho = _hyper_optimiser(method, hypers.rho, method.lr_rho) if space.n and spreads else None
+    config = TunerConfig(
+        tau=method.tau,
+        seed=recipe.seed,
+        clip=descent.clip,
+        autocast="bfloat16" if recipe.machine.amp else "",
+        course=recipe.course,
+    )
+    optimisers = Optimisers(phi, lam, rho, _schedulers(descent, phi, per_epoch))
+    called = prepared(model, recipe.machine)
+    return TorchTuner(called, hypers, problem, optimisers, "delta" if method.response == "delta" else "stn", config)
+
+
+def _hyper_optimiser(method: Method, parameter: nn.Parameter, lr: float) -> Optimizer:
+    kind = torch.optim.Adam if method.hyper_optimiser == "adam" else torch.optim.RMSprop
+    return kind([parameter], lr)
+
+
+def _schedulers(descent: Descent, phi: Optimizer, per_epoch: int) -> Schedulers:
+    if descent.decay == "nonmono":
+        return Schedulers(evaluation=[NonMonotone(phi, descent.window, descent.factor)])
+    if descent.decay == "milestones":
+        return Schedulers(train=[MultiStepLR(phi, [per_epoch * m for m in descent.milestones], descent.factor)])
+    return Schedulers()
+
+
+__all__ = ["Descent", "Machine", "Method", "Recipe", "Span", "alternation", "device_of", "make_tuner"]

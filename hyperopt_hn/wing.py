@@ -1,0 +1,105 @@
+"""What a wing hands to the command line: its experiments, how their data are loaded and their runs are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from hyperopt_hn import options
+from hyperopt_hn.alternate import Alternation, Log
+from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.data import load
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.runlog import NPZ, Codec, Run, RunLog, find_run
+
+
+class Data(Protocol):
+    """What every data set says of itself; `Images` and `Text` do."""
+
+    @property
+    def name(self) -> str:
+        """Short, for folder names and figures."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the data set as a whole."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """Where the data come from, one sentence without paths."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an arm is built from beside its configuration: the data, and the runs made before it."""
+
+    data: Any
+    root: Path
+
+    def run(self, name: str) -> Run:
+        """The finished run "experiment/arm" of the same preset, data and seed. Raises UserError if missing."""
+        return find_run(self.root, name)
+
+
+def _as_given(config: Any, data: Any) -> Any:
+    return config
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A named experiment: presets of one configuration, and the arms that each make one run."""
+
+    name: str
+    """With a dash, it may be typed as two words: "compare-cnn" as `compare cnn`."""
+    about: str
+    """One sentence for `--help`, with the figure or section it reproduces."""
+    presets: Mapping[str, Any]
+    """Preset name -> configuration."""
+    arms: tuple[str, ...]
+    """Methods or models that are run and compared; each is one run directory."""
+    build: Callable[[Any, str, Context], tuple[Tuner, Alternation]]
+    """(configuration, arm, context) -> what `alternate` runs."""
+    fit: Callable[[Any, Any], Any] = _as_given
+    """(configuration, data) -> the configuration for data of this size; what it returns is recorded."""
+    needs_data: bool = True
+    load: Callable[[str, Path | None], Data] = load
+    """(`--data`, `--data-root`) -> the data set."""
+    data_help: str = "data set, or an .npz of one's own (default: auto, which is MNIST or digits)"
+    after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Arm -> arms of this experiment whose finished runs it reads; they come first."""
+
+
+def open_log(path: Path, config: Mapping[str, Any], codec: Codec, resume: bool = False, overwrite: bool = False) -> Log:
+    """One process's run directory."""
+    return RunLog(path, config, resume, overwrite, codec)
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Wing:
+    """A command line: its name, its experiments, the packages whose versions a run records, its checkpoints."""
+
+    name: str
+    about: str
+    experiments: tuple[Experiment, ...]
+    packages: tuple[str, ...]
+    codec: Codec = NPZ
+    open_log: Callable[..., Log] = open_log
+    """(path, configuration, codec, resume, overwrite) -> the run's directory."""
+    speaks: Callable[[], bool] = _always
+    """Whether this process is the one of several that talks to the user."""
+
+    def find(self, name: str) -> Experiment:
+        """The experiment of that name. Raises UserError naming the nearest."""
+        table = {experiment.name: experiment for experiment in self.experiments}
+        if name not in table:
+            raise UserError(options.unknown("experiment", name, [*table, "all"]))
+        return table[name]

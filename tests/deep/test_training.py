@@ -1,0 +1,119 @@
+"""Schedules from epochs and budgets, the non-monotone decay, devices, TensorBoard."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from deep.logs import Mirrored, open_log  # noqa: E402
+from deep.machine import Machine, device_of, room  # noqa: E402
+from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner  # noqa: E402
+from hyperopt_hn import Hyper, HyperSpace, Run, UserError, alternate  # noqa: E402
+from hyperopt_hn.nn import TORCH, Batches, NonMonotone, TorchProblem, convert  # noqa: E402
+
+
+def test_epochs_become_steps():
+    plan = alternation(Span(epochs=10, warmup_epochs=2, train_per_cycle=2, tune_per_cycle=1), 30, tunes=True)
+    assert (plan.steps, plan.warmup, plan.evaluate_every, plan.total) == (300, 60, 45, 300 + 120)
+    plan = alternation(Span(epochs=10, evaluations=2), 30, tunes=False)
+    assert (plan.tune_per_cycle, plan.evaluate_every, plan.total) == (0, 15, 300)
+
+
+@pytest.mark.parametrize(("budget", "train", "tune"), [*itertools.product((1, 17, 60, 61, 200), (1, 2, 5), (1, 3))])
+def test_a_budget_counts_steps_of_either_kind(budget, train, tune):
+    """Every method takes the budget's number of optimiser steps, less at most the tuning steps of a cut cycle."""
+    span = Span(epochs=1000, warmup_epochs=1, train_per_cycle=train, tune_per_cycle=tune, max_steps=budget)
+    assert budget - tune <= alternation(span, 20, tunes=True).total <= budget
+    assert alternation(span, 20, tunes=False).total == budget
+
+
+def decays(losses, window, factor=0.5):
+    phi = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    rule = NonMonotone(phi, window, factor)
+    fired = []
+    for at, loss in enumerate(losses):
+        before = rule.fired
+        phi.step()
+        rule.step(loss)
+        fired += [at] if rule.fired > before else []
+    return fired, phi.param_groups[0]["lr"], rule
+
+
+def test_the_rule_fires_as_published_and_then_forgets():
+    """A plateau after a fall: the published test would fire at every evaluation from the first time on."""
+    losses = [3.0, 2.0, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5]
+    fired, lr, _ = decays(losses, window=3)
+    first = next(t for t in range(len(losses)) if len(losses[:t]) > 3 and losses[t] > min(losses[: t - 3]))
+    assert fired == [first] and lr == 0.5
+    fired, lr, rule = decays([1.0] + [2.0] * 4 + [3.0] * 4 + [4.0], window=3)
+    assert fired == [4, 9] and lr == 0.25
+    again = NonMonotone(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0), 3, 0.5)
+    again.load_state_dict(rule.state_dict())
+    assert (again.losses, again.fired) == (rule.losses, 2)
+
+
+def test_falling_losses_never_decay():
+    assert decays([1 / (t + 1) for t in range(50)], window=5)[0] == []
+
+
+def tiny(method=Method(), span=None, rows=40):  # noqa: B008  frozen
+    torch.manual_seed(0)
+    space = HyperSpace([Hyper("p", 0.1, 0, 0.9)], None if span is None else span)
+    net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(), torch.nn.Linear(8, 1))
+    model = convert(net, space, dropout={"1": "p"})
+    x = torch.randn(rows, 4)
+    y = x.sum(1, keepdim=True)
+
+    def loss(model, batch, h=None):
+        return (model(batch[0]) - batch[1]).square().mean(1)
+
+    problem = TorchProblem(loss, loss, Batches.of((x, y), 10), Batches.of((x, y), 10, seed=1))
+    return make_tuner(model, space, problem, Recipe(method, Descent(batch=10, decay="nonmono"), Machine()), 4)
+
+
+@pytest.mark.parametrize("method", [Method(), Method("delta", True, 1e-3, "rmsprop")])
+def test_a_tuner_tunes(method):
+    tuner = tiny(method)
+    before = tuner.hypers()["p"]
+    for _ in range(10):
+        tuner.train_step()
+    tuner.tune_step()
+    assert tuner.hypers()["p"] != before
+    assert (tuner.optimisers.rho is not None) == method.tune_spreads
+    assert tuner.evaluate()["train_steps"] == 10
+
+
+def test_nothing_tuned_has_no_hyper_optimiser():
+    assert tiny(span=[]).optimisers.lam is None
+
+
+def test_cuda_that_is_absent():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match="no CUDA device"):
+        device_of(Machine(device="cuda"))
+    assert device_of(Machine()).type == "cpu"
+
+
+def test_want_of_memory_names_the_setting():
+    with pytest.raises(UserError, match="lower --batch"), room("lower --batch"):
+        torch.empty(1 << 60)
+
+
+def test_tensorboard_gets_every_record(tmp_path):
+    pytest.importorskip("tensorboard")
+    config = {"experiment": "t", "config": {"tensorboard": True}}
+    log = open_log(tmp_path / "run", config, TORCH)
+    assert isinstance(log, Mirrored)
+    alternate(tiny(), alternation(Span(epochs=3, warmup_epochs=1), 4, tunes=True), log)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    run = Run(tmp_path / "run")
+    shown = {event.step: event.value for event in events.Scalars("hypers/p")}
+    assert len(shown) == len(run.records) > 1
+    assert [shown[step] for step in run.steps] == pytest.approx(run.column("hypers/p"), rel=1e-6)
