@@ -1,4 +1,8 @@
-"""`python -m figures --runs ROOT [--out DIR] [NAME ...]`: draw figures, as PDF and PNG, from finished runs."""
+"""`python -m figures --runs ROOT [--out DIR] [NAME ...]`: draw figures, as PDF and PNG, from finished runs.
+
+Without names it draws what the roots' runs can feed and says in one line what it left out. It fails when a figure
+asked for by name lacks a run, or when there is nothing to draw.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +23,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = _parser().parse_args(arguments)
         sheets = choose(asked.names)
         roots = reading.expand(asked.runs)
+        if not asked.names:
+            sheets = press.feasible(sheets, roots)
         gathered = press.gather(sheets, roots)
         files: dict[str, bytes] = {}
         for name, sheet in sheets.items():
             files.update(press.render(name, sheet.draw(*gathered[name])))
+            if sheet.tell is not None:
+                files[f"{name}.csv"] = sheet.tell(*gathered[name]).encode()
         press.write(files, asked.out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name in files:
         print(asked.out / name)
+    left = [name for name in SHEETS if name not in sheets]
+    if left and not asked.names:
+        told = "left out, their runs are not there (ask for one by name to see its commands)"
+        print(f"{told}: {', '.join(left)}", file=sys.stderr)
     return 0
 
 
@@ -45,7 +57,7 @@ def _parser() -> _Parser:
         description="Draw figures, as PDF and PNG, from finished runs; nothing is trained.",
         epilog="figures: " + ", ".join(SHEETS),
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all whose runs are there)")
     parser.add_argument(
         "--runs", action="append", required=True, type=Path, metavar="ROOT",
         help="folder of one setting's runs, such as runs/quick-digits-seed7, or a folder that holds such folders; "
