@@ -112,7 +112,7 @@ def make_tuner(
     method, descent = recipe.method, recipe.descent
     phi = torch.optim.SGD(model.parameters(), descent.lr, descent.momentum, weight_decay=descent.weight_decay)
     lam = _hyper_optimiser(method, hypers.lam, method.lr_lam) if space.n else None
-    spreads = method.tune_spreads and bool(hypers.free.any())
+    spreads = method.tune_spreads and hypers.any_free
     rho = _hyper_optimiser(method, hypers.rho, method.lr_rho) if space.n and spreads else None
     config = TunerConfig(
         tau=method.tau,

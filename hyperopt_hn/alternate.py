@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hyperopt_hn.bilevel import Tuner
-from hyperopt_hn.errors import NonFiniteError, UserError
+from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError
 from hyperopt_hn.options import check, option
 from hyperopt_hn.progress import Progress
 
@@ -145,7 +145,10 @@ class _Run:
             reason = self.stopped()
             if reason:
                 return Outcome(*reason, self.done, self.best, self.final)
-            self.step()
+            try:
+                self.step()
+            except Exhausted as why:
+                return self.exhausted(str(why))
             due = self.done % plan.evaluate_every == 0 or self.done == plan.total
             improved = self.evaluate() if due else False
             regular = due if plan.checkpoint_every == 0 else self.done % plan.checkpoint_every == 0
@@ -190,6 +193,11 @@ class _Run:
         if plan.max_seconds and self.done == self.final["step"] and self.log.seconds() >= plan.max_seconds:
             return "time", f"{plan.max_seconds:g} seconds are over"
         return None
+
+    def exhausted(self, why: str) -> Outcome:
+        """The end of a tuner that has nothing left to do."""
+        self.save(checkpoint=True, best=self.evaluate() if self.done != self.final["step"] else False)
+        return Outcome("exhausted", why, self.done, self.best, self.final)
 
     def save(self, checkpoint: bool, best: bool) -> None:
         """Write what is due; the tuner's state, which may be large, is taken once for both files."""

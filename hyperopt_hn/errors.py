@@ -1,4 +1,4 @@
-"""The two ways a run ends early: a mistake the user can mend, and a training that left the finite numbers."""
+"""How a run ends early: a mistake the user can mend, a training that left the finite numbers, nothing left to do."""
 
 from __future__ import annotations
 
@@ -9,3 +9,7 @@ class UserError(ValueError):
 
 class NonFiniteError(ArithmeticError):
     """A loss or hyperparameter became NaN or infinite; the message names it, the step and λ (exit code 3)."""
+
+
+class Exhausted(Exception):
+    """A tuner's step found nothing left to do (a grid is visited); the message says so, the run ends as it should."""

@@ -111,7 +111,7 @@ class HyperSpace:
 
     def sample(self, rng: np.random.Generator) -> dict[str, Any]:
         """Natural values of the tuned hyperparameters, uniform between the bounds (in log scale if `log`)."""
-        return {name: _draw(self[name], rng) for name in self.tuned}
+        return {name: at_fraction(self[name], rng.random(self[name].size)) for name in self.tuned}
 
     def to_optuna(self, trial: Any) -> dict[str, Any]:
         """Ask an Optuna trial for a value of every tuned hyperparameter (vectors entry by entry, as 'name[i]')."""
@@ -134,10 +134,14 @@ def _finite(hyper: Hyper) -> None:
         raise UserError(f"hyperparameter {hyper.name!r}: a search needs finite bounds; give low and high")
 
 
-def _draw(hyper: Hyper, rng: np.random.Generator) -> Any:
+def at_fraction(hyper: Hyper, fraction: Any) -> Any:
+    """The value at a fraction in [0, 1) of the range (of its logarithm if `log`); grid values have equal parts.
+
+    Raises UserError for a range without an end.
+    """
     _finite(hyper)
     low, high = (math.log(x) if hyper.log else x for x in hyper.edges())
-    inner = low + (high - low) * rng.random(hyper.size)
+    inner = low + (high - low) * fraction
     inner = np.exp(inner) if hyper.log else inner
     if hyper.grid is None:
         return inner

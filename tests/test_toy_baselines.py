@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-from hyperopt_hn import Hyper, HyperSpace, UserError
-from hyperopt_hn.search import METHODS, Search, Trial
 from toy import mlp
 from toy.problems import DecayProblem, Split, decay_space
 from toy.search import SearchConfig, SearchTuner
@@ -19,38 +17,6 @@ def problem(penalty="class_norms", sizes=(6, 3), seed=0):
         x = rng.random((rows, sizes[0]))
         splits.append(Split.of(x, np.eye(sizes[-1])[np.argmax(x @ truth + rng.standard_normal((rows, 3)), axis=1)]))
     return DecayProblem(*splits, sizes, penalty, decay_space(penalty, sizes, -1.0))
-
-
-BOX = HyperSpace([Hyper("rate", 0.3, 0.0, 1.0), Hyper("k", 2, 0, 9, discrete=True)])
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_what_comes_next_is_a_function_of_the_trials(method):
-    trials = [Trial({"rate": 0.1 * i, "k": i}, float((i - 3) ** 2)) for i in range(1, 9)]
-    first, second = (Search(BOX, method, seed=3).ask(trials, 2) for _ in range(2))
-    assert first == second and first[0] != first[1]
-    assert Search(BOX, method, seed=3).ask(trials[:-1], 1) != first[:1]
-
-
-def test_tpe_survives_failed_trials_and_beats_random():
-    best = {}
-    for method in METHODS:
-        search, scores = Search(BOX, method, 0), []
-        for _ in range(3):
-            trials = [Trial({"rate": 0.5, "k": 1}, float("nan"))]
-            for _ in range(40):
-                (values,) = search.ask(trials, 1)
-                trials.append(Trial(values, float((values["rate"] - 0.9) ** 2 + 0.01 * abs(values["k"] - 7))))
-            scores.append(np.mean([t.loss for t in trials[-10:]]))
-        best[method] = np.mean(scores)
-    assert best["tpe"] < 0.8 * best["random"], best
-
-
-def test_unknown_methods_and_open_bounds():
-    with pytest.raises(UserError, match="did you mean 'random'"):
-        Search(BOX, "randon", 0)
-    with pytest.raises(UserError, match="finite bounds"):
-        Search(HyperSpace([Hyper("decay", 0.1, 0.0)]), "random", 0)
 
 
 @pytest.mark.parametrize("penalty", ["norm", "class_norms", "weights"])

@@ -9,7 +9,7 @@ from torch import nn
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.attention import HyperMultiheadAttention
-from hyperopt_hn.nn.dropout import HyperChannelDropout, HyperDropout
+from hyperopt_hn.nn.dropout import HyperChannelDropout, HyperDropout, HyperLockedDropout, LockedDropout
 from hyperopt_hn.nn.embedding import HyperEmbedding
 from hyperopt_hn.nn.linear import HyperLinear
 from hyperopt_hn.nn.lstm import HyperLSTM
@@ -19,7 +19,7 @@ Select = Sequence[str | type[nn.Module]]
 """Names or patterns of modules ("layer1", "*.bn?"; a name means all below it too), or module classes."""
 
 CHANNEL = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-DROPOUTS = (nn.Dropout, *CHANNEL)
+DROPOUTS = (nn.Dropout, LockedDropout, *CHANNEL)
 
 
 class Choice:
@@ -65,6 +65,8 @@ class Rates:
             return None
         if isinstance(module, CHANNEL):
             return HyperChannelDropout(hyper, module.inplace, type(module)).train(module.training)
+        if isinstance(module, LockedDropout):
+            return HyperLockedDropout(hyper, module.batch_first).train(module.training)
         return HyperDropout(hyper, module.inplace).train(module.training)
 
     def wants(self, names: Sequence[str], module: nn.Module) -> bool:

@@ -115,7 +115,7 @@ class LockedDropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, F), or (B, T, F) if batch_first -> the same."""
-        return _locked(x, self.p, self.batch_first) if self.training else x
+        return _locked(x, self.p, self.batch_first) if self.training and self.p else x
 
     def extra_repr(self) -> str:
         return f"p={self.p}, batch_first={self.batch_first}"

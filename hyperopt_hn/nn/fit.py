@@ -116,7 +116,7 @@ def _check_tuned(hypers: Hypers, optimisers: Optimisers) -> None:
         held = [p for group in optimiser.param_groups for p in group["params"]]
         if len(held) != 1 or held[0] is not parameter:
             raise UserError(f"the optimiser `{name}` must hold [hypers.{name}] and nothing else")
-    if optimisers.rho is not None and not bool(hypers.free.any()):
+    if optimisers.rho is not None and not hypers.any_free:
         raise UserError("every spread is 0, so none can be tuned; give a Hyper a spread, or leave `rho` out")
 
 

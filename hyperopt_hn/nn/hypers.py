@@ -19,11 +19,13 @@ class Hypers(nn.Module):
     """p(λ|λ̂) = N(λ̂, diag σ²) over a space's tuned hyperparameters, σ = softplus ρ; all in raw units.
 
     `lam` (n,) and `rho` (n,) are parameters, float32 unless `dtype` says otherwise, whatever the model's precision.
-    Entries whose initial spread is 0 are never perturbed and have no entropy. Source: MacKay et al. 2019, sec. 3.3.
+    Entries whose initial spread is 0 are never perturbed and have no entropy; `any_free`: there are others; `one_draw`:
+    no perturbed entry differs between examples. Source: MacKay et al. 2019, sec. 3.3.
     """
 
     shared: Tensor
     free: Tensor
+    _places: Tensor
 
     def __init__(
         self, space: HyperSpace, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
@@ -34,11 +36,16 @@ class Hypers(nn.Module):
         self.space = space
         spreads = torch.as_tensor(space.spreads(), dtype=torch.float64)
         free = spreads > 0
+        own = space.spreads() > 0  # in numpy: these two are asked on the host, where reading a GPU would wait for it
+        self.any_free = bool(own.any())
+        self.one_draw = bool((space.shared() | ~own).all())
         rho = inv_softplus(torch.where(free, spreads, 1.0), torch)
         self.lam = nn.Parameter(torch.as_tensor(space.init()).to(device, dtype))
         self.rho = nn.Parameter(rho.to(device, dtype))
         self.register_buffer("shared", torch.as_tensor(space.shared()).to(device))
         self.register_buffer("free", free.to(device))
+        # rho[free] would make the host wait for a GPU to learn how many there are
+        self.register_buffer("_places", torch.as_tensor(np.flatnonzero(own)).to(device), persistent=False)
 
     def sigma(self) -> Tensor:
         """Standard deviations of the perturbation, (n,); differentiable in rho."""
@@ -46,7 +53,7 @@ class Hypers(nn.Module):
 
     def entropy(self) -> Tensor:
         """Entropy of p(λ|λ̂) in nats, summed over the perturbed entries; ()."""
-        return entropy(softplus(self.rho[self.free], torch), torch)
+        return entropy(softplus(self.rho[self._places], torch), torch)
 
     def draw(self, eps: Tensor, first: Tensor) -> Tensor:
         """λ̂ + σ ε, (B, n) from noise (B, n), in λ̂'s dtype; `shared` entries use `first` (n,) in every row."""

@@ -40,7 +40,10 @@ class TorchProblem:
     held: Source | None = None
     """A third split, on which nothing is trained or chosen: its loss is logged as test_loss and shows over-tuning."""
     metrics: Callable[[nn.Module, Batch], Mapping[str, Tensor]] | None = None
-    """More means over a batch to log, such as accuracy: name -> ()."""
+    """More means over a batch to log, such as accuracy: name -> ().
+
+    A "loss" among them stands for `valid_loss` where a split is evaluated, so that one forward pass serves both.
+    """
     rows: Callable[[Batch], int] = rows_of
     """How many examples a batch holds; say it if they do not lie along dimension 0."""
 

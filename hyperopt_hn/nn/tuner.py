@@ -65,7 +65,6 @@ class TorchTuner:
         self._over = OverTuning()
         self._parts = parts_of(bare)
         self._answers = next(hyper_layers(bare), None) is not None
-        self._one_draw = bool((hypers.shared | ~hypers.free).all())
         self._norms = [m for m in bare.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
         self._follow(0)
         parallel.broadcast_([*bare.state_dict().values(), *hypers.state_dict().values()])
@@ -205,7 +204,7 @@ class TorchTuner:
         """λ ~ p(λ|λ̂): (rows, n), or one (n,) where no perturbed hyperparameter differs between examples."""
         eps, first = self.noise.draw(rows)
         own = self._hypers
-        if self._one_draw:
+        if own.one_draw:
             return own.draw(first[None], first)[0]
         return own.draw(eps, first)
 

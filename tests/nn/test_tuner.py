@@ -288,6 +288,34 @@ def test_evaluation_is_the_mean_over_the_whole_split():
     assert set(found) == {"valid_loss", "valid_accuracy", "test_loss", "test_accuracy", "train_steps"}
 
 
+def test_a_loss_among_the_metrics_saves_a_second_pass():
+    split, calls = Batches.of(data(9, 37), 10), []
+
+    def judge(model, batch):
+        calls.append(len(batch[0]))
+        logits = model(batch[0])
+        return {"loss": nn.functional.cross_entropy(logits, batch[1]), "first": logits[:, 0].mean()}
+
+    def forbidden(model, batch):
+        raise AssertionError("asked for a loss that the metrics hold")
+
+    wanted = build(held=split).evaluate()["test_loss"]
+    found = build(held=split, metrics=judge, valid_loss=forbidden).evaluate()
+    assert found["test_loss"] == pytest.approx(wanted, rel=1e-6) and "test_first" in found
+    assert sum(calls) == 64 + 37
+
+
+def test_metrics_run_in_the_precision_of_the_losses():
+    seen = []
+
+    def judge(model, batch):
+        seen.append(model(batch[0]).dtype)
+        return {"first": model(batch[0]).float().mean()}
+
+    build(metrics=judge, config=TunerConfig(autocast="bfloat16")).evaluate()
+    assert set(seen) == {torch.bfloat16}
+
+
 def test_course_and_hypers_are_in_natural_units():
     tuner = build(config=TunerConfig(course_rows=4))
     for _ in range(21):

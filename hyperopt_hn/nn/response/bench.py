@@ -53,6 +53,13 @@ class Bench:
         with self._autocast():
             return _mean(self.problem.valid_loss(self.model, batch), "valid_loss")
 
+    def metrics(self, batch: Batch) -> dict[str, Tensor]:
+        """The problem's metrics in the present context, name -> ()."""
+        if self.problem.metrics is None:
+            return {}
+        with self._autocast():
+            return dict(self.problem.metrics(self.model, batch))
+
     def _autocast(self) -> AbstractContextManager[object]:
         if self.dtype is None:
             return nullcontext()
@@ -129,9 +136,9 @@ def means(bench: Bench, source: Source) -> dict[str, float]:
     problem, sums = bench.problem, dict[str, Tensor]()
     with evaluating(bench.bare):
         for batch in source.once():
-            here = {"loss": bench.valid_loss(batch)}
-            if problem.metrics is not None:
-                here |= problem.metrics(bench.model, batch)
+            here = bench.metrics(batch)
+            if "loss" not in here:
+                here = {"loss": bench.valid_loss(batch), **here}
             for name, value in {**here, "": torch.ones_like(here["loss"])}.items():
                 sums[name] = sums.get(name, 0) + value.detach().double() * problem.rows(batch)
     if not sums:

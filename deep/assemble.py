@@ -1,0 +1,18 @@
+"""From a configuration, an arm's name and data to what `alternate` runs: a tuner and its schedule."""
+
+from __future__ import annotations
+
+from deep import cifar
+from deep.cifar import CNNConfig
+from hyperopt_hn.alternate import Alternation
+from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.wing import Context
+
+
+def cnn(config: CNNConfig, arm: str, context: Context) -> tuple[Tuner, Alternation]:
+    """One CNN: what `--tune` names is tuned, what `--fix` names is held, or a recorded schedule is followed."""
+    if config.network.replay:
+        space, course = cifar.replayed(config, context.data)
+    else:
+        space, course = cifar.space_of_config(config, context.data), None
+    return cifar.build_tuner(config, context.data, space, course), cifar.plan(config, space)

@@ -1,0 +1,211 @@
+"""Self-tuning CNNs on CIFAR-10 and its kind (MacKay et al. 2019, sec. 4.2; Bae & Grosse 2020, sec. 5).
+
+A fixed-λ baseline is the same code with a space that tunes nothing: its layers are then the plain ones.
+
+    B batch   C channels   S side   batches: images (B, C, S, S) uint8 and labels (B,) int64
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deep.augment import apply
+from deep.choice import Choice, choose
+from deep.cnn import NETWORKS, AlexNet, Shape, dropout_names
+from deep.hypers import Setting, check_cutout, check_words, cnn_hypers, groups, words
+from deep.pictures import Pair, Parts, Pictures, Splits, View, counts, split
+from deep.training import Descent, Machine, Method, Recipe, Span, alternation, device_of, make_tuner
+from hyperopt_hn import Alternation, HyperSpace
+from hyperopt_hn.course import Replay
+from hyperopt_hn.data import Images
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, parallel
+from hyperopt_hn.nn.affine import Gain
+from hyperopt_hn.nn.problem import Follows
+from hyperopt_hn.options import check, option
+from hyperopt_hn.runlog import Run
+
+PLAIN = {"small": ("fc",)}
+"""Layers without a response, as published."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Which network on which images."""
+
+    model: str = option("small", "network: SmallCNN, AlexNet, VGG16 or ResNet18", choices=tuple(NETWORKS))
+    ranges: str = option(
+        "stn", "whose ranges; delta also gives AlexNet its dropout of input colours", choices=("stn", "delta")
+    )
+    one_dropout: bool = option(False, "one rate, 'dropout', for all of the network's dropouts")
+    percent_valid: float = option(20.0, "share of the training set, its end, that validates", "%", above=0, most=99)
+    n_train: int = option(0, "training images; 0: all", unit="images", least=0)
+    n_valid: int = option(0, "validation images; 0: all", unit="images", least=0)
+    n_test: int = option(0, "test images; 0: all", unit="images", least=0)
+    flip: bool = option(False, "mirror every second training image, tuned or not")
+    crop: int = option(0, "move training images by up to so many pixels, tuned or not", unit="pixels", least=0)
+    replay: str = option("", "a run's directory, or a CSV: nothing is tuned, recorded values are followed step by step")
+    replay_final: bool = option(False, "of the run to replay, hold the final values instead")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class CNNConfig:
+    """A CNN, self-tuning or fixed."""
+
+    network: Network = field(default_factory=Network)
+    choice: Choice = field(default_factory=Choice)
+    method: Method = field(default_factory=Method)
+    descent: Descent = field(default_factory=Descent)
+    span: Span = field(default_factory=Span)
+    machine: Machine = field(default_factory=Machine)
+    seed: int = option(7, "seed of every random draw", least=0)
+
+
+def fit(config: CNNConfig, data: Images) -> CNNConfig:
+    """The configuration with the numbers of images that the data can fill.
+
+    Raises UserError where a batch is larger than what is left.
+    """
+    train, valid, test = counts(_parts(config.network), data)
+    batch = config.descent.batch * parallel.world()
+    for name, there in (("training", train), ("validation", valid)):
+        if batch > there:
+            raise UserError(f"--batch {config.descent.batch} does not fit {there} {name} images; give a smaller one")
+    return replace(config, network=replace(config.network, n_train=train, n_valid=valid, n_test=test))
+
+
+def setting(config: CNNConfig, data: Images) -> Setting:
+    """What decides which hyperparameters a network and images have."""
+    network = config.network
+    side, channels = data.train_images.shape[1], _channels(data)
+    with torch.device("meta"):
+        names = dropout_names(plain_network(network, Shape(2, channels, side)))
+    dropouts = ("dropout",) if network.one_dropout else names
+    return Setting(network.model, dropouts, channels, side, network.ranges)
+
+
+def space_of_config(config: CNNConfig, data: Images) -> HyperSpace:
+    """The space that `--tune`, `--fix` and `--init` choose. Raises UserError for what network or images lack."""
+    here, choice = setting(config, data), config.choice
+    check_words(words(choice.tune, choice.fix, choice.init), here)
+    space = choose(cnn_hypers(here), groups(here), choice)
+    check_cutout(space.names)
+    return space
+
+
+def replayed(config: CNNConfig, data: Images) -> tuple[HyperSpace, Follows | None]:
+    """The space and course of `--replay`: nothing is tuned, `--fix` and `--init` stand beside what was recorded."""
+    network = config.network
+    whole = HyperSpace(cnn_hypers(setting(config, data)), [])
+    course = _recorded(Path(network.replay), whole)
+    fixed = ",".join([*course.values, *filter(None, (config.choice.fix,))])
+    fixed_choice = replace(config.choice, tune="none", fix=fixed)
+    space = space_of_config(replace(config, choice=fixed_choice), data)
+    if not network.replay_final:
+        return space.with_init(dict(course.at(0))), course
+    return space.with_init({name: float(values[-1]) for name, values in course.values.items()}), None
+
+
+def plain_network(network: Network, shape: Shape) -> nn.Module:
+    """The plain module that is converted."""
+    if network.model == "alexnet":
+        return AlexNet(shape, network.ranges == "delta")
+    return NETWORKS[network.model](shape)
+
+
+def self_tuning(network: Network, shape: Shape, space: HyperSpace, response: str) -> nn.Module:
+    """The network whose layers answer to the tuned hyperparameters, its dropouts at the rates that the space names."""
+    model = plain_network(network, shape)
+    names = {name: "dropout" if network.one_dropout else name for name in dropout_names(model)}
+    rates = {module: name for module, name in names.items() if name in space.names}
+    gain: Gain = "delta" if response == "delta" else "stn"
+    return convert(model, space, exclude=PLAIN.get(network.model, ()), gain=gain, dropout=rates)
+
+
+def build_tuner(config: CNNConfig, data: Images, space: HyperSpace, course: Follows | None = None) -> TorchTuner:
+    """The tuner of a configuration that `fit` has seen. Raises UserError for what does not fit together."""
+    device, batch = device_of(config.machine), config.descent.batch
+    network, parts = config.network, split(_parts(config.network), data)
+    torch.manual_seed(config.seed)
+    shape = Shape(parts.classes, parts.channels, parts.side)
+    model = self_tuning(network, shape, space, config.method.response).to(device)
+    torch.manual_seed((config.seed + 1) * 1_000_003 + parallel.rank())  # masks differ between ranks
+    last = config.machine.channels_last
+    train = Pictures(parts.train, batch, config.seed, device, last)
+    valid = Pictures(parts.valid, batch, config.seed + 1, device, last)
+    held = Pictures(parts.test, 1, config.seed + 2, device, last)
+    losses = Losses(_view(config, parts, train.generator))
+    problem = TorchProblem(losses.train, losses.valid, train, valid, held, losses.judge)
+    recipe = Recipe(config.method, config.descent, config.machine, config.seed, course)
+    return make_tuner(model, space, problem, recipe, per_epoch(config))
+
+
+def plan(config: CNNConfig, space: HyperSpace) -> Alternation:
+    """The schedule of a configuration that `fit` has seen."""
+    return alternation(config.span, per_epoch(config), bool(space.n))
+
+
+def per_epoch(config: CNNConfig) -> int:
+    """Training steps in an epoch."""
+    return config.network.n_train // (config.descent.batch * parallel.world())
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """Cross-entropy: on images changed at each example's own strengths to train, on clean ones to judge."""
+
+    view: View
+
+    def train(self, model: nn.Module, batch: Pair, h: Mapping[str, Any]) -> Tensor:
+        """L_T, ()."""
+        images, labels = batch
+        return F.cross_entropy(model(self.view.augmented(images, h)), labels)
+
+    def valid(self, model: nn.Module, batch: Pair) -> Tensor:
+        """L_V, ()."""
+        images, labels = batch
+        return F.cross_entropy(model(self.view.clean(images)), labels)
+
+    def judge(self, model: nn.Module, batch: Pair) -> dict[str, Tensor]:
+        """Loss and accuracy of one pass, () each."""
+        images, labels = batch
+        logits = model(self.view.clean(images)).float()
+        return {"loss": F.cross_entropy(logits, labels), "accuracy": (logits.argmax(1) == labels).float().mean()}
+
+
+def _view(config: CNNConfig, parts: Splits, generator: torch.Generator) -> View:
+    network = config.network
+    always = {"flip": 0.5} if network.flip else {}
+    if network.crop:
+        always["crop"] = float(network.crop)
+    compiled = torch.compile(apply) if config.machine.compile else apply
+    return View(parts.scale, parts.normal, generator, always, compiled)
+
+
+def _parts(network: Network) -> Parts:
+    return Parts(network.percent_valid, network.n_train, network.n_valid, network.n_test)
+
+
+def _channels(data: Images) -> int:
+    return int(data.train_images.shape[3]) if data.train_images.ndim == 4 else 1
+
+
+def _recorded(path: Path, whole: HyperSpace) -> Replay:
+    if not path.is_dir():
+        return Replay.of_csv(path, whole)
+    run = Run(path)
+    recorded = [key.removeprefix("hypers/") for key in run.columns() if key.startswith("hypers/")]
+    strange = [name for name in recorded if name not in whole.names]
+    if strange:
+        raise UserError(f"{path} recorded {', '.join(strange)}, which this network on these images has not")
+    return Replay.of_run(run, whole)

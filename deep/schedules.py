@@ -1,0 +1,111 @@
+"""What a schedule of one hyperparameter is worth: table 1 of the STN paper, arm by arm (MacKay et al. 2019, sec. 5.2).
+
+Output dropout alone moves. Fixed, noisy and wavy rates, the STN's own schedule, and the values it ended at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deep.choice import Choice, choose, fixed_at
+from deep.ptb import GROUPS, HYPERS, LSTMConfig, build_tuner, per_epoch, space_of_config
+from deep.training import alternation
+from hyperopt_hn.alternate import Alternation
+from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.course import Course, Gaussian, Replay, Sinusoid
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.options import check, option
+from hyperopt_hn.runlog import Run
+from hyperopt_hn.space import HyperSpace
+from hyperopt_hn.wing import Context
+
+NAME = "dropouto"
+ONE = Choice(tune=NAME, fix="dropouti,dropouth,dropoute,wdrop", init="dropouts=0.05", spread=1.0)
+"""Output dropout tuned, the other dropouts at 0.05, no penalties."""
+
+LSTM = LSTMConfig(choice=ONE)
+STARTS = {"init30": 0.3, "init50": 0.5, "init70": 0.7, "init90": 0.9}
+ARMS = ("fixed", "gaussian", "sinusoid", "stn", "replay", "final", *STARTS)
+AFTER = {"replay": ("stn",), "final": ("stn",)}
+LOW, HIGH = 0.0, 0.99
+"""Where noisy rates are clipped, as published."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The rates of the arms that tune nothing, and where the STN starts."""
+
+    rate: float = option(0.68, "fixed output dropout, and the centre of noise and wave", above=0, most=0.99)
+    start: float = option(0.05, "output dropout from which the arm stn starts", above=0, most=0.99)
+    noise: float = option(0.05, "standard deviation of the noise, drawn anew for each window", least=0)
+    amplitude: float = option(0.1, "amplitude of the sinusoid", least=0)
+    period: float = option(1200.0, "period of the sinusoid", unit="train steps", above=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Table1:
+    """The language model and the rates of the arms."""
+
+    lstm: LSTMConfig = LSTM
+    rates: Rates = Rates()
+
+
+def table1(config: Table1, arm: str, context: Context) -> tuple[Tuner, Alternation]:
+    """One row of the table."""
+    whole = space_of_config(config.lstm)
+    if NAME not in whole.names:
+        raise UserError(f"table1 is about {NAME}; put it into --tune or --fix")
+    space, course = _row(config, arm, whole, context)
+    return _built(config.lstm, space, course, context)
+
+
+def network(config: LSTMConfig, arm: str, context: Context) -> tuple[Tuner, Alternation]:
+    """One LSTM: self-tuning, fixed, or along a schedule (`--schedule`), where nothing is tuned."""
+    if not config.schedule:
+        return _built(config, space_of_config(config), None, context)
+    course = read_schedule(config.schedule, HyperSpace(HYPERS))
+    choice = replace(config.choice, tune="none", fix=",".join([config.choice.fix, *course.values]))
+    return _built(config, choose(HYPERS, GROUPS, choice), course, context)
+
+
+def read_schedule(path: str, space: HyperSpace) -> Replay:
+    """The schedule in a table or a run's directory. Raises UserError for a bad one, naming the row or the remedy."""
+    return Replay.of_run(Run(path), space) if Path(path).is_dir() else Replay.of_csv(path, space)
+
+
+def _row(config: Table1, arm: str, whole: HyperSpace, context: Context) -> tuple[HyperSpace, Course | None]:
+    rates, seed = config.rates, config.lstm.seed
+    if arm == "stn" or arm in STARTS:
+        return whole.with_init({NAME: STARTS.get(arm, rates.start)}), None
+    centre = {NAME: rates.rate}
+    held = fixed_at(whole, centre)
+    if arm == "gaussian":
+        return held, Gaussian(centre, rates.noise, seed, LOW, HIGH)
+    if arm == "sinusoid":
+        return held, Sinusoid(centre, rates.amplitude, rates.period, 0.0, LOW, HIGH)
+    if arm == "replay":
+        path = config.lstm.schedule
+        return held, read_schedule(path, held) if path else Replay.of_run(_stn(context), held)
+    if arm == "final":
+        last = _stn(context).records[-1]["hypers"]
+        return fixed_at(whole, {name: last[name] for name in whole.names}), None
+    return held, None
+
+
+def _built(config: LSTMConfig, space: HyperSpace, course: Course | None, context: Context) -> tuple[Tuner, Alternation]:
+    tuner = build_tuner(config, context.data, space, course)
+    return tuner, alternation(config.span, per_epoch(config, context.data), bool(space.n))
+
+
+def _stn(context: Context) -> Run:
+    """The finished run of the arm stn."""
+    if not (context.root / "table1" / "stn" / "result.json").exists():
+        raise UserError(
+            f"there is no finished table1/stn under {context.root}, whose schedule this arm needs; run "
+            "python -m deep table1 --arms stn with the same settings first"
+        )
+    return context.run("table1/stn")

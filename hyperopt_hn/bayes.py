@@ -1,0 +1,163 @@
+"""Optuna's door: its samplers seeded trial by trial, and its storages. Imported only where Optuna is used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import StorageInternalError
+from optuna.samplers import BaseSampler, GPSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.hyper import Hyper
+from hyperopt_hn.space import HyperSpace
+
+Known = Callable[[int], Mapping[str, Any] | None]
+
+LOCKED_SECONDS = 60.0
+"""How long a process waits for an SQLite file that another one is writing; the driver's default is 5 s."""
+
+RACE_SECONDS = (0.1, 0.3, 1.0)
+"""Pauses between attempts to open a new storage: two processes that begin one at once fail at making its tables."""
+
+MODELS: dict[str, Callable[..., BaseSampler]] = {"tpe": TPESampler, "gp": GPSampler}
+"""Optuna's methods that learn from trials, with its defaults, among them ten random trials at first."""
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+class TrialSampler(BaseSampler):
+    """A sampler whose proposal is a function of (seed, the trial's number, the trials so far) alone.
+
+    Optuna's samplers carry a random stream from trial to trial, so a resumed process would propose something else,
+    and two processes with one seed the same. Each trial gets a fresh one here, seeded by the trial's number.
+    """
+
+    def __init__(self, space: HyperSpace, method: str, seed: int, known: Known) -> None:
+        self.space, self.method, self.seed, self.known = space, method, seed, known
+        self._inner: BaseSampler | None = None
+        self._values: Mapping[str, Any] = {}
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Make the sampler of this trial."""
+        values = self.known(trial.number)
+        self._values = {} if values is None else flat(self.space, values)
+        self._inner = None if self._values or self.method not in MODELS else self._model(trial.number)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """As the trial's sampler has it; nothing where the values are known already."""
+        return {} if self._inner is None else self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
+        """As the trial's sampler has it."""
+        return {} if self._inner is None else self._inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A known value, or as the trial's sampler has it."""
+        if self._inner is None:
+            return self._values[param_name]
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def _model(self, number: int) -> BaseSampler:
+        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        return MODELS[self.method](seed=seed)
+
+
+def distributions(space: HyperSpace) -> dict[str, BaseDistribution]:
+    """Optuna's distribution of every number that is searched over."""
+    found: dict[str, BaseDistribution] = {}
+    for hyper in tuned(space):
+        dist: BaseDistribution
+        if hyper.discrete:
+            step = 1 if hyper.step is None else int(hyper.step)
+            dist = IntDistribution(int(hyper.low), int(hyper.high), log=hyper.log, step=step)
+        else:
+            dist = FloatDistribution(hyper.low, hyper.high, log=hyper.log, step=hyper.step)
+        found.update(dict.fromkeys(entries(hyper), dist))
+    return found
+
+
+def tuned(space: HyperSpace) -> list[Hyper]:
+    """The hyperparameters that are searched over."""
+    return [space[name] for name in space.tuned]
+
+
+def flat(space: HyperSpace, values: Mapping[str, Any]) -> dict[str, float | int]:
+    """Plain numbers inside the bounds, vectors entry by entry under the names of `HyperSpace.to_optuna`."""
+    out: dict[str, float | int] = {}
+    for hyper in tuned(space):
+        clean = [hyper.clean(min(max(float(x), hyper.low), hyper.high)) for x in np.ravel(values[hyper.name])]
+        out.update(zip(entries(hyper), clean, strict=True))
+    return out
+
+
+def unflat(space: HyperSpace, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What `flat` made flat."""
+    out: dict[str, Any] = {}
+    for hyper in tuned(space):
+        numbers = [float(found[name]) for name in entries(hyper)]
+        out[hyper.name] = numbers[0] if hyper.size is None else np.array(numbers)
+    return out
+
+
+def entries(hyper: Hyper) -> list[str]:
+    """The names of a hyperparameter's numbers: its own, or 'name[0]', 'name[1]', …"""
+    return [hyper.name] if hyper.size is None else [f"{hyper.name}[{i}]" for i in range(hyper.size)]
+
+
+def open_study(sampler: BaseSampler, storage: str, name: str) -> Study:
+    """The study of that name in a storage, made if it is not there: "journal:FILE" or any URL that Optuna takes.
+
+    Raises UserError for a storage that cannot be opened.
+    """
+    with reached(storage, (Exception,)):  # SQLAlchemy, drivers, the file system and Optuna raise two dozen kinds
+        for wait in (*RACE_SECONDS, None):
+            try:
+                return optuna.create_study(
+                    storage=_storage(storage), study_name=name, sampler=sampler, load_if_exists=True
+                )
+            except (OperationalError, IntegrityError):  # another process makes the same tables at this moment
+                if wait is None:
+                    raise
+                time.sleep(wait)
+    raise AssertionError("the last attempt returns or raises")
+
+
+@contextmanager
+def reached(storage: str, kinds: tuple[type[Exception], ...] = (OSError, StorageInternalError)) -> Iterator[None]:
+    """Inside, what a storage raises becomes a UserError of one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except kinds as error:
+        line = next(iter(str(getattr(error, "orig", None) or error).splitlines()), "") or type(error).__name__
+        raise UserError(
+            f"the storage {storage} cannot be used ({line[:120]}); give --storage sqlite:///FILE, journal:FILE or "
+            "another URL that Optuna takes"
+        ) from None
+
+
+def _storage(storage: str) -> Any:
+    if storage.startswith("journal:"):
+        from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+        return JournalStorage(JournalFileBackend(storage.removeprefix("journal:")))
+    if "://" not in storage:
+        raise UserError(
+            f"the storage {storage!r} is no URL; give --storage sqlite:///FILE, journal:FILE or another URL that "
+            "Optuna takes"
+        )
+    if storage.startswith("sqlite:"):
+        return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}})
+    return storage
