@@ -23,6 +23,7 @@ from hyperopt_hn.runlog import Run
 STEPS = "train_steps"
 NEEDS = Needs(columns=(STEPS,))
 HYPERS = "hypers/"
+HEADROOM = 1.06  # of the highest value on an axis that starts at 0
 LABEL_GAP = 1.25  # lines of small print from one name at a line's end to the next
 LINES = (
     (style.BLUE, "-"),
@@ -137,7 +138,7 @@ def _fill(axes: Axes, panel: Panel, runs: Sequence[Run], height: float) -> None:
     axes.set_title(panel.title)
     axes.set_ylabel(panel.unit)
     axes.set_xlim(0.0, max(axes.dataLim.x1, 1.0))
-    axes.set_ylim(bottom=0.0)
+    axes.set_ylim(0.0, HEADROOM * max(axes.dataLim.y1, 1e-3))
     count_thousands(axes)
     if panel.right is None:
         _name_ends(axes, ends, height)
@@ -150,7 +151,7 @@ def _fill(axes: Axes, panel: Panel, runs: Sequence[Run], height: float) -> None:
     for side, line, unit in ((axes, only, panel.unit), (second, panel.right, panel.right_unit)):
         side.set_ylabel(unit, color=line.colour)
         side.tick_params(axis="y", colors=line.colour)
-        side.set_ylim(bottom=0.0)
+    second.set_ylim(0.0, 1.3 * HEADROOM * max(second.dataLim.y1, 1e-3))  # two flat lines do not cover each other
 
 
 def _name_ends(axes: Axes, ends: Sequence[tuple[float, Line]], height: float) -> None:
@@ -169,7 +170,7 @@ def _name_ends(axes: Axes, ends: Sequence[tuple[float, Line]], height: float) ->
 
 
 def _spread_out(places: Sequence[float], gap: float) -> list[float]:
-    """Rising places moved as little as possible (least squares) so that neighbours are `gap` apart, then into [0, 1]."""
+    """Rising places moved as little as possible until neighbours are `gap` apart, and then into [0, 1]."""
     blocks: list[tuple[float, int]] = []  # (mean of place - index * gap, how many): pooled where the order breaks
     for index, place in enumerate(places):
         mean, count = place - index * gap, 1

@@ -28,6 +28,7 @@ LAYOUT = Layout(
         Measure("test_perplexity", ("Perplexity", "test"), "test_loss", 2, math.exp),
     ),
     recalled.OUTPUT_DROPOUT,
+    constants={"fixed": "dropouto", "final": "dropouto"},
 )
 READS = {f"{LAYOUT.experiment}/{arm}": rivals.NEEDS for arm in LAYOUT.rows}
 RUNS = tuple(READS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from figures import provenance, recalled, style
 from figures.reading import Array, Runs, check_seeds, column
 from figures.rivals import tried
+from figures.schedules import HYPERS
 from hyperopt_hn.runlog import Run
 
 ROW = 1.75 * style.SMALL / 72.0  # inches
@@ -46,6 +47,8 @@ class Layout:
     measures: tuple[Measure, ...]
     beside: recalled.Table
     """Its two numbers a row are of the first two measures."""
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """Arm -> the hyperparameter that it holds, whose value from the runs' records stands beside the row's words."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,15 @@ def rows(layout: Layout, roots: Sequence[Runs]) -> list[Row]:
         runs = [one[names[arm]] for one in roots if names[arm] in one]
         if runs:
             values = np.array([at_best(run, layout.measures) for run in runs])
-            found.append(Row(arm, label, len(runs), tuple(values.T)))
+            told = _constant(runs, layout.constants[arm]) if arm in layout.constants else ""
+            found.append(Row(arm, label + told, len(runs), tuple(values.T)))
     return found
+
+
+def _constant(runs: Sequence[Run], name: str) -> str:
+    """A value that a run holds throughout: " 0.68", or where the seeds differ " 0.74 to 0.79"."""
+    values = [f"{float(column(run, HYPERS + name)[0]):.2f}" for run in runs]
+    return f" {min(values)}" + (f" to {max(values)}" if min(values) != max(values) else "")
 
 
 def used(layout: Layout, roots: Sequence[Runs]) -> list[Run]:

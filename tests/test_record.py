@@ -59,15 +59,13 @@ def test_every_run_of_every_figure_is_copied():
 
 
 def test_the_recorded_runs_serve_every_figure():
-    """`make figures RUNS=figures/recorded`: every run is there, with what the figures read; no recorded run is idle."""
+    """`make figures RUNS=figures/recorded`: every run is there, with what the figures read."""
     roots = reading.expand([RECORDED])
     names = [root.name for root in roots]
     assert {f"paper-mnist-seed{seed}" for seed in (7, 8, 9)} <= set(names)
     sheets = press.feasible(SHEETS, roots)
     assert set(SHEETS) - set(sheets) <= set(DEEP)
     gathered = press.gather(sheets, roots)
-    drawn = {run.path for per_root in gathered.values() for runs in per_root for run in runs.values()}
-    assert {path.parent for path in RECORDED.rglob("config.json")} <= drawn
     assert size(RECORDED) < 5_000_000
     for name in ("ax2_hist", *(name for name in DEEP if name in sheets)):
         files = press.render(name, sheets[name].draw(*gathered[name]))

@@ -33,6 +33,7 @@ ENDS = {
 """Arm of a comparison -> the validation loss it comes to."""
 SEARCHES = ("random", "grid", "tpe", "gp", "pbt")
 TABLE1 = {"fixed": 4.45, "gaussian": 4.46, "sinusoid": 4.44, "final": 4.5, "stn": 4.41, "replay": 4.42}
+HELD = {"final": 0.75}
 STARTS = {"stn": 0.05, "init30": 0.3, "init50": 0.5, "init70": 0.7, "init90": 0.9}
 RECORDS, TRAIN, TUNE = 40, 100, 50
 
@@ -54,7 +55,7 @@ def write_deep(
             write(f"{compared}/{arm}", records(rng, shift + end, moves, arm in SEARCHES, not text))
     if text:
         for arm in dict.fromkeys([*TABLE1, *STARTS]):
-            moves = {"dropouto": (STARTS[arm], 0.75)} if arm in STARTS else {"dropouto": (0.68, 0.68)}
+            moves = {"dropouto": (STARTS[arm], 0.75)} if arm in STARTS else {"dropouto": (HELD.get(arm, 0.68),) * 2}
             write(f"table1/{arm}", records(rng, TABLE1.get(arm, 4.45), moves, accuracy=False))
     return write.root
 
