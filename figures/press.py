@@ -35,13 +35,16 @@ def gather(sheets: Mapping[str, Sheet], roots: Sequence[Path]) -> dict[str, list
 
 
 def feasible(sheets: Mapping[str, Sheet], roots: Sequence[Path]) -> dict[str, Sheet]:
-    """Those of the sheets whose runs are all there; where there are none, those that the roots' data could feed.
+    """Those of the sheets whose runs are all there.
 
     Raises UserError where the roots hold a figure's runs in several settings.
     """
-    there = {name: sheet for name, sheet in sheets.items() if not _missing(_wanted(name, sheet, roots))}
-    fitting = {n: sheet for n, sheet in sheets.items() if any(fits(root, run) for root in roots for run in sheet.reads)}
-    return there or fitting
+    return {name: sheet for name, sheet in sheets.items() if roots and not _missing(_wanted(name, sheet, roots))}
+
+
+def fitting(sheets: Mapping[str, Sheet], roots: Sequence[Path]) -> dict[str, Sheet]:
+    """Those of the sheets that data such as the roots' could feed."""
+    return {n: sheet for n, sheet in sheets.items() if any(fits(root, run) for root in roots for run in sheet.reads)}
 
 
 def render(name: str, fig: Figure) -> dict[str, bytes]:

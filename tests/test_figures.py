@@ -29,7 +29,7 @@ NAMES = (
     *("lstm_schedules", "lstm_loss_over_time"),
 )
 KINDS = ["hypernets_local_small", "train_loss_manifold", "ax0_scatter", "ax0_hist", "hypernets_local_medium"]
-KINDS += ["stn_cnn_schedules", "cnn_loss_over_time", "cnn_table"]
+KINDS += ["stn_cnn_schedules", "cnn_table"]
 EXPERIMENTS = (
     *("global-small", "crossval", "local-small", "loss-manifold", "weights-vs-loss"),
     *("local-medium", "local-large", "depth"),

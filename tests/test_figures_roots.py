@@ -56,15 +56,36 @@ def test_one_seed_twice_is_no_spread(name: str, images: list[Path], texts: list[
         draw(name, first, Path(shutil.copytree(first, tmp_path / first.name)))
 
 
-def test_without_names_what_can_be_drawn_is_drawn(
-    images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["--runs", str(images[0]), "--out", str(tmp_path / "out")]) == 0
+def alone(parent: Path, name: str, **settings: str) -> Path:
+    """A root with this run only."""
+    root = write_deep(parent, **settings)  # type: ignore[arg-type]
+    for folder in (folder for folder in root.glob("*/*") if folder != root / name):
+        shutil.rmtree(folder)
+    return root
+
+
+def test_without_names_what_can_be_drawn_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = alone(tmp_path, "compare-cnn/gp")
+    assert main(["--runs", str(root), "--out", str(tmp_path / "out")]) == 0
     (line,) = capsys.readouterr().err.splitlines()
     drawn = {path.stem for path in (tmp_path / "out").iterdir()}
-    assert drawn == {"stn_cnn_schedules", "cnn_loss_over_time", "cnn_table"}
+    assert drawn == {"cnn_loss_over_time", "cnn_table"}
     assert "left out" in line and all(name in line for name in SHEETS if name not in drawn)
     assert (tmp_path / "out/cnn_table.csv").read_text().startswith("# ")
+
+
+def test_what_is_not_in_the_runs_is_drawn_from_the_fallback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine, other = (alone(tmp_path, "cnn/network", preset=preset) for preset in ("quick", "smoke"))
+    text = alone(tmp_path, "table1/final", data="ptb")
+    both = ["--runs", str(mine), "--fallback", str(other), "--fallback", str(text), "--out", str(tmp_path / "out")]
+    assert main(both) == 0
+    assert {path.stem for path in (tmp_path / "out").iterdir()} == {"stn_cnn_schedules", "table1"}
+    assert b"preset quick" in (tmp_path / "out/stn_cnn_schedules.png").read_bytes()
+    assert main([*both, "table1"]) == 0
+    capsys.readouterr()
+    assert main([*both, "table1", "compare_number_layers"]) == 2
+    told = capsys.readouterr().err
+    assert "python -m toy depth" in told and "table1" not in told
 
 
 def test_by_name_a_missing_run_is_an_error_with_its_command(
