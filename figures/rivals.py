@@ -1,7 +1,8 @@
 """Methods under one budget: the best validation loss that each has found so far, over time or over optimiser steps.
 
-Every arm of a comparison is drawn that some root holds. The axis follows the budget that the runs were given: steps
-of either kind, train and tune, where it was in steps, since seconds of runs made side by side say little.
+Every arm of a comparison is drawn that some root holds, a search from its first, half-trained network on. The axis
+follows the budget that the runs were given: steps of either kind, train and tune, where it was in steps, since
+seconds of runs made side by side say little.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from figures.limits import around
 from figures.pooling import Band, Series, held, remark
 from figures.reading import Array, Needs, Runs, check_seeds, columns
 from figures.schedules import count_thousands
-from figures.trajectories import TRIALS, best_so_far
+from figures.trajectories import best_so_far
 from hyperopt_hn.runlog import Run
 
 NEEDS = Needs(columns=("step", "valid_loss", "test_loss"))
@@ -58,12 +59,6 @@ def reads(experiment: str) -> dict[str, Needs]:
     return {f"{experiment}/{rival.arm}": NEEDS for rival in RIVALS}
 
 
-def tried(run: Run) -> np.ndarray:
-    """The records at which there is something to judge, (R,) int: a search's after its first trial, else all."""
-    (records,) = np.nonzero(run.column(TRIALS) != 0)  # NaN, and so kept, where nothing counts trials
-    return records if len(records) else np.arange(len(run.records))
-
-
 def in_steps(runs: Sequence[Run]) -> bool:
     """Whether the runs' budget was in optimiser steps."""
     configs = [run.config.get("config") for run in runs]
@@ -72,9 +67,9 @@ def in_steps(runs: Sequence[Run]) -> bool:
 
 def best(run: Run, steps: bool) -> Series:
     """Where each record lies, in steps or seconds, and the lowest validation loss up to it."""
-    there, data = tried(run), columns(run, NEEDS)
-    losses = data["valid_loss"][there]
-    return data["step" if steps else "seconds"][there], losses[best_so_far(losses)]
+    data = columns(run, NEEDS)
+    losses = data["valid_loss"]
+    return data["step" if steps else "seconds"], losses[best_so_far(losses)]
 
 
 def draw(experiment: str, roots: Sequence[Runs], unit: str, of_loss: Callable[[Array], Array]) -> Figure:

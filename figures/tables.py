@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 
 from figures import provenance, recalled, style
 from figures.reading import Array, Runs, check_seeds, column
-from figures.rivals import tried
 from figures.schedules import HYPERS
 from hyperopt_hn.runlog import Run
 
@@ -63,8 +62,7 @@ class Row:
 
 def at_best(run: Run, measures: Sequence[Measure]) -> list[float]:
     """Each measure at the record with the lowest validation loss; NaN for an optional one that the log lacks."""
-    there = tried(run)
-    index = int(there[int(np.argmin(column(run, "valid_loss")[there]))])
+    index = int(np.argmin(column(run, "valid_loss")))
     found = [run.column(one.column) if one.optional else column(run, one.column) for one in measures]
     return [one.of(float(values[index])) for one, values in zip(measures, found, strict=True)]
 

@@ -63,6 +63,5 @@ def words(fig: Figure) -> str:
 
 
 def at_best(folder: Path, key: str) -> float:
-    """The value at the record with the lowest validation loss, a search's start left out."""
-    entries = [entry for entry in log(folder) if entry.get("trials") != 0]
-    return float(min(entries, key=lambda entry: entry["valid_loss"])[key])
+    """The value at the record with the lowest validation loss."""
+    return float(min(log(folder), key=lambda entry: entry["valid_loss"])[key])
