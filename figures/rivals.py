@@ -24,7 +24,6 @@ from figures.trajectories import best_so_far
 from hyperopt_hn.runlog import Run
 
 NEEDS = Needs(columns=("step", "valid_loss", "test_loss"))
-BUDGET = "max_steps"  # the setting that limits the optimiser steps, 0 or absent where it does not
 SETTLED = 0.3  # of the budget; what a line shows before need not fit on the loss axis
 SKY, ORANGE, OLIVE = "#56B4E9", "#E69F00", "#8A8A00"
 
@@ -60,9 +59,9 @@ def reads(experiment: str) -> dict[str, Needs]:
 
 
 def in_steps(runs: Sequence[Run]) -> bool:
-    """Whether the runs' budget was in optimiser steps."""
+    """Whether the runs' budget was in optimiser steps, given as such or as epochs; else it was in seconds."""
     configs = [run.config.get("config") for run in runs]
-    return all(isinstance(config, dict) and bool(config.get(BUDGET)) for config in configs)
+    return not any(isinstance(one, dict) and one.get("max_seconds") and not one.get("max_steps") for one in configs)
 
 
 def best(run: Run, steps: bool) -> Series:

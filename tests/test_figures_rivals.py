@@ -51,7 +51,7 @@ def test_the_loss_over_time_is_the_best_so_far(images: list[Path]) -> None:
 
 
 def test_a_budget_in_steps_is_drawn_over_steps_and_perplexity_is_the_exponential(tmp_path: Path) -> None:
-    root = write_deep(tmp_path, data="ptb", max_steps=6000)
+    root = write_deep(tmp_path, data="ptb", max_seconds=0.0)
     fig = draw("lstm_loss_over_time", root)
     assert fig.axes[0].get_xlabel() == "Optimiser steps" and "perplexity" in fig.axes[0].get_ylabel()
     assert "Hand-set constants" not in lines(fig)
@@ -62,7 +62,7 @@ def test_a_budget_in_steps_is_drawn_over_steps_and_perplexity_is_the_exponential
 
 
 def test_seeds_are_averaged_at_their_common_steps(tmp_path: Path) -> None:
-    roots = [write_deep(tmp_path, seed=seed, max_steps=6000) for seed in SEEDS]
+    roots = [write_deep(tmp_path, seed=seed, max_seconds=0.0) for seed in SEEDS]
     drawn = lines(draw("cnn_loss_over_time", *roots))["Random search"].get_ydata()
     ends = [best_by_hand(root / "compare-cnn/random", "step")[1][-1] for root in roots]
     assert drawn[-1] == pytest.approx(statistics.mean(ends))

@@ -39,13 +39,16 @@ RECORDS, TRAIN, TUNE = 40, 100, 50
 
 
 def write_deep(
-    parent: Path, preset: str = "quick", data: str = "cifar10-jpeg", seed: int = 7, max_steps: int = 0
+    parent: Path, preset: str = "quick", data: str = "cifar10-jpeg", seed: int = 7, max_seconds: float = 120.0
 ) -> Path:
-    """Every run of the deep figures on images, or for data "ptb" on a text; returns the root."""
+    """Every run of the deep figures on images, or for data "ptb" on a text; returns the root.
+
+    `max_seconds` 0 stands for a budget in steps.
+    """
     rng = np.random.default_rng(seed)
     text = data == "ptb"
     config = {"hidden": 64, "layers": 2} if text else {"model": "small", "n_train": 4000, "n_valid": 1000}
-    write = Writer(parent / f"{preset}-{data}-seed{seed}", {**config, "max_steps": max_steps}, seed)
+    write = Writer(parent / f"{preset}-{data}-seed{seed}", {**config, "max_steps": 0, "max_seconds": max_seconds}, seed)
     single, compared = ("lstm", "compare-lstm") if text else ("cnn", "compare-cnn")
     hypers, shift = (LSTM, 4.0) if text else (CNN, 0.0)
     write(f"{single}/network", records(rng, shift + 0.61, hypers, accuracy=not text))
