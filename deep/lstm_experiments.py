@@ -16,11 +16,14 @@ PAPER = LSTMConfig()
 # Table 1; recalled, not re-read: test perplexity 83.19 fixed, 79.02 STN, 79.93 replayed, 86.90 at the final value.
 TABLE1 = Table1(replace(PAPER, choice=ONE))
 
+# Small enough that output dropout 0.05 overfits within the run (validation loss 5.37 at its best, then rising; 5.20 at
+# 0.6: one seed), large enough that the order of the arms is seen. lr 20 and lr_lam 0.03 are for 25 epochs, not 200.
 STUDY = replace(
     PAPER,
-    network=replace(PAPER.network, hidden=150, bptt=35, train_tokens=60_000, valid_tokens=15_000, test_tokens=15_000),
-    descent=replace(PAPER.descent, batch=20, window=10),
-    span=replace(PAPER.span, epochs=20, warmup_epochs=1.0, evaluations=2.0, patience=0),
+    network=replace(PAPER.network, hidden=100, bptt=20, train_tokens=30_000, valid_tokens=10_000, test_tokens=10_000),
+    method=replace(PAPER.method, lr_lam=0.03),
+    descent=replace(PAPER.descent, batch=20, lr=20.0),
+    span=replace(PAPER.span, epochs=25, warmup_epochs=1.0, patience=0),
 )
 TINY = replace(
     PAPER,
