@@ -71,6 +71,7 @@ def test_rows_of_table1_skip_what_is_there(deep, tmp_path):
         (["lstm", "--schedule", "none.csv"], "the schedule none.csv cannot be read"),
         (["lstm", "--schedule", "."], "config.json is missing"),
         (["lstm", "--average", "5"], "add --decay none"),
+        (["lstm", "--compile", "default"], "leave it out"),
         (["lstm", "--hyper-input", "natural", "--response", "delta"], "for --response stn"),
         (["lstm", "--hiden", "3"], "did you mean '--hidden'"),
         (["table1", "--rate", "1.5"], "at most 0.99"),
