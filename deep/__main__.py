@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import torch.distributed as dist
+
 from deep import assemble, cifar, compare_experiments, lstm_experiments, schedules
 from deep.compare_experiments import ARMS, COMPARE
 from deep.corpus import read_text
@@ -69,6 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    finally:
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from torch.nn import functional as F  # noqa: E402
 
 from deep.corpus import shortened  # noqa: E402
 from deep.lstm_experiments import PRESETS  # noqa: E402
-from deep.ptb import HYPERS, build_tuner, per_epoch, space_of_config, train_loss, valid_loss  # noqa: E402
+from deep.ptb import HYPERS, build_tuner, network_of, per_epoch, space_of_config, train_loss, valid_loss  # noqa: E402
+from deep.streams import Streams, rows_of  # noqa: E402
 from hyperopt_hn import UserError  # noqa: E402
 from hyperopt_hn.nn import at  # noqa: E402
 from tests.deep.lstm_cases import WORDS, config, lively, text, tuner  # noqa: E402
@@ -273,3 +274,23 @@ def test_whole_steps_equal_the_loop_by_the_book():
         assert row.agreement < 1e-5, row.name
     for row in sides(small, "bf16", (None, None, None), 17):
         assert row.agreement < 0.02, row.name
+
+
+@pytest.mark.parametrize("response", ["stn", "delta"])
+def test_no_step_reads_a_tensor_on_the_host(response):
+    """Fake tensors hold no numbers: what asks for one, for which a GPU would have to be waited for, raises."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from hyperopt_hn.nn import Hypers, Optimisers, TorchProblem, TorchTuner, TunerConfig
+
+    given, space = config(), space_of_config(config())
+    given = replace(given, method=replace(given.method, response=response))
+    with FakeTensorMode():
+        train, valid = (Streams(torch.empty(28, dtype=torch.int64), 4, 4, "training") for _ in range(2))
+        model, hypers = network_of(given, WORDS, space), Hypers(space)
+        problem = TorchProblem(train_loss, valid_loss, train, valid, rows=rows_of)
+        optimisers = Optimisers(torch.optim.SGD(model.parameters(), 1.0), torch.optim.Adam([hypers.lam], 0.01))
+        made = TorchTuner(model, hypers, problem, optimisers, response, TunerConfig(clip=0.25, report_every=10**9))
+        made.steps = {"train": 1, "tune": 1}  # the first steps look at the loss and at λ's gradient
+        for _ in range(2):  # the second window is the shorter last one
+            assert made.train_step() == made.tune_step() == {}
