@@ -7,14 +7,19 @@ import math
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from deep.population import Plan, Population, Values, explored  # noqa: E402
-from hyperopt_hn import Hyper, HyperSpace, NonFiniteError, UserError  # noqa: E402
-from hyperopt_hn.nn import Hypers, Optimisers, TorchProblem, TorchTuner, TunerConfig  # noqa: E402
-from hyperopt_hn.search import searchable  # noqa: E402
-from tests.deep.digits_mlp import SPACE, same, tuner_of  # noqa: E402
-from tests.nn.tiny import Nothing  # noqa: E402
+import torch
+
+from deep.population import Plan, Population, Values, explored
+from deep.trials import Plan as TrialPlan
+from deep.trials import Trials
+from hyperopt_hn import Hyper, HyperSpace, NonFiniteError, UserError
+from hyperopt_hn.nn import Hypers, Optimisers, TorchProblem, TorchTuner, TunerConfig
+from hyperopt_hn.search import Search, searchable
+from hyperopt_hn.study import OwnStudy
+from tests.deep.digits_mlp import SPACE, same, tuner_of
+from tests.nn.tiny import Nothing
 
 BOX = searchable(SPACE)
 
@@ -129,39 +134,48 @@ def test_a_population_of_one_is_refused():
         made(size=3).load_state(state)
 
 
-MOVING = HyperSpace([Hyper("pull", 0.5, 0.0, 1.0)])
+MOVING = HyperSpace([Hyper("pull", 0.5, 0.0, 1.2)])
 
 
-def moving(space, values=None, seed=0):
-    """One weight pulled towards the hyperparameter, judged against a target that the training step moves: no
-    constant is good for long, as a schedule would be."""
+class Walker(torch.nn.Module):
+    """One weight that starts at 0 and walks towards 1."""
 
-    class Target(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.w = torch.nn.Parameter(torch.tensor(0.5))
-            self.register_buffer("step", torch.tensor(0.0))
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.tensor(0.0))
 
-        def forward(self):
-            return 0.5 - 0.4 * torch.cos(self.step / 25)
 
-    model = Target()
+def walking(space, course=None):
+    """A weight that moves only while the hyperparameter is near it: the best value moves as training goes on."""
 
     def train_loss(model, batch, h):
-        model.step += 1
-        return (model.w - float(h["pull"])) ** 2
+        near = math.exp(-(((float(h["pull"]) - model.w.item()) / 0.15) ** 2))
+        return -near * model.w
 
     def valid_loss(model, batch):
-        return (model.w - model()) ** 2 + 0.001 + torch.relu(1 - model.step / 75)
+        return (1 - model.w) ** 2
 
-    sgd = torch.optim.SGD(model.parameters(), 0.4)
-    problem = TorchProblem(train_loss, valid_loss, Nothing(), Nothing(), rows=lambda b: 1)
-    return TorchTuner(model, Hypers(space), problem, Optimisers(sgd), config=TunerConfig(course=values, seed=seed))
+    model = Walker()
+    optimisers = Optimisers(torch.optim.SGD(model.parameters(), 0.05))
+    problem = TorchProblem(train_loss, valid_loss, Nothing(), Nothing(), rows=lambda batch: 1)
+    return TorchTuner(model, Hypers(space), problem, optimisers, config=TunerConfig(course=course))
+
+
+def test_where_the_best_value_moves_it_beats_random_constants():
+    box, ends = searchable(MOVING), {"pbt": [], "random": []}
+    for seed in range(4):
+        plan = Plan(4, 10, start_at_init=False)
+        members = Population(box, lambda member, values: walking(MOVING.with_tuned([]), values), plan, seed)
+        study = OwnStudy(Search(box, "random", seed))
+        drawn = Trials(study, lambda v, n: walking(MOVING.with_init(v).with_tuned([])), TrialPlan(200, 0, 10))
+        for name, tuner in (("pbt", members), ("random", drawn)):
+            ends[name].append(run(tuner, 800).evaluate()["valid_loss"])
+    assert np.mean(ends["pbt"]) < 0.5 * np.mean(ends["random"]), ends
 
 
 def test_values_are_a_course():
     values = Values({"pull": 0.2})
-    tuner = moving(MOVING.with_tuned([]), values)
+    tuner = walking(MOVING.with_tuned([]), values)
     values.values["pull"] = 0.9
     tuner.train_step()
     assert tuner.hypers()["pull"] == 0.9
