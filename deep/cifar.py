@@ -72,15 +72,8 @@ class CNNConfig:
 
 
 def fit(config: CNNConfig, data: Images) -> CNNConfig:
-    """The configuration with the numbers of images that the data can fill.
-
-    Raises UserError where a batch is larger than what is left.
-    """
+    """The configuration with the numbers of images that the data can fill."""
     train, valid, test = counts(_parts(config.network), data)
-    batch = config.descent.batch * parallel.world()
-    for name, there in (("training", train), ("validation", valid)):
-        if batch > there:
-            raise UserError(f"--batch {config.descent.batch} does not fit {there} {name} images; give a smaller one")
     return replace(config, network=replace(config.network, n_train=train, n_valid=valid, n_test=test))
 
 
@@ -136,6 +129,7 @@ def build_tuner(config: CNNConfig, data: Images, space: HyperSpace, course: Foll
     """The tuner of a configuration that `fit` has seen. Raises UserError for what does not fit together."""
     device, batch = device_of(config.machine), config.descent.batch
     network, parts = config.network, split(_parts(config.network), data)
+    _check_batch(config)
     torch.manual_seed(config.seed)
     shape = Shape(parts.classes, parts.channels, parts.side)
     model = self_tuning(network, shape, space, config.method.response).to(device)
@@ -181,6 +175,14 @@ class Losses:
         images, labels = batch
         logits = model(self.view.clean(images)).float()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": (logits.argmax(1) == labels).float().mean()}
+
+
+def _check_batch(config: CNNConfig) -> None:
+    batch, world = config.descent.batch, parallel.world()
+    beside = f" on each of {world} processes" if world > 1 else ""
+    for name, there in (("training", config.network.n_train), ("validation", config.network.n_valid)):
+        if batch * world > there:
+            raise UserError(f"--batch {batch}{beside} does not fit {there} {name} images; give a smaller one")
 
 
 def _view(config: CNNConfig, parts: Splits, generator: torch.Generator) -> View:

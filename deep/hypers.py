@@ -75,8 +75,8 @@ def check_words(words: Iterable[str], setting: Setting) -> None:
         if word in known or word in groups(setting):
             continue
         if word in JITTERS:
-            what = "gray" if setting.channels == 1 else f"of {setting.channels} channels"
-            raise UserError(f"images {what} have no {word!r}; leave it out, or choose images in colour with --data")
+            what = "gray images" if setting.channels == 1 else f"images of {setting.channels} channels"
+            raise UserError(f"{what} have no {word!r}; leave it out, or choose images in colour with --data")
         if word.removeprefix("fc").removeprefix("dropout").isdigit():
             there = ", ".join(setting.dropouts)
             raise UserError(f"the network {setting.model!r} has no {word!r}; its dropouts are {there}")

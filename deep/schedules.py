@@ -1,4 +1,4 @@
-"""What a schedule of one hyperparameter is worth: table 1 of the STN paper, arm by arm (MacKay et al. 2019, sec. 5.2).
+"""What a schedule of one hyperparameter is worth: table 1 of the STN paper, arm by arm (MacKay et al. 2019).
 
 Output dropout alone moves. Fixed, noisy and wavy rates, the STN's own schedule, and the values it ended at.
 """

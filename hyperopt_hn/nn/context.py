@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.torch_version import TorchVersion
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.space import HyperSpace
@@ -53,7 +54,14 @@ class _Here(threading.local):
     scopes: Mapping[Home, Scope] | None = None
 
 
-_here = _Here()
+class _Everywhere:
+    """The latest of all threads, for code that torch.compile traces before it could read a thread's own (2.11)."""
+
+    scopes: Mapping[Home, Scope] | None = None
+
+
+_here, _everywhere = _Here(), _Everywhere()
+_OLD: bool = TorchVersion(torch.__version__) < TorchVersion("2.13")
 
 
 def hyper_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -119,11 +127,11 @@ def at(
     for home in homes:
         _check(lam, home, model)
         inner[home] = _scope(home, lam, centre, values or {}, tangent)
-    _here.scopes = inner
+    _here.scopes = _everywhere.scopes = inner
     try:
         yield
     finally:
-        _here.scopes = outer
+        _here.scopes = _everywhere.scopes = outer
 
 
 def hyper_values(model: nn.Module) -> dict[str, Any]:
@@ -145,7 +153,7 @@ def value_of(layer: nn.Module, name: str) -> Any:
 
 def scope_of(layer: nn.Module) -> Scope:
     """The scope that a layer with a response stands in; UserError if there is none."""
-    scopes = _here.scopes
+    scopes = _everywhere.scopes if _OLD and torch.compiler.is_compiling() else _here.scopes
     scope = None if scopes is None else scopes.get(layer.home)  # type: ignore[call-overload]
     if scope is None:
         raise UserError(
@@ -160,7 +168,7 @@ def _homes(model: nn.Module) -> list[Home]:
 
 
 def _values(home: Home) -> Mapping[str, Any]:
-    scopes = _here.scopes
+    scopes = _everywhere.scopes if _OLD and torch.compiler.is_compiling() else _here.scopes
     scope = None if scopes is None else scopes.get(home)
     if scope is not None:
         return scope.values
