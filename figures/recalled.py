@@ -33,7 +33,7 @@ class Table:
     rows: Mapping[str, Pair]
     data: str
     settings: Mapping[str, Any]
-    """Settings of a run's configuration that must have these values for a comparison like for like."""
+    """Settings of a run's configuration that must have these values for a comparison like for like; 0 means all."""
 
 
 OUTPUT_DROPOUT = Table(
@@ -47,7 +47,7 @@ OUTPUT_DROPOUT = Table(
         "replay": Pair(82.87, 79.93),
     },
     data="ptb",
-    settings={"hidden": 650, "layers": 2},
+    settings={"hidden": 650, "layers": 2, "train_tokens": 0},
 )
 """Penn Treebank perplexities, the output dropout alone."""
 
@@ -73,7 +73,7 @@ def differences(table: Table, runs: Sequence[Run]) -> list[str]:
         found.append(f"data {provenance.PROPER.get(name, name)}, not {provenance.PROPER[table.data]}")
     config = run.config.get("config")
     config = config if isinstance(config, Mapping) else {}
-    found += [f"{key} {config[key]}, not {value}" for key, value in table.settings.items()
+    found += [f"{key} {config[key]}, not {value or 'all'}" for key, value in table.settings.items()
               if key in config and config[key] != value]  # fmt: skip
     if provenance.preset(run) != "paper":
         found.append(f"preset {provenance.preset(run)}, not paper")

@@ -99,7 +99,7 @@ def _plot(axes: Axes, band: Band, rival: Rival) -> None:
     axes.plot(band.at, band.mean, color=rival.colour, linestyle=rival.dash, marker=rival.marker, ms=3.6, mew=0.5,
               mec="white", markevery=(0.06, 0.18), lw=1.2, label=rival.label, drawstyle="steps-post")  # fmt: skip
     if np.any(band.spread > 0.0):
-        axes.fill_between(band.at, band.mean - band.spread, band.mean + band.spread, color=rival.colour, alpha=0.12,
+        axes.fill_between(band.at, band.mean - band.spread, band.mean + band.spread, color=rival.colour, alpha=0.1,
                           lw=0.0, step="post")  # fmt: skip
 
 

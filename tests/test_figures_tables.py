@@ -74,6 +74,7 @@ def test_recalled_numbers_are_told_apart(name: str, images: list[Path], texts: l
     flat = words(fig).replace("\n", " ")
     assert flat.count("recalled, not re-read") >= 2 and "not like for like (" in flat and "preset quick" in flat
     assert ("JPEG copy, not CIFAR-10" in flat and "model small, not alexnet" in flat) == (name == "cnn_table")
+    assert ("hidden 64, not 650; train_tokens 60000, not all" in flat) == (name == "table1")
     comments, rows = told(name, *roots)
     assert any("recalled, not re-read" in line and "not like for like" in line for line in comments)
     for row in rows:

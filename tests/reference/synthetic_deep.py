@@ -47,7 +47,11 @@ def write_deep(
     """
     rng = np.random.default_rng(seed)
     text = data == "ptb"
-    config = {"hidden": 64, "layers": 2} if text else {"model": "small", "n_train": 4000, "n_valid": 1000}
+    config = (
+        {"hidden": 64, "layers": 2, "train_tokens": 60_000}
+        if text
+        else {"model": "small", "n_train": 4000, "n_valid": 1000}
+    )
     write = Writer(parent / f"{preset}-{data}-seed{seed}", {**config, "max_steps": 0, "max_seconds": max_seconds}, seed)
     single, compared = ("lstm", "compare-lstm") if text else ("cnn", "compare-cnn")
     hypers, shift = (LSTM, 4.0) if text else (CNN, 0.0)
