@@ -27,7 +27,8 @@ class Progress:
     def __init__(self, name: str, total: int, start: int = 0, quiet: bool = False) -> None:
         self.name, self.total, self.quiet = name, total, quiet
         hidden = quiet or not sys.stderr.isatty()
-        self._bar = tqdm(total=total if total < UNTOLD else None, initial=start, desc=name, unit="step", disable=hidden, dynamic_ncols=True)
+        most = total if total < UNTOLD else None
+        self._bar = tqdm(total=most, initial=start, desc=name, unit="step", disable=hidden, dynamic_ncols=True)
 
     def step(self) -> None:
         """One step was done."""
