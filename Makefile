@@ -8,14 +8,16 @@ SEED   ?= 7
 OUT    ?= out
 RUNS   ?=
 TOY     = .venv/bin/python -m toy
+DEEP    = .venv/bin/python -m deep
+DRAW    = .venv/bin/python -m figures --out $(OUT)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-all lint figures runs bench clean
+.PHONY: help test test-all lint figures figures-deep runs bench clean
 
 help:  ## show this list
 	@echo "make TARGET [PRESET=quick|paper|smoke] [DATA=auto|mnist|digits] [SEED=7] [RUNS=DIR] [OUT=out]"
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
@@ -25,18 +27,27 @@ help:  ## show this list
 	$(INSTALL) -e '.[toy,figures]'
 	@touch $@
 
+.venv/.deep: requirements.txt pyproject.toml | .venv/bin/python
+	$(INSTALL) -e '.[figures,deep]'
+	@touch $@
+
 .venv/.dev: requirements.txt pyproject.toml | .venv/bin/python
 	$(INSTALL) -e '.[toy,figures,deep,dev]'
 	@touch $@
 
-figures: .venv/.figures  ## run what is missing and draw every figure (RUNS=figures/recorded: only draw)
+figures: .venv/.figures  ## run what is missing and draw it, and the deep wing's figures from recorded runs (RUNS=figures/recorded: only draw)
 ifeq ($(RUNS),)
 	@mkdir -p runs
 	$(TOY) all --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume --root-file runs/.root
-	.venv/bin/python -m figures --out $(OUT) --runs "$$(cat runs/.root)"
+	$(DRAW) --runs "$$(cat runs/.root)" --fallback figures/recorded
 else
-	.venv/bin/python -m figures --out $(OUT) --runs $(RUNS)
+	$(DRAW) --runs $(RUNS)
 endif
+
+figures-deep: .venv/.deep  ## with PyTorch: run what is missing of the deep wing and draw it
+	@mkdir -p runs
+	$(DEEP) all --preset $(PRESET) --seed $(SEED) --resume --root-file runs/.deep-roots
+	$(DRAW) $$(sed 's/^/--runs /' runs/.deep-roots)
 
 runs: .venv/.figures  ## only run what is missing
 	$(TOY) all --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume

@@ -1,4 +1,4 @@
-"""The self-tuning LSTM on a text: seven hyperparameters, the losses, and the tuner (MacKay et al. 2019, sec. 5.2).
+"""The self-tuning LSTM on a text: seven hyperparameters, the losses, and the tuner (MacKay et al. 2019).
 
     T time   B batch   D hidden units
 
@@ -20,7 +20,7 @@ from deep.choice import Choice, choose
 from deep.chunked import cross_entropy
 from deep.corpus import shortened
 from deep.lstm import LanguageModel, Shape, rates
-from deep.machine import Machine, device_of, room
+from deep.machine import Machine, device_of
 from deep.streams import Streams, Window, rows_of, words
 from deep.training import Descent, Method, Recipe, Span, make_tuner
 from hyperopt_hn.errors import UserError
@@ -87,13 +87,16 @@ class LSTMConfig:
         0, "average the weights (ASGD) once the loss is above the best of all but this many evaluations; 0: never",
         unit="evaluations", least=0,
     )  # fmt: skip
-    schedule: str = option("", "a table (.csv) or run directory whose hyperparameters are replayed, step by step")
+    replay: str = option("", "a run's directory, or a CSV: nothing is tuned, recorded values are followed step by step")
+    replay_final: bool = option(False, "of the run to replay, hold the final values instead")
     seed: int = option(7, "seed of every random draw", least=0)
 
     def __post_init__(self) -> None:
         check(self)
         if self.average and self.descent.decay == "nonmono":
             raise UserError("--average and --decay nonmono answer the same signal; add --decay none")
+        if self.machine.compile:  # tracing unrolls the loop over time: 10 words took more than 5 minutes to compile
+            raise UserError("--compile takes many minutes for a loop over time and gains nothing; leave it out")
 
 
 def space_of_config(config: LSTMConfig) -> HyperSpace:
@@ -169,11 +172,10 @@ def build_tuner(
     text = shortened(text, net.train_tokens, net.valid_tokens, net.test_tokens)
     torch.manual_seed(config.seed)
     device = device_of(config.machine)
-    with room("choose a smaller --batch, --hidden or --bptt"):
-        problem = problem_of(config, text, device)
-        model = network_of(config, len(text.words), space).to(device)
-        recipe = Recipe(config.method, config.descent, config.machine, config.seed, course)
-        made = make_tuner(model, space, problem, recipe, per_epoch(config, text))
+    problem = problem_of(config, text, device)
+    model = network_of(config, len(text.words), space).to(device)
+    recipe = Recipe(config.method, config.descent, config.machine, config.seed, course)
+    made = make_tuner(model, space, problem, recipe, per_epoch(config, text))
     return Averaged(made, config.average) if config.average else made
 
 

@@ -11,7 +11,8 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from deep.machine import Machine, device_of, prepared
 from hyperopt_hn import Alternation, HyperSpace
-from hyperopt_hn.nn import Hypers, Optimisers, Schedulers, TorchProblem, TorchTuner, TunerConfig
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn import STN, Delta, Hypers, Optimisers, Schedulers, TorchProblem, TorchTuner, TunerConfig
 from hyperopt_hn.nn.problem import Follows
 from hyperopt_hn.nn.schedules import NonMonotone
 from hyperopt_hn.options import check, option
@@ -22,6 +23,7 @@ class Method:
     """How λ is tuned (MacKay et al. 2019; Bae & Grosse 2020)."""
 
     response: str = option("stn", "model of the best response", choices=("stn", "delta"))
+    hyper_input: str = option("raw", "what an STN's response sees: raw λ or its values", choices=("raw", "natural"))
     tune_spreads: bool = option(False, "tune the perturbations' spreads too")
     tau: float = option(0.0, "weight of the spreads' entropy, if they are tuned", unit="nats", least=0)
     hyper_optimiser: str = option("adam", "optimiser of λ and spreads", choices=("adam", "rmsprop"))
@@ -30,6 +32,8 @@ class Method:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.hyper_input == "natural" and self.response == "delta":
+            raise UserError("--hyper-input natural is for --response stn; a Δ-STN is fed λ - λ̂")
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ def make_tuner(
     )
     optimisers = Optimisers(phi, lam, rho, _schedulers(descent, phi, per_epoch))
     called = prepared(model, recipe.machine)
-    return TorchTuner(called, hypers, problem, optimisers, "delta" if method.response == "delta" else "stn", config)
+    response = Delta() if method.response == "delta" else STN(natural=method.hyper_input == "natural")
+    return TorchTuner(called, hypers, problem, optimisers, response, config)
 
 
 def _hyper_optimiser(method: Method, parameter: nn.Parameter, lr: float) -> Optimizer:

@@ -1,16 +1,21 @@
-"""`python -m figures --runs ROOT [--out DIR] [NAME ...]`: draw figures, as PDF and PNG, from finished runs."""
+"""`python -m figures --runs ROOT [--out DIR] [NAME ...]`: draw figures, as PDF and PNG, from finished runs.
+
+Without names it draws what the roots' runs can feed and says in one line what it left out. It fails when a figure
+asked for by name lacks a run, or when there is nothing to draw.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from figures import press, reading
-from figures.catalogue import SHEETS, choose
+from figures.catalogue import SHEETS, Sheet, choose
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.runlog import Run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,18 +23,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asked = _parser().parse_args(arguments)
         sheets = choose(asked.names)
-        roots = reading.expand(asked.runs)
-        gathered = press.gather(sheets, roots)
+        gathered = _gather(sheets, asked)
         files: dict[str, bytes] = {}
-        for name, sheet in sheets.items():
-            files.update(press.render(name, sheet.draw(*gathered[name])))
+        for name, runs in gathered.items():
+            files.update(press.render(name, sheets[name].draw(*runs)))
+            tell = sheets[name].tell
+            if tell is not None:
+                files[f"{name}.csv"] = tell(*runs).encode()
         press.write(files, asked.out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name in files:
         print(asked.out / name)
+    left = [name for name in sheets if name not in gathered]
+    if left:
+        told = "left out, their runs are not there (ask for one by name to see its commands)"
+        print(f"{told}: {', '.join(left)}", file=sys.stderr)
     return 0
+
+
+def _gather(sheets: Mapping[str, Sheet], asked: argparse.Namespace) -> dict[str, list[dict[str, Run]]]:
+    """The runs of each figure that can be drawn, from --runs, else from --fallback; UserError for those asked for."""
+    roots, others = reading.expand(asked.runs), reading.expand(asked.fallback)
+    here = press.feasible(sheets, roots)
+    there = press.feasible({name: sheet for name, sheet in sheets.items() if name not in here}, others)
+    lacking = {name: sheet for name, sheet in sheets.items() if name not in here and name not in there}
+    if asked.names or not (here or there):
+        press.gather(lacking if asked.names else press.fitting(lacking, roots), roots)
+    found = {**press.gather(here, roots), **press.gather(there, others)}
+    return {name: found[name] for name in sheets if name in found}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,11 +68,15 @@ def _parser() -> _Parser:
         description="Draw figures, as PDF and PNG, from finished runs; nothing is trained.",
         epilog="figures: " + ", ".join(SHEETS),
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all whose runs are there)")
     parser.add_argument(
         "--runs", action="append", required=True, type=Path, metavar="ROOT",
         help="folder of one setting's runs, such as runs/quick-digits-seed7, or a folder that holds such folders; "
         "given again for further seeds, which the figures over runtime draw as mean and spread",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fallback", action="append", default=[], type=Path, metavar="ROOT",
+        help="the same, for figures whose runs are not in --runs",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where to write (default: out)")
     return parser

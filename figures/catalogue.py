@@ -6,10 +6,13 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from matplotlib.figure import Figure
 
 from figures import (
+    cnn_loss_over_time,
+    cnn_table,
     compare_number_layers,
     hypernets_global_small,
     hypernets_local_large,
@@ -17,6 +20,11 @@ from figures import (
     hypernets_local_small,
     learn_vs_true_loss_hist,
     learn_vs_true_loss_scatter,
+    lstm_loss_over_time,
+    lstm_schedules,
+    stn_cnn_schedules,
+    stn_dropouto_schedules,
+    table1,
     train_loss_manifold,
     valid_loss_manifold,
 )
@@ -33,8 +41,12 @@ class Sheet:
     reads: Mapping[str, Needs]
     optional: tuple[str, ...] = ()
     """Runs that are drawn when they exist."""
+    which: Literal["all", "any", "first"] = "all"
+    """Of the runs that are not optional "all" must be there; or it draws "any" of them, or the "first" one found."""
     pooled: bool = False
     """Whether several seeds are drawn as mean and spread; else the first root alone is drawn."""
+    tell: Callable[..., str] | None = None
+    """`tell(runs)`, called as `draw`: the same numbers as CSV, written beside the picture."""
 
 
 SHEETS: dict[str, Sheet] = {
@@ -54,6 +66,15 @@ SHEETS: dict[str, Sheet] = {
         hypernets_local_large.draw, hypernets_local_large.READS, hypernets_local_large.OPTIONAL, pooled=True
     ),
     "compare_number_layers": Sheet(compare_number_layers.draw, compare_number_layers.READS, pooled=True),
+    "stn_cnn_schedules": Sheet(stn_cnn_schedules.draw, stn_cnn_schedules.READS, which="first", pooled=True),
+    "cnn_loss_over_time": Sheet(cnn_loss_over_time.draw, cnn_loss_over_time.READS, which="any", pooled=True),
+    "cnn_table": Sheet(cnn_table.draw, cnn_table.READS, which="any", pooled=True, tell=cnn_table.tell),
+    "stn_dropouto_schedules": Sheet(
+        stn_dropouto_schedules.draw, stn_dropouto_schedules.READS, which="any", pooled=True
+    ),
+    "table1": Sheet(table1.draw, table1.READS, which="any", pooled=True, tell=table1.tell),
+    "lstm_schedules": Sheet(lstm_schedules.draw, lstm_schedules.READS, which="first", pooled=True),
+    "lstm_loss_over_time": Sheet(lstm_loss_over_time.draw, lstm_loss_over_time.READS, which="any", pooled=True),
 }
 
 

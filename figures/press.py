@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.catalogue import Sheet
-from figures.reading import command, exists, is_finished, load
+from figures.reading import command, exists, fits, is_finished, load, setting
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runlog import Run
 
@@ -23,15 +23,28 @@ def gather(sheets: Mapping[str, Sheet], roots: Sequence[Path]) -> dict[str, list
     """For each sheet the runs of each root that it draws, the first root first.
 
     A further root joins a pooled figure when it holds any of its runs, and must then hold all of them. Raises ONE
-    UserError listing the command of every missing run, and one for a corrupt run.
+    UserError listing the command of every missing run, one for a corrupt run, and one where the roots hold a
+    figure's runs in several settings.
     """
-    wanted = {name: _wanted(sheet, roots) for name, sheet in sheets.items()}
-    pairs = [(root, run) for per_root in wanted.values() for root, runs in per_root.items() for run in runs]
-    _refuse_missing([pair for pair in dict.fromkeys(pairs) if not is_finished(*pair)])
+    wanted = {name: _wanted(name, sheet, roots) for name, sheet in sheets.items()}
+    _refuse_missing([pair for pairs in wanted.values() for pair in _missing(pairs)])
     return {
         name: [{run: load(root, run, sheet.reads[run]) for run in runs} for root, runs in wanted[name].items()]
         for name, sheet in sheets.items()
     }
+
+
+def feasible(sheets: Mapping[str, Sheet], roots: Sequence[Path]) -> dict[str, Sheet]:
+    """Those of the sheets whose runs are all there.
+
+    Raises UserError where the roots hold a figure's runs in several settings.
+    """
+    return {name: sheet for name, sheet in sheets.items() if roots and not _missing(_wanted(name, sheet, roots))}
+
+
+def fitting(sheets: Mapping[str, Sheet], roots: Sequence[Path]) -> dict[str, Sheet]:
+    """Those of the sheets that data such as the roots' could feed."""
+    return {n: sheet for n, sheet in sheets.items() if any(fits(root, run) for root in roots for run in sheet.reads)}
 
 
 def render(name: str, fig: Figure) -> dict[str, bytes]:
@@ -66,14 +79,36 @@ def write(files: Mapping[str, bytes], out: Path) -> None:
         raise UserError(f"cannot write figures to {out}: {error.strerror}; choose a folder with --out") from error
 
 
-def _wanted(sheet: Sheet, roots: Sequence[Path]) -> dict[Path, list[str]]:
-    """Root -> the runs it must give to this sheet."""
-    needed = [name for name in sheet.reads if name not in sheet.optional]
-    wanted = {}
-    for root in roots if sheet.pooled else roots[:1]:
-        if root == roots[0] or any(exists(root, name) for name in needed):
-            wanted[root] = needed + [name for name in sheet.optional if is_finished(root, name)]
-    return wanted
+Wanted = dict[Path, list[str]]
+"""Root -> the runs it must give to a sheet."""
+
+
+def _wanted(name: str, sheet: Sheet, roots: Sequence[Path]) -> Wanted:
+    needed = [run for run in sheet.reads if run not in sheet.optional]
+    if sheet.which == "first":
+        found = [run for run in needed if any(is_finished(root, run) for root in roots)]
+        needed = (found or needed)[:1]
+    there = exists if sheet.which == "all" else is_finished
+    holders = [root for root in roots if any(there(root, run) for run in needed)]
+    _refuse_several(name, holders)
+    if not holders:
+        return {roots[0]: needed[:1] if sheet.which == "any" else needed}
+    extra = list(sheet.optional)
+    if sheet.which == "any":
+        needed, extra = [], list(sheet.reads)
+    chosen = holders if sheet.pooled else holders[:1]
+    return {root: needed + [run for run in extra if is_finished(root, run)] for root in chosen}
+
+
+def _refuse_several(name: str, holders: Sequence[Path]) -> None:
+    settings = list(dict.fromkeys(setting(root) for root in holders if setting(root)))
+    if len(settings) > 1:
+        found = ", ".join(settings)
+        raise UserError(f"the runs of {name} are there in several settings ({found}); name one of them with --runs")
+
+
+def _missing(wanted: Wanted) -> list[tuple[Path, str]]:
+    return [(root, run) for root, runs in wanted.items() for run in runs if not is_finished(root, run)]
 
 
 def _refuse_missing(pairs: Sequence[tuple[Path, str]]) -> None:

@@ -14,8 +14,15 @@ from figures.reading import ROOT_NAME
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runlog import Run
 
-PROPER = {"mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "ptb": "PTB"}
-PUBLISHED_DATA = "mnist"  # what the paper used; any other data set is a stand-in that the figure explains
+PROPER = {
+    "mnist": "MNIST",
+    "cifar10": "CIFAR-10",
+    "cifar10-jpeg": "CIFAR-10 JPEG copy",
+    "cifar100": "CIFAR-100",
+    "ptb": "PTB",
+}
+PUBLISHED_DATA = "mnist"  # what the hypernetwork paper used; the published axis limits are for it
+KNOWN_DATA = ("mnist", "cifar10", "ptb")  # what the papers used; any other is a stand-in that the figure explains
 LEADING = 1.3  # line height of the small print, in units of its size
 CHARACTERS_PER_INCH = 17.5  # of the small print, measured on DejaVu Sans at 7 points
 
@@ -61,7 +68,7 @@ def small_print(runs: Sequence[Run], *remarks: str) -> list[str]:
     for name in _distinct(run_name(run) for run in runs):
         arms.setdefault(name.split("/")[0], []).append(name.split("/", 1)[1])
     names = "Runs: " + ", ".join(f"{experiment} ({', '.join(held)})" for experiment, held in arms.items())
-    notes = _distinct(str(_data(run).get("note") or "") for run in runs if data_name(run) not in ("", PUBLISHED_DATA))
+    notes = _distinct(str(_data(run).get("note") or "") for run in runs if data_name(run) not in ("", *KNOWN_DATA))
     return [*(remark for remark in remarks if remark), names, sentence(runs), *(note for note in notes if note)]
 
 
@@ -71,7 +78,7 @@ def page(runs: Sequence[Run], width: float, height: float, *remarks: str) -> Fig
     Raises UserError when the runs do not belong together (another data set or preset), since one picture of both
     would compare what cannot be compared.
     """
-    _check_kin(runs)
+    check_kin(runs)
     told, limit = small_print(runs, *remarks), int(width * CHARACTERS_PER_INCH)
     lines = [line for text in told for line in textwrap.wrap(text, limit, break_on_hyphens=False)]
     strip = (len(lines) * LEADING + 1.1) * style.SMALL / 72.0
@@ -92,7 +99,8 @@ def picture_floor(fig: Figure) -> float:
     return 0.0 if layout is None else float(layout.get()["rect"][1])
 
 
-def _check_kin(runs: Sequence[Run]) -> None:
+def check_kin(runs: Sequence[Run]) -> None:
+    """Raises UserError when runs of several presets or data sets would stand on one figure."""
     for what, read in (("preset", preset), ("data set", data_name)):
         values = {read(run): run_name(run) for run in reversed(runs) if read(run)}
         if len(values) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runlog import Run, maker
 
 Array = NDArray[np.float64]
 Runs = Mapping[str, Run]
@@ -22,6 +22,8 @@ DASHED = ("fashion-mnist", "cifar10-jpeg")
 """Data sets with a dash in their names; a dash elsewhere before the data's name belongs to a setting (1e-3)."""
 ROOT_NAME = re.compile(rf"(?P<preset>[^+-]+)(?P<changed>\+.+?)?-(?P<data>{'|'.join(DASHED)}|[^-]+)-seed(?P<seed>\d+)")
 """<preset>[+<setting>=<value>...]-<data>-seed<seed>; many changed settings are told by their hash."""
+TEXTS = re.compile(r"ptb|topics|.+\.txt")  # names of texts; other data are images
+READ_TEXTS = ("lstm", "table1", "compare-lstm")  # experiments on texts; the others are on images
 USUAL_PARENT = Path("runs")  # where the wings put run directories when not told otherwise
 
 
@@ -38,31 +40,38 @@ class Needs:
 def expand(paths: Iterable[Path]) -> list[Path]:
     """Roots named by the user; a folder that holds roots (`<preset>-<data>-seed<seed>`) stands for all of them.
 
-    Within such a folder the roots are taken by rising seed. Raises UserError when a path is no folder, holds no
-    root, or holds roots of several presets or data sets.
+    Within such a folder the roots are taken by setting and rising seed. Raises UserError when a path is no folder.
     """
     roots: list[Path] = []
     for path in paths:
         if not path.is_dir():
             raise UserError(f"no run directory at {path}; name one such as runs/quick-digits-seed7, or make runs first")
-        inner = sorted((child for child in path.iterdir() if _is_root(child)), key=_seed)
-        if _is_root(path) or not inner:
-            roots.append(path)
-            continue
-        kinds = {child.name.rsplit("-seed", 1)[0] for child in inner}
-        if len(kinds) > 1:
-            found = ", ".join(child.name for child in inner)
-            raise UserError(f"{path} holds runs of several settings ({found}); name one of them with --runs")
-        roots.extend(inner)
+        inner = sorted(
+            (child for child in path.iterdir() if _is_root(child)), key=lambda child: (setting(child), _seed(child))
+        )
+        roots.extend([path] if _is_root(path) or not inner else inner)
     return list(dict.fromkeys(roots))
+
+
+def setting(root: Path) -> str:
+    """What a root's name says of its runs beside the seed, <preset>[+...]-<data>; "" for a folder named otherwise."""
+    name = root.resolve().name
+    return name.rsplit("-seed", 1)[0] if ROOT_NAME.fullmatch(name) else ""
+
+
+def fits(root: Path, name: str) -> bool:
+    """Whether run `name` can be made from the data that the root's name tells: texts and images do not mix."""
+    match = ROOT_NAME.fullmatch(root.resolve().name)
+    return match is None or (TEXTS.fullmatch(match["data"]) is not None) == (name.split("/", 1)[0] in READ_TEXTS)
 
 
 def command(root: Path, name: str) -> str:
     """The command that makes run `name` ("experiment/arm") under `root`, from the root's folder name."""
-    words = ["python", "-m", "toy", name.split("/", 1)[0]]
+    words = maker(name)
     match = ROOT_NAME.fullmatch(root.resolve().name)
     if match is not None:
-        words += ["--preset", match["preset"], "--data", match["data"], "--seed", match["seed"]]
+        words += ["--preset", match["preset"], *(["--data", match["data"]] if fits(root, name) else [])]
+        words += ["--seed", match["seed"]]
         for setting in (match["changed"] or "").split("+")[1:]:
             field, told, value = setting.partition("=")
             words += [f"--{field.replace('_', '-')}", value] if told else ["<settings of this folder>"]
@@ -135,6 +144,25 @@ def columns(run: Run, needs: Needs) -> dict[str, Array]:
     if 0 in lengths.values() or len(set(lengths.values())) > 1:
         raise UserError(f"its columns and clock do not hold one value per record: {lengths}")
     return found
+
+
+def column(run: Run, name: str) -> Array:
+    """One column of the log, finite, one value per record. Raises UserError naming the run."""
+    try:
+        return columns(run, Needs(columns=(name,)))[name]
+    except UserError as error:
+        raise UserError(f"{run.path / 'log.jsonl'} cannot be used: {_one_line(error)}; make the run again") from error
+
+
+def check_seeds(names: Iterable[str], roots: Sequence[Runs]) -> None:
+    """Raises UserError when two roots hold a run of these names at the same seed, whose spread would be none."""
+    for name in names:
+        held = [runs[name] for runs in roots if name in runs]
+        seeds = [str(run.config.get("seed")) for run in held]
+        for one, seed in enumerate(seeds):
+            if seed in seeds[:one]:
+                both = f"{held[seeds.index(seed)].path} and {held[one].path}"
+                raise UserError(f"{both} are of the same seed {seed}; name each seed once with --runs")
 
 
 def _numbers(name: str, values: Any) -> Array:

@@ -12,11 +12,10 @@ from matplotlib.figure import Figure
 
 from figures import provenance, style
 from figures.limits import Window, around, widened
-from figures.reading import Array, Needs, Runs, columns
-from hyperopt_hn.errors import UserError
+from figures.pooling import held
+from figures.reading import Array, Needs, Runs, check_seeds, columns
 from hyperopt_hn.runlog import Run
 
-GRID = 400  # points in time at which several seeds are averaged
 TRIALS = "trials"  # column with a search's trials so far; its record before the first one is left out
 SETTLED = 0.15  # of the runtime; what a curve shows before need not fit on the loss axis
 
@@ -60,15 +59,8 @@ def course(arm: Arm, split: str, unit: str, roots: Sequence[Runs], needs: Needs)
 
     Several seeds share a grid of times from the last start to the first end; between records the last one holds.
     """
-    series = [_series(arm, f"{split}_{unit}", runs[arm.run], needs) for runs in roots if arm.run in runs]
-    if len(series) == 1:
-        seconds, values = series[0]
-        return Course(seconds, values, np.zeros_like(values), arm.best)
-    start = max(float(seconds[0]) for seconds, _ in series)
-    end = max(start, min(float(seconds[-1]) for seconds, _ in series))
-    grid = np.linspace(start, end, GRID)
-    held = np.stack([values[np.searchsorted(seconds, grid, side="right") - 1] for seconds, values in series])
-    return Course(grid, held.mean(axis=0), held.std(axis=0, ddof=1), arm.best)
+    band = held([_series(arm, f"{split}_{unit}", runs[arm.run], needs) for runs in roots if arm.run in runs])
+    return Course(band.at, band.mean, band.spread, arm.best)
 
 
 def compare(comparison: Comparison, reads: Mapping[str, Needs], roots: Sequence[Runs], names: Sequence[str]) -> Figure:
@@ -79,7 +71,7 @@ def compare(comparison: Comparison, reads: Mapping[str, Needs], roots: Sequence[
     """
     arms = [arm for arm in comparison.arms if any(arm.run in runs for runs in roots)]
     used = [runs[arm.run] for arm in arms for runs in roots if arm.run in runs]
-    _check_seeds(arms, roots)
+    check_seeds([arm.run for arm in arms], roots)
     fig = provenance.page(used, style.COLUMN, 2.9, _remark(roots, any(arm.best for arm in arms)))
     axes = fig.add_subplot()
     courses = []
@@ -105,16 +97,6 @@ def _draw_course(axes: Axes, arm: Arm, course: Course, split: str, label: str) -
     if np.any(course.spread > 0.0):
         axes.fill_between(course.seconds, course.mean - course.spread, course.mean + course.spread, color=arm.colour,
                           alpha=0.15, lw=0.0, step="post" if course.steps else None)  # fmt: skip
-
-
-def _check_seeds(arms: Sequence[Arm], roots: Sequence[Runs]) -> None:
-    for arm in arms:
-        held = [runs[arm.run] for runs in roots if arm.run in runs]
-        seeds = [str(run.config.get("seed")) for run in held]
-        for one, seed in enumerate(seeds):
-            if seed in seeds[:one]:
-                both = f"{held[seeds.index(seed)].path} and {held[one].path}"
-                raise UserError(f"{both} are of the same seed {seed}; name each seed once with --runs")
 
 
 def _loss_window(courses: Sequence[Course], comparison: Comparison, published: bool) -> Window:
@@ -146,11 +128,11 @@ def _series(arm: Arm, column: str, run: Run, needs: Needs) -> tuple[Array, Array
     if arm.best:
         tried = order[run.column(TRIALS)[order] != 0]  # NaN, and so kept, where the search does not count them
         order = tried if len(tried) else order
-        return data["seconds"][order], data[column][order][_best_so_far(data["valid_loss"][order])]
+        return data["seconds"][order], data[column][order][best_so_far(data["valid_loss"][order])]
     return data["seconds"][order], data[column][order]
 
 
-def _best_so_far(losses: Array) -> np.ndarray:
+def best_so_far(losses: Array) -> np.ndarray:
     """For each record the index of the smallest loss up to it (the earlier one where two are equal)."""
     best = np.minimum.accumulate(losses)
     improved = np.append(True, best[1:] < best[:-1])

@@ -99,7 +99,10 @@ class Replay:
 
     @classmethod
     def of_csv(cls, path: Path | str, space: HyperSpace) -> Replay:
-        """A table with a column 'step' and one per hyperparameter. Raises UserError for a bad one, naming the row."""
+        """A table with a column 'step' and one per hyperparameter. Raises UserError for a bad one, naming the row.
+
+        Where there is a column 'train_steps' beside it (`python -m hyperopt_hn.runlog csv RUN`), that one counts.
+        """
         try:
             with open(path, newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
@@ -108,14 +111,15 @@ class Replay:
         columns = [name for name in space.names if rows and name in rows[0]]
         if not rows or "step" not in rows[0] or not columns:
             raise UserError(f"the schedule {path} needs a column 'step' and at least one of {', '.join(space.names)}")
-        table: dict[str, list[float]] = {name: [] for name in ("step", *columns)}
+        key = "train_steps" if "train_steps" in rows[0] else "step"
+        table: dict[str, list[float]] = {name: [] for name in (key, *columns)}
         for number, row in enumerate(rows, 2):
             for name, values in table.items():
                 try:
                     values.append(float(row[name]))
                 except (TypeError, ValueError):
                     raise UserError(f"the schedule {path} line {number}: {name} is {row[name]!r}, no number") from None
-        steps = np.array(table.pop("step"))
+        steps = np.array(table.pop(key))
         return cls._checked(steps, {name: np.array(values) for name, values in table.items()}, space, str(path))
 
     @classmethod
@@ -132,6 +136,10 @@ class Replay:
                 )
         last = np.append(np.diff(steps) > 0, True)  # of several records at one step the last holds
         return cls(steps[last], {name: np.asarray(column)[last] for name, column in values.items()})
+
+    def last(self) -> dict[str, float]:
+        """The values that it ends at."""
+        return {name: float(column[-1]) for name, column in self.values.items()}
 
     def at(self, step: int) -> Mapping[str, float]:
         """The values of this step."""

@@ -15,6 +15,15 @@ from hyperopt_hn.errors import UserError
 FORMAT = 1
 """Version of the directory's layout; a reader refuses a newer one."""
 
+DEEP = {
+    "cnn": "cnn",
+    "compare-cnn": "compare cnn",
+    "lstm": "lstm",
+    "table1": "table1",
+    "compare-lstm": "compare lstm",
+}
+"""Experiments of the deep wing -> how its command line spells them; every other one is the toy wing's."""
+
 
 class Run:
     """Reads one run's directory; a half-written last line of a record is left out.
@@ -81,10 +90,14 @@ def find_run(root: Path | str, name: str) -> Run:
     """The finished run "experiment/arm" under a root. Raises UserError with the command that makes it."""
     path = Path(root) / name
     if not (path / "result.json").exists():
-        raise UserError(
-            f"no finished run {name} under {root}; make it with: python -m toy {name.split('/')[0]} --resume"
-        )
+        raise UserError(f"no finished run {name} under {root}; make it with: {' '.join(maker(name))} --resume")
     return Run(path)
+
+
+def maker(name: str) -> list[str]:
+    """The words of the command that makes the run "experiment/arm", without its settings."""
+    experiment = name.split("/", 1)[0]
+    return ["python", "-m", *(["deep", *DEEP[experiment].split()] if experiment in DEEP else ["toy", experiment])]
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

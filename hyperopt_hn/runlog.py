@@ -22,9 +22,9 @@ from typing import Any, BinaryIO
 
 from hyperopt_hn import store
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.run import FORMAT, Run, find_run
+from hyperopt_hn.run import FORMAT, Run, find_run, maker
 
-__all__ = ["FORMAT", "NPZ", "Codec", "Run", "RunLog", "find_run"]
+__all__ = ["FORMAT", "NPZ", "Codec", "Run", "RunLog", "find_run", "maker"]
 
 
 @dataclass(frozen=True)

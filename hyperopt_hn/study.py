@@ -72,7 +72,7 @@ class OwnStudy:
 
     def tell(self, asked: Asked, loss: float) -> None:
         """Its loss."""
-        self._trials.append(Trial(asked.values, loss))
+        self._trials.append(Trial(asked.values, loss if math.isfinite(loss) else math.nan))
 
     def state(self) -> dict[str, Any]:
         """Every trial."""
@@ -128,7 +128,7 @@ class SharedStudy:
         state = optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE
         with bayes.reached(self.storage):
             self._study.tell(asked.number, None if failed else loss, state, skip_if_finished=True)
-        self._trials.append(Trial(asked.values, loss))
+        self._trials.append(Trial(asked.values, math.nan if failed else loss))
 
     def state(self) -> dict[str, Any]:
         """This run's name in the study, and its trials."""

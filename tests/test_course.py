@@ -5,6 +5,7 @@ import pytest
 
 from hyperopt_hn import Hyper, HyperSpace, Run, RunLog, UserError
 from hyperopt_hn.course import Constant, Gaussian, Replay, Sinusoid
+from hyperopt_hn.show import table
 
 SPACE = HyperSpace([Hyper("rate", 0.05, 0.0, 0.99), Hyper("decay", 0.1, 0.0)])
 
@@ -77,3 +78,16 @@ def test_good_schedule(tmp_path):
 def test_a_sinusoid_needs_a_period():
     with pytest.raises(UserError, match="above 0"):
         Sinusoid({"rate": 0.5}, 0.1, 0.0)
+
+
+def test_a_runs_own_table_replays_by_training_step(tmp_path):
+    """What `python -m hyperopt_hn.runlog csv RUN` prints of a run with tune steps between its train steps."""
+    log = RunLog(tmp_path / "r", {"experiment": "e", "config": {}})
+    for step, train, rate in ((0, 0, 0.05), (30, 20, 0.3), (60, 40, 0.4)):
+        log.record({"step": step, "train_steps": train, "valid_loss": 1.5, "hypers": {"rate": rate}})
+    log.close()
+    run = Run(tmp_path / "r")
+    (tmp_path / "s.csv").write_text(table(run))
+    course, same = Replay.of_csv(tmp_path / "s.csv", SPACE), Replay.of_run(run, SPACE)
+    for step in range(45):
+        assert course.at(step) == same.at(step) == {"rate": 0.05 if step < 20 else 0.3 if step < 40 else 0.4}

@@ -18,14 +18,18 @@ from figures import press, reading
 from figures.__main__ import main
 from figures.catalogue import SHEETS, choose
 from hyperopt_hn.errors import UserError
+from tests.reference.synthetic_deep import write_deep
 from tests.reference.synthetic_runs import write_all
 
 NAMES = (
     *("hypernets_global_small", "hypernets_local_small", "train_loss_manifold", "valid_loss_manifold"),
     *("learn_vs_true_loss_scatter", "learn_vs_true_loss_hist", "ax0_scatter", "ax1_scatter", "ax2_scatter"),
     *("ax0_hist", "ax1_hist", "ax2_hist", "hypernets_local_medium", "hypernets_local_large", "compare_number_layers"),
+    *("stn_cnn_schedules", "cnn_loss_over_time", "cnn_table", "stn_dropouto_schedules", "table1"),
+    *("lstm_schedules", "lstm_loss_over_time"),
 )
 KINDS = ["hypernets_local_small", "train_loss_manifold", "ax0_scatter", "ax0_hist", "hypernets_local_medium"]
+KINDS += ["stn_cnn_schedules", "cnn_table"]
 EXPERIMENTS = (
     *("global-small", "crossval", "local-small", "loss-manifold", "weights-vs-loss"),
     *("local-medium", "local-large", "depth"),
@@ -50,8 +54,11 @@ sys.exit(code)
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every run, made up; tests that spoil a run copy it first."""
-    return write_all(tmp_path_factory.mktemp("runs"))
+    """Every run of the toy wing, made up, with the deep wing's beside it; tests that spoil a run copy it first."""
+    parent = tmp_path_factory.mktemp("runs")
+    write_deep(parent)
+    write_deep(parent, data="ptb")
+    return write_all(parent)
 
 
 @pytest.fixture
@@ -66,10 +73,12 @@ def drawn_twice(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     outs, processes = [], []
     for salt, names in (("1", []), ("2", KINDS)):
         outs.append(tmp_path_factory.mktemp("out") / "drawn")
-        command = [sys.executable, "-W", "error", "-c", ALONE, "--runs", str(pristine), "--out", str(outs[-1]), *names]
+        command = [sys.executable, "-W", "error", "-c", ALONE, "--runs", str(pristine.parent), "--out", str(outs[-1])]
         environment = {**os.environ, "PYTHONHASHSEED": salt, "PYTHONPATH": str(REPOSITORY), "OPENBLAS_NUM_THREADS": "1"}
         processes.append(
-            subprocess.Popen(command, cwd=outs[-1].parent, env=environment, text=True, stderr=subprocess.PIPE)
+            subprocess.Popen(
+                [*command, *names], cwd=outs[-1].parent, env=environment, text=True, stderr=subprocess.PIPE
+            )
         )
     for process in processes:
         _, told = process.communicate(timeout=240)
@@ -79,9 +88,8 @@ def drawn_twice(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 def test_every_published_name_is_drawn_without_training_modules(drawn_twice: tuple[Path, Path]) -> None:
     assert tuple(SHEETS) == NAMES
-    assert {path.name for path in drawn_twice[0].iterdir()} == {
-        f"{name}.{kind}" for name in NAMES for kind in press.FORMATS
-    }
+    files = {f"{name}.{kind}" for name in NAMES for kind in press.FORMATS}
+    assert {path.name for path in drawn_twice[0].iterdir()} == files | {"cnn_table.csv", "table1.csv"}
 
 
 def test_equal_runs_give_equal_bytes(drawn_twice: tuple[Path, Path]) -> None:
@@ -104,6 +112,8 @@ def test_one_message_lists_the_command_of_every_missing_run(tmp_path: Path, caps
     for experiment in EXPERIMENTS:
         line = f"python -m toy {experiment} --preset quick --data digits --seed 11 --out {tmp_path} --resume"
         assert told.err.count(line) == 1
+    assert "python -m deep compare cnn --preset quick --data digits --seed 11" in told.err
+    assert "lstm" not in told.err and "table1" not in told.err  # digits are no text
     assert told.err.count("error:") == 1
     assert told.out == ""
     assert not out.exists()

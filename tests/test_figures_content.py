@@ -16,12 +16,18 @@ from figures import press, reading, style, trajectories
 from figures.catalogue import SHEETS, choose
 from figures.reading import Needs
 from hyperopt_hn.errors import UserError
+from tests.drawn import DEEP
+from tests.reference.synthetic_deep import write_deep
 from tests.reference.synthetic_runs import write_all
 
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_all(tmp_path_factory.mktemp("runs"))
+    """The toy wing's runs; the deep wing's lie beside them."""
+    parent = tmp_path_factory.mktemp("runs")
+    write_deep(parent)
+    write_deep(parent, data="ptb")
+    return write_all(parent)
 
 
 @pytest.fixture
@@ -135,7 +141,7 @@ def test_an_end_beyond_the_published_window_is_still_shown(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", SHEETS)
 def test_every_figure_is_signed_legible_and_keeps_its_legend_off_the_data(name: str, pristine: Path) -> None:
-    fig = draw(name, pristine)
+    fig = draw(name, *reading.expand([pristine.parent]))
     with style.house():
         FigureCanvasAgg(fig).draw()
         legends = [legend.get_window_extent() for legend in fig.legends]
@@ -144,6 +150,8 @@ def test_every_figure_is_signed_legible_and_keeps_its_legend_off_the_data(name: 
     assert all(axes.get_legend() is None for axes in fig.axes)
     told = words(fig).replace("\n", " ")
     data = "closed form" if "manifold" in name else "digits"
+    if name in DEEP:
+        data = "CIFAR-10 JPEG copy" if "cnn" in name else "PTB"
     assert f"{data}, preset quick, seed 7, commit 5e1f0c2" in told
     assert ("embedded" in told) == (data == "digits")
     assert min(float(text.get_fontsize()) for text in fig.findobj(Text) if text.get_text()) >= 7.0
@@ -183,9 +191,9 @@ def test_a_folder_of_roots_stands_for_its_seeds(tmp_path: Path) -> None:
     fig = draw("compare_number_layers", *reading.expand([tmp_path]))
     assert "seeds 9, 10" in words(fig) and "mean of 2 seeds" in words(fig)
     assert "seed 9," in words(draw("hypernets_global_small", *reading.expand([tmp_path])))
-    write_all(tmp_path, preset="smoke")
-    with pytest.raises(UserError, match="name one of them"):
-        reading.expand([tmp_path])
+    write_all(tmp_path, preset="smoke")  # several settings may lie side by side, but not on one figure
+    with pytest.raises(UserError, match=r"several settings \(quick-digits, smoke-digits\); name one of them"):
+        draw("compare_number_layers", *reading.expand([tmp_path]))
 
 
 def test_a_further_root_joins_with_all_of_a_figures_runs_or_none(tmp_path: Path) -> None:

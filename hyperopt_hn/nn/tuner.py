@@ -128,7 +128,7 @@ class TorchTuner:
     def collapsed(self, values: Mapping[str, Any] | None = None) -> nn.Module:
         """The ordinary model with the weights at λ̂, or at natural `values`, dropout rates included."""
         lam = self._hypers.raw(values or {})
-        return collapse(self.bench.bare, lam, self.response.centre(self.bench))
+        return collapse(self.bench.bare, lam, self.response.centre(self.bench, lam))
 
     def course(self) -> dict[str, Any]:
         """The course of every tuned hyperparameter, natural units: "step" (S,), name -> (S,) or (S, size), numpy.

@@ -1,4 +1,4 @@
-"""Whole steps of the full-size networks on this machine's device: `python -m tests.bench.steps [--device cpu] [NAME ...]`.
+"""Whole steps of the full-size networks on any device: `python -m tests.bench.steps [--device cpu] [NAME ...]`.
 
 For each configuration: train and tune steps a second (median of blocks, the host waiting once a block), operations
 (on CUDA: kernels) launched by a step, peak memory, FLOPs of a step and how many times longer it takes than those FLOPs

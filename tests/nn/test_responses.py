@@ -17,7 +17,7 @@ from hyperopt_hn.nn.context import at  # noqa: E402
 from hyperopt_hn.nn.convert import convert, general_parameters, response_parameters  # noqa: E402
 from hyperopt_hn.nn.hypers import Hypers, Noise  # noqa: E402
 from hyperopt_hn.nn.problem import Optimisers, TorchProblem, TunerConfig  # noqa: E402
-from hyperopt_hn.nn.response import Delta, Implicit  # noqa: E402
+from hyperopt_hn.nn.response import STN, Delta, Implicit  # noqa: E402
 from hyperopt_hn.nn.response.delta import linearised  # noqa: E402
 from hyperopt_hn.nn.tuner import TorchTuner  # noqa: E402
 from tests.nn.tiny import AffineWeights, FixedNoise, Nothing, Ridge, decay_space  # noqa: E402
@@ -386,3 +386,56 @@ def test_delta_tunes_spreads_through_the_same_response(linear):
             step[i] = 1e-5
             slope = (vary(start + step) - vary(start - step)).item() / 2e-5
             assert (start - moved.detach())[i].item() == pytest.approx(slope, rel=1e-5, abs=1e-8)
+
+
+def natural_tuner(hypers_of=None):
+    """A converted linear layer fed r(λ): one bounded and one positive hyperparameter, float64."""
+    torch.manual_seed(0)
+    space = hypers_of or HyperSpace([Hyper("p", 0.3, 0.0, 1.0), Hyper("a", 2.0, low=0.0)])
+    model = convert(nn.Linear(3, 2), space, gain="stn").double()
+    with torch.no_grad():
+        model.response_scale.normal_()
+        model.response_shift.normal_()
+    hypers = Hypers(space, dtype=torch.float64)
+    source = Batches.of(torch.randn(8, 3, dtype=torch.float64), 8)
+    problem = TorchProblem(lambda m, b, h: m(b).square().mean(), lambda m, b: m(b).square().mean(), source, source)
+    optimisers = Optimisers(torch.optim.SGD(model.parameters(), 0.01), torch.optim.SGD([hypers.lam], 1.0))
+    return TorchTuner(model, hypers, problem, optimisers, STN(natural=True))
+
+
+def test_an_stn_fed_natural_values_has_weights_at_them():
+    tuner = natural_tuner()
+    bench, x = tuner.bench, torch.randn(4, 3, dtype=torch.float64)
+    lam = bench.hypers.lam.detach() + torch.randn(4, 2, dtype=torch.float64)
+    r = torch.stack([torch.sigmoid(lam[:, 0]), nn.functional.softplus(lam[:, 1])], 1)
+    with tuner.response.view(bench, lam, True):
+        got = bench.bare(x)
+    with at(bench.bare, r):
+        assert torch.allclose(got, bench.bare(x), atol=1e-12)
+    with tuner.response.view(bench, bench.hypers.lam, False), torch.no_grad():
+        here = bench.bare(x)
+    assert torch.allclose(tuner.collapsed()(x), here)
+    with tuner.response.view(bench, bench.hypers.raw({"p": 0.8}), False), torch.no_grad():
+        assert torch.allclose(tuner.collapsed({"p": 0.8})(x), bench.bare(x))
+    with tuner.response.held(bench, lam), torch.no_grad():
+        assert torch.allclose(bench.bare(x), here)
+
+
+def test_its_gradient_in_raw_lambda_is_a_finite_difference():
+    tuner = natural_tuner()
+    bench, step = tuner.bench, 1e-6
+    start = bench.hypers.lam.detach().clone()
+
+    def loss(lam):
+        with tuner.response.view(bench, lam, False), torch.no_grad():
+            return float(bench.valid_loss(tuner.problem.valid.next()))
+
+    slopes = [(loss(start + step * e) - loss(start - step * e)) / (2 * step) for e in torch.eye(2).double()]
+    tuner.tune_step()
+    assert (start - bench.hypers.lam.detach()).tolist() == pytest.approx(slopes, rel=1e-6)
+
+
+def test_a_discrete_hyperparameter_has_no_natural_slope():
+    tuner = natural_tuner(HyperSpace([Hyper("holes", 1, 0, 4, discrete=True)]))
+    with pytest.raises(UserError, match="feed raw"):
+        tuner.train_step()

@@ -82,8 +82,8 @@ class Response(Protocol):
         """L_V at λ and ∂L_V/∂λ, on a validation batch (and a training batch after it, if `needs_train_batch`)."""
         ...
 
-    def centre(self, bench: Bench) -> Tensor | None:
-        """What the response's input is measured from, (n,); None: from zero."""
+    def centre(self, bench: Bench, lam: Tensor) -> Tensor | None:
+        """What the response's input at λ (n,) is measured from, (n,): the input is λ - centre; None: λ itself."""
         ...
 
     def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:

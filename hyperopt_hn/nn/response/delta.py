@@ -38,7 +38,7 @@ class Delta:
             return linearised(bench.bare, lam, centre, bench.fixed)
         return at(bench.bare, lam, centre if perturbed or lam.requires_grad else lam, values=bench.fixed)
 
-    def centre(self, bench: Bench) -> Tensor | None:
+    def centre(self, bench: Bench, lam: Tensor) -> Tensor | None:
         """λ̂."""
         return bench.hypers.lam.detach()
 

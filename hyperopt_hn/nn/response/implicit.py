@@ -51,7 +51,7 @@ class Implicit:
         centre = lam.detach()
         return at(bench.bare, centre, centre, values=bench.fixed)
 
-    def centre(self, bench: Bench) -> Tensor | None:
+    def centre(self, bench: Bench, lam: Tensor) -> Tensor | None:
         """λ̂: there is no response, so its input is zero."""
         return bench.hypers.lam.detach()
 

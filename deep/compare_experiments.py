@@ -1,0 +1,133 @@
+"""The comparisons by name: which networks and texts, under which budget, in the presets paper, quick and smoke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from deep import cifar, experiments, hypers, lstm_experiments, ptb
+from deep.cifar import CNNConfig
+from deep.compare import ARMS, Entry, SearchConfig, Side, compared
+from deep.ptb import LSTMConfig
+from hyperopt_hn.alternate import Alternation
+from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.data import Images
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.wing import Context
+
+__all__ = ["ARMS", "COMPARE", "CompareCNN", "CompareLSTM", "cnn", "fit_cnn", "lstm"]
+
+HAND_CNN = {"hue": 0.2, "contrast": 0.4, "sat": 0.4, "bright": 0.4, "indropout": 0.4, "cutlength": 5, "cutholes": 2}
+"""The published baseline's example; with it go 0.3 behind convolutions and 0.4 before linear layers."""
+HAND_CONV, HAND_LINEAR = 0.3, 0.4
+HAND_LSTM = {"dropouto": 0.68, "dropouti": 0.05, "dropouth": 0.05, "dropoute": 0.05, "wdrop": 0.05}
+"""Output dropout from the published grid search, where the other rates stand at 0.05 and penalties are off."""
+GROUPS_LSTM = {
+    "units": ("dropouto", "dropouti", "dropouth"),
+    "weights": ("dropoute", "wdrop"),
+    "penalties": ("alpha", "beta"),
+}
+GROUPS_CNN = ("dropouts", "jitters", "cutout", "input", "affine")
+
+
+@dataclass(frozen=True)
+class CompareCNN:
+    """A CNN, and the searches that compete with its tuning."""
+
+    cnn: CNNConfig = field(default_factory=CNNConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+
+
+@dataclass(frozen=True)
+class CompareLSTM:
+    """A language model, and the searches that compete with its tuning."""
+
+    lstm: LSTMConfig = field(default_factory=LSTMConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+
+
+def cnn(config: CompareCNN, arm: str, context: Context) -> tuple[Tuner, Alternation]:
+    """One arm of compare-cnn."""
+    if config.cnn.network.replay:
+        raise UserError("a comparison replays nothing; use python -m deep cnn --replay")
+    return compared(Entry(CNN, config.cnn, config.search, context.data), arm)
+
+
+def fit_cnn(config: CompareCNN, data: Images) -> CompareCNN:
+    """The configuration with the numbers of images that the data can fill."""
+    return replace(config, cnn=cifar.fit(config.cnn, data))
+
+
+def lstm(config: CompareLSTM, arm: str, context: Context) -> tuple[Tuner, Alternation]:
+    """One arm of compare-lstm."""
+    if config.lstm.replay:
+        raise UserError("a comparison replays nothing; use python -m deep lstm --replay")
+    return compared(Entry(LSTM, config.lstm, config.search, context.data), arm)
+
+
+def _hand_cnn(config: CNNConfig, data: Images) -> Mapping[str, float]:
+    """What of the published constant network and images have."""
+    here = cifar.setting(config, data)
+    rates = {name: HAND_LINEAR if name.startswith("fc") else HAND_CONV for name in here.dropouts}
+    there = {hyper.name for hyper in hypers.cnn_hypers(here)}
+    return {name: value for name, value in {**rates, **HAND_CNN}.items() if name in there}
+
+
+def _groups_cnn(config: CNNConfig, data: Images) -> Mapping[str, tuple[str, ...]]:
+    known = hypers.groups(cifar.setting(config, data))
+    return {name: known[name] for name in GROUPS_CNN}
+
+
+CNN = Side(
+    "compare-cnn",
+    cifar.space_of_config,
+    cifar.build_tuner,
+    lambda config, data: cifar.per_epoch(config),
+    _groups_cnn,
+    _hand_cnn,
+)
+LSTM = Side(
+    "compare-lstm",
+    lambda config, data: ptb.space_of_config(config),
+    ptb.build_tuner,
+    ptb.per_epoch,
+    lambda config, data: GROUPS_LSTM,
+    lambda config, data: HAND_LSTM,
+)
+
+
+def _spanned(config: CNNConfig, **changes: Any) -> CNNConfig:
+    return replace(config, span=replace(config.span, **changes))
+
+
+def _spoken(config: LSTMConfig, **changes: Any) -> LSTMConfig:
+    return replace(config, span=replace(config.span, **changes))
+
+
+COMPARE: dict[str, dict[str, object]] = {
+    "compare-cnn": {
+        # Budget: what 200 epochs of self-tuning take, 93,000 steps of either kind.
+        "paper": CompareCNN(
+            _spanned(experiments.PAPER, epochs=200, patience=0),
+            SearchConfig(trial_steps=18_720, trial_patience=10, population=8, interval=312),
+        ),
+        # One clock: a self-tuning step costs more than a plain one.
+        "quick": CompareCNN(_spanned(experiments.QUICK, max_seconds=150.0, evaluations=0.5), SearchConfig()),
+        "smoke": CompareCNN(
+            _spanned(experiments.SMOKE, max_steps=24, warmup_epochs=1),
+            SearchConfig(trial_steps=8, population=2, grid_levels=2),
+        ),
+    },
+    "compare-lstm": {
+        "paper": CompareLSTM(
+            _spoken(lstm_experiments.PAPER, epochs=200, patience=0),
+            SearchConfig(trial_steps=332 * 40, trial_patience=10, population=8, interval=332),
+        ),
+        "quick": CompareLSTM(lstm_experiments.STUDY, SearchConfig()),
+        "smoke": CompareLSTM(
+            _spoken(lstm_experiments.TINY, max_steps=24),
+            SearchConfig(trial_steps=8, population=2, grid_levels=2),
+        ),
+    },
+}

@@ -1,0 +1,22 @@
+"""cnn_loss_over_time: the best validation loss so far of every way to tune a CNN, under one budget.
+
+MacKay et al. 2019, section 5.2 (the figure with grid search, random search, Bayesian optimisation and STN).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from figures import rivals, style
+from figures.reading import Runs
+
+EXPERIMENT = "compare-cnn"
+READS = rivals.reads(EXPERIMENT)
+RUNS = tuple(READS)
+
+
+@style.house()
+def draw(runs: Runs, *others: Runs) -> Figure:
+    """The arms that some root holds; `others` are further seeds."""
+    return rivals.draw(EXPERIMENT, (runs, *others), "Validation loss, best so far", np.positive)

@@ -1,0 +1,22 @@
+"""lstm_loss_over_time: the best validation perplexity so far of every way to tune an LSTM, under one budget.
+
+MacKay et al. 2019, section 5.1 (the figure with grid search, random search, Bayesian optimisation and STN).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from figures import rivals, style
+from figures.reading import Runs
+
+EXPERIMENT = "compare-lstm"
+READS = rivals.reads(EXPERIMENT)
+RUNS = tuple(READS)
+
+
+@style.house()
+def draw(runs: Runs, *others: Runs) -> Figure:
+    """The arms that some root holds; `others` are further seeds."""
+    return rivals.draw(EXPERIMENT, (runs, *others), "Validation perplexity, best so far", np.exp)

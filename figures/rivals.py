@@ -1,0 +1,115 @@
+"""Methods under one budget: the best validation loss that each has found so far, over time or over optimiser steps.
+
+Every arm of a comparison is drawn that some root holds, a search from its first, half-trained network on. The axis
+follows the budget that the runs were given: steps of either kind, train and tune, where it was in steps, since
+seconds of runs made side by side say little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from figures import provenance, style
+from figures.limits import around
+from figures.pooling import Band, Series, held, remark
+from figures.reading import Array, Needs, Runs, check_seeds, columns
+from figures.schedules import count_thousands
+from figures.trajectories import best_so_far
+from hyperopt_hn.runlog import Run
+
+NEEDS = Needs(columns=("step", "valid_loss", "test_loss"))
+SETTLED = 0.3  # of the budget; what a line shows before need not fit on the loss axis
+SKY, ORANGE, OLIVE = "#56B4E9", "#E69F00", "#8A8A00"
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One method: its arm and how its line looks. Self-tuning solid, constants broken, searches with filled markers."""
+
+    arm: str
+    label: str
+    colour: str
+    marker: str
+    dash: Any = "-"
+
+
+RIVALS = (
+    Rival("stn", "STN", style.RED, "o"),
+    Rival("delta", "Δ-STN", style.PURPLE, "D"),
+    Rival("fixed", "Fixed initial values", style.GREY, "v", style.DASHED),
+    Rival("hand", "Hand-set constants", style.BLACK, ">", style.DASHED),
+    Rival("plain", "No regularisation", style.GREY, "", style.DOTTED),
+    Rival("random", "Random search", style.BLUE, "s"),
+    Rival("grid", "Grid search", SKY, "p"),
+    Rival("tpe", "TPE", style.GREEN, "^"),
+    Rival("gp", "Gaussian process", ORANGE, "<"),
+    Rival("pbt", "Population-based", OLIVE, "h"),
+)
+
+
+def reads(experiment: str) -> dict[str, Needs]:
+    """What a figure reads of a comparison: every rival's run."""
+    return {f"{experiment}/{rival.arm}": NEEDS for rival in RIVALS}
+
+
+def in_steps(runs: Sequence[Run]) -> bool:
+    """Whether the runs' budget was in optimiser steps, given as such or as epochs; else it was in seconds."""
+    configs = [run.config.get("config") for run in runs]
+    return not any(isinstance(one, dict) and one.get("max_seconds") and not one.get("max_steps") for one in configs)
+
+
+def best(run: Run, steps: bool) -> Series:
+    """Where each record lies, in steps or seconds, and the lowest validation loss up to it."""
+    data = columns(run, NEEDS)
+    losses = data["valid_loss"]
+    return data["step" if steps else "seconds"], losses[best_so_far(losses)]
+
+
+def draw(experiment: str, roots: Sequence[Runs], unit: str, of_loss: Callable[[Array], Array]) -> Figure:
+    """Every rival's best so far; `of_loss` turns validation losses into what is drawn, called `unit`."""
+    check_seeds(reads(experiment), roots)
+    runs = {rival: [one[name] for one in roots if (name := f"{experiment}/{rival.arm}") in one] for rival in RIVALS}
+    used = [run for every in runs.values() for run in every]
+    steps = in_steps(used)
+    fig = provenance.page(used, style.COLUMN, 3.15, _remark([len(every) for every in runs.values() if every]))
+    axes = fig.add_subplot()
+    bands = []
+    for rival, every in runs.items():
+        if every:
+            series = [best(run, steps) for run in every]
+            bands.append(held([(at, of_loss(losses)) for at, losses in series]))
+            _plot(axes, bands[-1], rival)
+    axes.set_ylim(_window(bands))
+    axes.set_xlim(left=0.0)
+    if steps:
+        count_thousands(axes)
+    axes.set_xlabel("Optimiser steps" if steps else "Runtime (s)")
+    axes.set_ylabel(unit)
+    style.legend_above(fig, axes, 2)
+    return fig
+
+
+def _plot(axes: Axes, band: Band, rival: Rival) -> None:
+    axes.plot(band.at, band.mean, color=rival.colour, linestyle=rival.dash, marker=rival.marker, ms=3.6, mew=0.5,
+              mec="white", markevery=(0.06, 0.18), lw=1.2, label=rival.label, drawstyle="steps-post")  # fmt: skip
+    if np.any(band.spread > 0.0):
+        axes.fill_between(band.at, band.mean - band.spread, band.mean + band.spread, color=rival.colour, alpha=0.1,
+                          lw=0.0, step="post")  # fmt: skip
+
+
+def _window(bands: Sequence[Band]) -> tuple[float, float]:
+    """Holds every line from SETTLED of the budget on; what is drawn before may leave it."""
+    longest = max(float(band.at[-1]) for band in bands)
+    late = [np.flatnonzero(band.at >= min(SETTLED * longest, float(band.at[-1]))) for band in bands]
+    parts = [band.mean[on] + sign * band.spread[on] for band, on in zip(bands, late, strict=True) for sign in (-1, 1)]
+    return around(np.concatenate(parts))
+
+
+def _remark(seeds: Sequence[int]) -> str:
+    return ", ".join(filter(None, ("Lines: the best so far by validation", remark(seeds))))

@@ -1,0 +1,38 @@
+"""stn_dropouto_schedules: the output dropout rate of self-tuning LSTMs that start from five different rates.
+
+MacKay et al. 2019, section 5.1. Whether the five come together is for the eye: nothing is drawn but the runs.
+"""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from figures import provenance, schedules, style
+from figures.reading import Runs, check_seeds
+from figures.schedules import Line
+
+HYPER = "dropouto"
+READS = {f"table1/{arm}": schedules.NEEDS for arm in ("stn", "init30", "init50", "init70", "init90")}
+RUNS = tuple(READS)
+
+
+@style.house()
+def draw(runs: Runs, *others: Runs) -> Figure:
+    """The rate over iterations, a line for each start that some root holds; `others` are further seeds."""
+    roots = (runs, *others)
+    check_seeds(RUNS, roots)
+    held = {name: [one[name] for one in roots if name in one] for name in RUNS}
+    used = [run for every in held.values() for run in every]
+    fig = provenance.page(used, style.COLUMN, 2.75, schedules.told_of([len(every) for every in held.values() if every]))
+    axes = fig.add_subplot()
+    for name, (colour, dash) in zip(RUNS, schedules.LINES, strict=True):
+        if held[name]:
+            band = schedules.course(held[name], HYPER)
+            schedules.plot(axes, band, Line(HYPER, f"Init={float(band.mean[0]):.2g}", colour, dash))
+    axes.set_xlim(left=0.0)
+    axes.set_ylim(0.0, 1.0)
+    schedules.count_thousands(axes)
+    axes.set_xlabel("Iteration")
+    axes.set_ylabel("Output Dropout Rate")
+    style.legend_above(fig, axes, 3)
+    return fig

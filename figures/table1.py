@@ -1,0 +1,45 @@
+"""table1: perplexities of LSTMs whose output dropout is fixed, noisy, tuned or replayed.
+
+MacKay et al. 2019, table 1, stands beside it as recalled numbers.
+"""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.figure import Figure
+
+from figures import recalled, rivals, style, tables
+from figures.reading import Runs
+from figures.tables import Layout, Measure
+
+LAYOUT = Layout(
+    "table1",
+    {
+        "fixed": "Fixed rate",
+        "gaussian": "Fixed rate with Gaussian noise",
+        "sinusoid": "Fixed rate with a sinusoid",
+        "final": "Fixed at the STN's final rate",
+        "stn": "STN",
+        "replay": "LSTM with the STN's schedule",
+    },
+    (
+        Measure("valid_perplexity", ("Perplexity", "valid."), "valid_loss", 2, math.exp),
+        Measure("test_perplexity", ("Perplexity", "test"), "test_loss", 2, math.exp),
+    ),
+    recalled.OUTPUT_DROPOUT,
+    constants={"fixed": "dropouto", "final": "dropouto"},
+)
+READS = {f"{LAYOUT.experiment}/{arm}": rivals.NEEDS for arm in LAYOUT.rows}
+RUNS = tuple(READS)
+
+
+@style.house()
+def draw(runs: Runs, *others: Runs) -> Figure:
+    """The rows that some root holds; `others` are further seeds."""
+    return tables.draw(LAYOUT, (runs, *others))
+
+
+def tell(runs: Runs, *others: Runs) -> str:
+    """The same numbers as CSV."""
+    return tables.tell(LAYOUT, (runs, *others))

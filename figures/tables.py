@@ -1,0 +1,171 @@
+"""Tables: rows of runs at their best state by validation, mean and sd over seeds, as a picture and as CSV.
+
+A recalled number stands in columns of its own, in grey and slanted, under a head that says so.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from figures import provenance, recalled, style
+from figures.reading import Array, Runs, check_seeds, column
+from figures.schedules import HYPERS
+from hyperopt_hn.runlog import Run
+
+ROW = 1.75 * style.SMALL / 72.0  # inches
+NONE = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column: its name in the CSV, its head in two lines, the log's column, and how a number is made of that."""
+
+    name: str
+    head: tuple[str, str]
+    column: str
+    digits: int
+    of: Callable[[float], float] = float
+    optional: bool = False
+    """Whether a run's log may lack it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A table: the experiment, its rows (arm -> words), its columns, and the published table beside it."""
+
+    experiment: str
+    rows: Mapping[str, str]
+    measures: tuple[Measure, ...]
+    beside: recalled.Table
+    """Its two numbers a row are of the first two measures."""
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """Arm -> the hyperparameter that it holds, whose value from the runs' records stands beside the row's words."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method: its name, how many seeds, and for each measure the values at the seeds' best states (seeds,)."""
+
+    arm: str
+    label: str
+    seeds: int
+    values: tuple[Array, ...]
+
+
+def at_best(run: Run, measures: Sequence[Measure]) -> list[float]:
+    """Each measure at the record with the lowest validation loss; NaN for an optional one that the log lacks."""
+    index = int(np.argmin(column(run, "valid_loss")))
+    found = [run.column(one.column) if one.optional else column(run, one.column) for one in measures]
+    return [one.of(float(values[index])) for one, values in zip(measures, found, strict=True)]
+
+
+def rows(layout: Layout, roots: Sequence[Runs]) -> list[Row]:
+    """The rows that some root holds. Raises UserError for a seed given twice."""
+    names = {arm: f"{layout.experiment}/{arm}" for arm in layout.rows}
+    check_seeds(names.values(), roots)
+    found = []
+    for arm, label in layout.rows.items():
+        runs = [one[names[arm]] for one in roots if names[arm] in one]
+        if runs:
+            values = np.array([at_best(run, layout.measures) for run in runs])
+            told = _constant(runs, layout.constants[arm]) if arm in layout.constants else ""
+            found.append(Row(arm, label + told, len(runs), tuple(values.T)))
+    return found
+
+
+def _constant(runs: Sequence[Run], name: str) -> str:
+    """A value that a run holds throughout: " 0.68", or where the seeds differ " 0.74 to 0.79"."""
+    values = [f"{float(column(run, HYPERS + name)[0]):.2f}" for run in runs]
+    return f" {min(values)}" + (f" to {max(values)}" if min(values) != max(values) else "")
+
+
+def used(layout: Layout, roots: Sequence[Runs]) -> list[Run]:
+    """Every run of the table."""
+    names = [f"{layout.experiment}/{arm}" for arm in layout.rows]
+    return [one[name] for name in names for one in roots if name in one]
+
+
+def draw(layout: Layout, roots: Sequence[Runs]) -> Figure:
+    """The table as a picture."""
+    runs, body = used(layout, roots), rows(layout, roots)
+    height = (len(body) + 3.4) * ROW
+    told = f"Recalled: {recalled.label(layout.beside, runs)}"
+    fig = provenance.page(runs, style.PAGE, height, _remark(body), told)
+    axes = fig.add_subplot()
+    axes.set_axis_off()
+    axes.set_xlim(0.0, 1.0)
+    axes.set_ylim(len(body) + 0.2, -2.4)
+    _write(axes, layout, body)
+    return fig
+
+
+def tell(layout: Layout, roots: Sequence[Runs]) -> str:
+    """The table as CSV below comment lines that say what it was made of; an empty cell where there is no number."""
+    runs, body = used(layout, roots), rows(layout, roots)
+    provenance.check_kin(runs)
+    told = f"recalled_valid, recalled_test: {recalled.label(layout.beside, runs)}"
+    out = io.StringIO()
+    out.writelines(f"# {line}\n" for line in provenance.small_print(runs, _remark(body), told))
+    writer = csv.writer(out, lineterminator="\n")
+    names = [name for one in layout.measures for name in (one.name, f"{one.name}_sd")]
+    writer.writerow(["arm", "seeds", *names, "recalled_valid", "recalled_test", "like_for_like"])
+    alike = "no" if recalled.differences(layout.beside, runs) else "not known"
+    for row in body:
+        pair = layout.beside.rows.get(row.arm)
+        cells = [x for values in row.values for x in _mean_and_sd(values)]
+        published = [None, None, ""] if pair is None else [pair.valid, pair.test, alike]
+        writer.writerow([row.arm, row.seeds, *cells, *published])  # None is written as an empty cell
+    return out.getvalue()
+
+
+def cell(values: Array, digits: int) -> str:
+    """Mean ± sd over the seeds, the mean alone for one seed, a dash where a seed lacks the number."""
+    mean, sd = _mean_and_sd(values)
+    if mean is None:
+        return NONE
+    return f"{mean:.{digits}f}" + ("" if sd is None else f" ± {sd:.{digits}f}")
+
+
+def _mean_and_sd(values: Array) -> tuple[float | None, float | None]:
+    if not np.all(np.isfinite(values)):
+        return None, None
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def _remark(body: Sequence[Row]) -> str:
+    several = ", mean ± standard deviation over the seeds" if any(row.seeds > 1 for row in body) else ""
+    return f"Each run at its best state by validation{several}"
+
+
+def _write(axes: Axes, layout: Layout, body: Sequence[Row]) -> None:
+    """Text and rules, row i at height i; a column is as wide as its longest cell."""
+    digits = layout.measures[0].digits
+    columns = [["Method", "", *(row.label for row in body)], ["Seeds", "", *(str(row.seeds) for row in body)]]
+    for index, one in enumerate(layout.measures):
+        columns.append([*one.head, *(cell(row.values[index], one.digits) for row in body)])
+    for split in ("valid", "test"):
+        pairs = [layout.beside.rows.get(row.arm) for row in body]
+        numbers = [NONE if pair is None else f"{getattr(pair, split):.{digits}f}" for pair in pairs]
+        columns.append(["", f"{split}{'.' if split == 'valid' else ''}", *numbers])
+    widths = np.array([max(map(len, text)) + 2.0 for text in columns])
+    edges = np.append(0.0, np.cumsum(widths) / widths.sum())
+    for index, texts in enumerate(columns):
+        first = index == 0
+        at = edges[0] if first else (edges[index] + edges[index + 1]) / 2.0
+        look: dict[str, Any] = {"color": style.GREY, "style": "italic"} if index >= len(columns) - 2 else {}
+        for place, text in enumerate(texts):
+            axes.text(at, place - 2.0 + 0.5, text, ha="left" if first else "center", va="center",
+                      fontsize=style.SMALL, **look)  # fmt: skip
+    axes.text((edges[-3] + edges[-1]) / 2.0, -1.5, f"{recalled.EVIDENCE}", ha="center", va="center",
+              fontsize=style.SMALL, color=style.GREY, style="italic")  # fmt: skip
+    for height, weight in ((-2.2, 0.9), (0.0, 0.6), (len(body), 0.9)):
+        axes.plot([0.0, 1.0], [height, height], color=style.BLACK, lw=weight, clip_on=False)
+    axes.plot([edges[-3] + 0.01, edges[-1]], [-1.0, -1.0], color=style.GREY, lw=0.5)
