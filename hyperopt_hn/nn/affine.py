@@ -24,6 +24,7 @@ Gain = Literal["delta", "stn"]
 STN_GAIN_SD = 0.01
 """Standard deviation of V and C in the published STN code; Δ-STN starts them at zero."""
 
+LAST = torch.channels_last
 Op = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
 """A layer's product: (input, weight, bias) -> output."""
 
@@ -95,7 +96,19 @@ def per_feature(rows: Tensor, y: Tensor, home: Home) -> Tensor:
 
 def per_channel(rows: Tensor, y: Tensor, home: Home) -> Tensor:
     """Rows (B, C) shaped to broadcast against y (B, C, ...), in y's dtype."""
-    return align(rows, y.shape[0], home).to(y.dtype).reshape(y.shape[0], rows.shape[-1], *([1] * (y.dim() - 2)))
+    rows = align(rows, y.shape[0], home).to(y.dtype).reshape(y.shape[0], rows.shape[-1], *([1] * (y.dim() - 2)))
+    return widened(rows, y)
+
+
+def widened(rows: Tensor, y: Tensor) -> Tensor:
+    """(B, C, 1, 1) as (B, C, 1, W) where y (B, C, H, W) is a CPU's channels-last; elsewhere unchanged.
+
+    There the vector loops run along W and C together instead of along C alone, which is short: measured with 10
+    channels of 32 x 32 in bfloat16, the response forward and backward takes 7 ms instead of 20.
+    """
+    if y.dim() != 4 or y.device.type != "cpu" or y.is_contiguous() or not y.is_contiguous(memory_format=LAST):
+        return rows
+    return rows.expand(-1, -1, 1, y.shape[3]).contiguous(memory_format=LAST)
 
 
 def parts(x: Tensor, scope: Scope) -> tuple[Tensor, Tensor | None]:
@@ -151,7 +164,7 @@ def respond(op: Op, x: Tensor, own: tuple[Tensor, Tensor | None], response: Tens
     offset = None if rows.offset is None else rows.lift(rows.offset, z, rows.home)
     if not scope.tangent:
         out = torch.addcmul(y, s, z)
-        return out if offset is None else out + offset
+        return out if offset is None else out.add_(offset)
     moved = s * z if offset is None else torch.addcmul(offset, s, z)
     return joined(y, moved if tangent is None else moved + op(tangent, own[0], None))
 

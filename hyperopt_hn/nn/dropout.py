@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperopt_hn.nn.affine import align, batch_axis
+from hyperopt_hn.nn.affine import align, batch_axis, widened
 from hyperopt_hn.nn.context import Home, value_of
 from hyperopt_hn.nn.masks import keep_mask
 
@@ -66,7 +66,7 @@ class HyperChannelDropout(nn.Module):
         shape = (*x.shape[:2], *([1] * (x.dim() - 2)))
         if rate.dim():
             rate = align(rate, x.shape[0], self.home).reshape(-1, *([1] * (x.dim() - 1)))
-        mask = keep_mask(shape, rate, x)
+        mask = widened(keep_mask(shape, rate, x), x)
         return x.mul_(mask) if self.inplace else x * mask
 
     def plain(self) -> nn.Module:
