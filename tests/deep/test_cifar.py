@@ -101,6 +101,9 @@ def test_validation_sees_clean_images_and_no_dropout(response):
     assert not any(training for _, training in seen)
     assert np.allclose(whole.numpy(), (raw / np.float32(255) - mean) / sd, atol=1e-6)
     assert len(source.rows) == 16
+    seen.clear()
+    tuner.train_step()
+    assert seen and all(training for _, training in seen), "after an evaluation dropout is on again"
 
 
 @pytest.mark.parametrize("response", ["stn", "delta"])

@@ -8,6 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import torch.nn.functional as F  # noqa: E402
+
 from deep.cnn import NETWORKS, VGG16, AlexNet, ResNet18, Shape, SmallCNN, count, dropout_names  # noqa: E402
 from hyperopt_hn.errors import UserError  # noqa: E402
 
@@ -141,6 +143,22 @@ def test_vgg_starts_as_published_and_keeps_its_signal():
         network.fc0.register_forward_pre_hook(lambda _, inputs: inner.append(inputs[0]))
         network(x)
     assert 0.05 < float(inner[0].std()) < 20.0
+
+
+def test_pooling_before_the_relu_is_the_published_network():
+    torch.manual_seed(0)
+    network, images = SmallCNN().double(), torch.rand(2, 3, 32, 32, dtype=torch.float64)
+
+    def published(x):
+        for i in range(3):
+            x = F.max_pool2d(F.relu(network.get_submodule(f"conv{i}")(x)), 2)
+        return network.fc(x.flatten(1))
+
+    outcomes = []
+    for forward in (network, published):
+        logits = forward(images)
+        outcomes.append([logits, *torch.autograd.grad(logits.square().sum(), list(network.parameters()))])
+    assert all(torch.equal(here, there) for here, there in zip(*outcomes, strict=True))
 
 
 @pytest.mark.parametrize("name", ["small", "resnet18"])
