@@ -32,7 +32,12 @@ def without_python(state):
     return {**state, "random": {name: state["random"][name] for name in ("torch", "device")}}
 
 
-@pytest.mark.parametrize(("response", "kill_at"), [("stn", 4), ("stn", 19), ("delta", 19)])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("response", "kill_at"), [("stn", 19), pytest.param("stn", 4, marks=SLOW), pytest.param("delta", 19, marks=SLOW)]
+)
 def test_a_killed_run_goes_on_bit_by_bit(response, kill_at, tmp_path):
     whole = without_python(killed.run(tmp_path / "whole", response).state())
     command = [sys.executable, "-m", "tests.deep.killed", str(tmp_path / "cut"), response, str(kill_at)]
