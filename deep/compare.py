@@ -58,7 +58,7 @@ class SearchConfig:
     resample: float = option(0.25, "probability that a copied value is drawn anew instead of scaled", least=0, most=1)
     storage: str = option("", "an Optuna storage in which processes or machines share a search: sqlite:///FILE, "
                           "journal:FILE, any URL that Optuna takes; nothing: memory")  # fmt: skip
-    study: str = option("", "name of the shared study; the arm and the seed are added (default: the experiment's name)")
+    study: str = option("", "name of the shared study, to which arm and seed are added; nothing: the experiment's")
 
     def __post_init__(self) -> None:
         check(self)
