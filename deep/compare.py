@@ -50,6 +50,7 @@ class SearchConfig:
         3, "evaluations without improvement after which a trial ends; 0: never", "evaluations", least=0
     )
     start_at_init: bool = option(True, "the first trial, or member, starts at the initial values, as self-tuning does")
+    startup: int = option(10, "trials before TPE and GP model what they saw (10: Optuna's default)", "trials", least=1)
     fresh: bool = option(False, "every trial starts from weights and batches of its own seed instead of the run's")
     grid_levels: int = option(3, "levels of a grid; a group's hyperparameters share one", "levels", least=1)
     reach: float = option(100.0, "a range without an upper end is searched to low + so many times init - low", above=1)
@@ -171,7 +172,7 @@ def _trials(entry: Entry, method: str, space: HyperSpace, ranges: HyperSpace) ->
 def _study(entry: Entry, method: str, ranges: HyperSpace) -> Study:
     config, search = entry.config, entry.search
     groups = entry.side.groups(config, entry.data)
-    asked = Search(ranges, method, config.seed, search.grid_levels, groups, search.start_at_init)
+    asked = Search(ranges, method, config.seed, search.grid_levels, groups, search.start_at_init, search.startup)
     if not search.storage:
         return OwnStudy(asked)
     if parallel.world() > 1:
