@@ -61,8 +61,8 @@ def fit_cnn(config: CompareCNN, data: Images) -> CompareCNN:
 
 def lstm(config: CompareLSTM, arm: str, context: Context) -> tuple[Tuner, Alternation]:
     """One arm of compare-lstm."""
-    if config.lstm.schedule:
-        raise UserError("a comparison replays nothing; use python -m deep lstm --schedule")
+    if config.lstm.replay:
+        raise UserError("a comparison replays nothing; use python -m deep lstm --replay")
     return compared(Entry(LSTM, config.lstm, config.search, context.data), arm)
 
 

@@ -87,7 +87,8 @@ class LSTMConfig:
         0, "average the weights (ASGD) once the loss is above the best of all but this many evaluations; 0: never",
         unit="evaluations", least=0,
     )  # fmt: skip
-    schedule: str = option("", "a table (.csv) or run directory whose hyperparameters are replayed, step by step")
+    replay: str = option("", "a run's directory, or a CSV: nothing is tuned, recorded values are followed step by step")
+    replay_final: bool = option(False, "of the run to replay, hold the final values instead")
     seed: int = option(7, "seed of every random draw", least=0)
 
     def __post_init__(self) -> None:

@@ -64,12 +64,15 @@ def table1(config: Table1, arm: str, context: Context) -> tuple[Tuner, Alternati
 
 
 def network(config: LSTMConfig, arm: str, context: Context) -> tuple[Tuner, Alternation]:
-    """One LSTM: self-tuning, fixed, or along a schedule (`--schedule`), where nothing is tuned."""
-    if not config.schedule:
+    """One LSTM: self-tuning, fixed, or along a recorded schedule (`--replay`), where nothing is tuned."""
+    if not config.replay:
         return _built(config, space_of_config(config), None, context)
-    course = read_schedule(config.schedule, HyperSpace(HYPERS))
+    course = read_schedule(config.replay, HyperSpace(HYPERS))
     choice = replace(config.choice, tune="none", fix=",".join([config.choice.fix, *course.values]))
-    return _built(config, choose(HYPERS, GROUPS, choice), course, context)
+    space = choose(HYPERS, GROUPS, choice)
+    if config.replay_final:
+        return _built(config, space.with_init(course.last()), None, context)
+    return _built(config, space, course, context)
 
 
 def read_schedule(path: str, space: HyperSpace) -> Replay:
@@ -88,7 +91,7 @@ def _row(config: Table1, arm: str, whole: HyperSpace, context: Context) -> tuple
     if arm == "sinusoid":
         return held, Sinusoid(centre, rates.amplitude, rates.period, 0.0, LOW, HIGH)
     if arm == "replay":
-        path = config.lstm.schedule
+        path = config.lstm.replay
         return held, read_schedule(path, held) if path else Replay.of_run(_stn(context), held)
     if arm == "final":
         last = _stn(context).records[-1]["hypers"]

@@ -137,6 +137,10 @@ class Replay:
         last = np.append(np.diff(steps) > 0, True)  # of several records at one step the last holds
         return cls(steps[last], {name: np.asarray(column)[last] for name, column in values.items()})
 
+    def last(self) -> dict[str, float]:
+        """The values that it ends at."""
+        return {name: float(column[-1]) for name, column in self.values.items()}
+
     def at(self, step: int) -> Mapping[str, float]:
         """The values of this step."""
         row = max(int(np.searchsorted(self.steps, step, side="right")) - 1, 0)

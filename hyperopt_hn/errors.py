@@ -8,7 +8,7 @@ class UserError(ValueError):
 
 
 class NonFiniteError(ArithmeticError):
-    """A loss or hyperparameter became NaN or infinite; the message names it, the step and λ (exit code 3)."""
+    """A loss or hyperparameter became NaN or infinite; the message names it, the step and λ (exit code 1)."""
 
 
 class Exhausted(Exception):

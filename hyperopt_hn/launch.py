@@ -24,7 +24,7 @@ from hyperopt_hn.alternate import alternate
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.flags import common, preset_of, understood
 from hyperopt_hn.jobs import Job, run_jobs
-from hyperopt_hn.progress import Progress
+from hyperopt_hn.progress import UNTOLD, Progress
 from hyperopt_hn.provenance import provenance
 from hyperopt_hn.store import write_atomic
 from hyperopt_hn.wing import Context, Data, Experiment, Wing
@@ -183,7 +183,8 @@ def _run(wing: Wing, experiment: Experiment, arm: str, config: Any, site: _Site)
     log = wing.open_log(site.root / experiment.name / arm, what, wing.codec, site.given.resume, site.given.overwrite)
     state = log.resumed
     progress = Progress(name, alternation.total, state["loop"]["done"] if state else 0, not wing.speaks())
-    progress.say(f"{name}: {alternation.total} steps on {data.name} into {log.path}" + ("; resumed" if state else ""))
+    much = f"{alternation.total} steps" if alternation.total < UNTOLD else f"{alternation.max_seconds:g} seconds"
+    progress.say(f"{name}: {much} on {data.name} into {log.path}" + ("; resumed" if state else ""))
     outcome = alternate(tuner, alternation, log, progress)
     progress.say(
         f"{name}: {outcome.reason} after {outcome.steps} steps, {log.seconds():.1f} s "

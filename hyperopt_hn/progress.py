@@ -11,6 +11,9 @@ from tqdm import tqdm
 BRIEF = ("train_loss", "tune_loss", "valid_loss")
 """What a bar has room for beside the hyperparameters."""
 
+UNTOLD = 10**8
+"""So many steps stand for no limit (a run bounded in seconds): they are not told."""
+
 SHOWN = 6
 """At most so many hyperparameters stand in a line; the record has them all."""
 
@@ -24,7 +27,8 @@ class Progress:
     def __init__(self, name: str, total: int, start: int = 0, quiet: bool = False) -> None:
         self.name, self.total, self.quiet = name, total, quiet
         hidden = quiet or not sys.stderr.isatty()
-        self._bar = tqdm(total=total, initial=start, desc=name, unit="step", disable=hidden, dynamic_ncols=True)
+        most = total if total < UNTOLD else None
+        self._bar = tqdm(total=most, initial=start, desc=name, unit="step", disable=hidden, dynamic_ncols=True)
 
     def step(self) -> None:
         """One step was done."""
@@ -33,7 +37,8 @@ class Progress:
     def evaluated(self, record: Mapping[str, Any]) -> None:
         """Print one line for a record and show its numbers beside the bar."""
         self._bar.set_postfix_str(f"{_hypers(record)}  {_losses(record, BRIEF)}", refresh=False)
-        self.say(f"{self.name} step {record['step']}/{self.total}  {describe(record)}")
+        most = f"/{self.total}" if self.total < UNTOLD else ""
+        self.say(f"{self.name} step {record['step']}{most}  {describe(record)}")
 
     def say(self, line: str) -> None:
         """Print a line without breaking the bar."""

@@ -61,3 +61,10 @@ def test_many_hyperparameters_are_cut_and_vectors_summarised():
     record = {"step": 1, "valid_loss": 0.5, "hypers": {f"h{i}": float(i) for i in range(9)}}
     assert "h5=5" in describe(record) and "… 3 more" in describe(record) and "h6" not in describe(record)
     assert "decay=0.1..0.2..0.3" in describe({"hypers": {"decay": {"min": 0.1, "mean": 0.2, "max": 0.3}}})
+
+
+def test_a_run_without_a_limit_in_steps_tells_none(capsys):
+    record = {"step": 10, "valid_loss": 0.5, "hypers": {}}
+    for total, said in ((40, "walk step 10/40  "), (10**9, "walk step 10  ")):
+        Progress("walk", total).evaluated(record)
+        assert capsys.readouterr().out.startswith(said)

@@ -161,7 +161,7 @@ def test_mistakes_are_told_in_one_line(tmp_path, capsys, words, message):
 
 
 def test_mistakes_of_the_language_model(tmp_path, capsys):
-    assert compare(tmp_path, "--schedule", "x.csv", side="lstm") == 2
+    assert compare(tmp_path, "--replay", "x.csv", side="lstm") == 2
     assert "replays nothing" in capsys.readouterr().err
     assert compare(tmp_path, "--average", "3", "--decay", "none", "--arms", "pbt", side="lstm") == 2
     assert "--average" in capsys.readouterr().err

@@ -137,14 +137,14 @@ def test_a_schedule_of_ones_own_from_a_table_or_a_run(rows, tmp_path):
     root, _ = rows
     file = tmp_path / "mine.csv"
     file.write_text("step,dropouto,beta\n0,0.2,1\n10,0.4,2\n")
-    tuner, plan = network(replace(config(), schedule=str(file)), "network", Context(text(), tmp_path))
+    tuner, plan = network(replace(config(), replay=str(file)), "network", Context(text(), tmp_path))
     assert plan.tune_per_cycle == 0 and tuner.hypers() == {"dropouto": 0.2, "beta": 1.0}
     for _ in range(11):
         tuner.train_step()
     assert tuner.hypers() == {"dropouto": 0.4, "beta": 2.0}
-    again, _ = network(replace(config(), schedule=str(root / "table1" / "stn")), "network", Context(text(), tmp_path))
+    again, _ = network(replace(config(), replay=str(root / "table1" / "stn")), "network", Context(text(), tmp_path))
     assert set(again.hypers()) == {"dropouto", "dropouti", "dropouth", "dropoute", "wdrop"}
-    row, _ = table1(replace(small(), lstm=replace(small().lstm, schedule=str(file))), "replay", Context(text(), root))
+    row, _ = table1(replace(small(), lstm=replace(small().lstm, replay=str(file))), "replay", Context(text(), root))
     assert row.hypers()["dropouto"] == 0.2
 
 
@@ -154,7 +154,7 @@ def test_a_schedule_of_penalties_reaches_the_loss(tmp_path):
     for value in (0.0, 100.0):
         file = tmp_path / f"{value}.csv"
         file.write_text(f"step,alpha\n0,{value}\n")
-        tuner, _ = network(replace(config(), schedule=str(file)), "network", Context(text(), tmp_path))
+        tuner, _ = network(replace(config(), replay=str(file)), "network", Context(text(), tmp_path))
         losses.append(tuner.train_step()["train_loss"])
     assert losses[1] > losses[0]
 
@@ -176,7 +176,7 @@ def test_bad_schedules_get_one_line(table, message, tmp_path):
     file = tmp_path / "bad.csv"
     file.write_text(table)
     with pytest.raises(UserError) as caught:
-        network(replace(config(), schedule=str(file)), "network", Context(text(), tmp_path))
+        network(replace(config(), replay=str(file)), "network", Context(text(), tmp_path))
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -186,12 +186,12 @@ def test_missing_and_foreign_runs_get_one_line(tmp_path):
         with pytest.raises(UserError, match="python -m deep table1 --arms stn"):
             table1(small(), arm, context)
     with pytest.raises(UserError, match="cannot be read"):
-        network(replace(config(), schedule=str(tmp_path / "none.csv")), "network", context)
+        network(replace(config(), replay=str(tmp_path / "none.csv")), "network", context)
     log = RunLog(tmp_path / "cnn", {"experiment": "cnn", "config": {}}, codec=TORCH)
     log.record({"step": 0, "valid_loss": 1.0, "hypers": {"hue": 0.1}})
     log.close()
     with pytest.raises(UserError, match="a run of another space"):
-        network(replace(config(), schedule=str(tmp_path / "cnn")), "network", context)
+        network(replace(config(), replay=str(tmp_path / "cnn")), "network", context)
     with pytest.raises(UserError, match="table1 is about dropouto"):
         lstm = replace(small().lstm, choice=replace(schedules.ONE, tune="dropouti", fix="", init=""))
         table1(replace(small(), lstm=lstm), "stn", context)
@@ -226,3 +226,13 @@ def test_a_killed_row_goes_on_bit_for_bit(tmp_path):
     for name in ("log.jsonl", "arrays.npz"):
         files = [tmp_path / k / "table1" / arm / name for k in "ab"]
         assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_the_final_values_of_a_run_are_held(tmp_path):
+    """`--replay-final`: at every step what the recorded schedule ended at."""
+    file = tmp_path / "s.csv"
+    file.write_text("step,dropouto,alpha\n0,0.1,1.0\n3,0.4,2.0\n")
+    held = replace(config(), replay=str(file), replay_final=True)
+    tuner, plan = network(held, "network", Context(text(), tmp_path))
+    tuner.train_step()
+    assert (tuner.hypers()["dropouto"], tuner.hypers()["alpha"]) == (0.4, 2.0) and plan.tune_per_cycle == 0
