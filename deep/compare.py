@@ -2,7 +2,8 @@
 
 Every arm has the same data, network, batches and optimiser of φ, and the same number of optimiser steps of either
 kind (`--max-steps`; a self-tuning run's may be one short, its last cycle not begun) or seconds (`--max-seconds`).
-The record of every arm is its best state so far by validation loss.
+A search's and a population's record is the best state so far by validation loss, the others' the present one; the
+best of every arm stands in its result, and in best.pt.
 
     stn, delta     one self-tuning network (MacKay et al. 2019; Bae & Grosse 2020)
     fixed          nothing tuned: everything at its initial value
