@@ -2,7 +2,8 @@
 
 Every arm has the same data, network, batches and optimiser of φ, and the same number of optimiser steps of either
 kind (`--max-steps`; a self-tuning run's may be one short, its last cycle not begun) or seconds (`--max-seconds`).
-The record of every arm is its best state so far by validation loss.
+A search's and a population's record is the best state so far by validation loss, the others' the present one; the
+best of every arm stands in its result, and in best.pt.
 
     stn, delta     one self-tuning network (MacKay et al. 2019; Bae & Grosse 2020)
     fixed          nothing tuned: everything at its initial value
@@ -50,6 +51,7 @@ class SearchConfig:
         3, "evaluations without improvement after which a trial ends; 0: never", "evaluations", least=0
     )
     start_at_init: bool = option(True, "the first trial, or member, starts at the initial values, as self-tuning does")
+    startup: int = option(10, "trials before TPE and GP model what they saw (10: Optuna's default)", "trials", least=1)
     fresh: bool = option(False, "every trial starts from weights and batches of its own seed instead of the run's")
     grid_levels: int = option(3, "levels of a grid; a group's hyperparameters share one", "levels", least=1)
     reach: float = option(100.0, "a range without an upper end is searched to low + so many times init - low", above=1)
@@ -58,7 +60,7 @@ class SearchConfig:
     resample: float = option(0.25, "probability that a copied value is drawn anew instead of scaled", least=0, most=1)
     storage: str = option("", "an Optuna storage in which processes or machines share a search: sqlite:///FILE, "
                           "journal:FILE, any URL that Optuna takes; nothing: memory")  # fmt: skip
-    study: str = option("", "name of the shared study; the arm and the seed are added (default: the experiment's name)")
+    study: str = option("", "name of the shared study, to which arm and seed are added; nothing: the experiment's")
 
     def __post_init__(self) -> None:
         check(self)
@@ -171,7 +173,7 @@ def _trials(entry: Entry, method: str, space: HyperSpace, ranges: HyperSpace) ->
 def _study(entry: Entry, method: str, ranges: HyperSpace) -> Study:
     config, search = entry.config, entry.search
     groups = entry.side.groups(config, entry.data)
-    asked = Search(ranges, method, config.seed, search.grid_levels, groups, search.start_at_init)
+    asked = Search(ranges, method, config.seed, search.grid_levels, groups, search.start_at_init, search.startup)
     if not search.storage:
         return OwnStudy(asked)
     if parallel.world() > 1:

@@ -46,7 +46,7 @@ class Window:
     def end(self, state: State) -> None:
         """Carry on the state after the window. The first one counts: a Δ-STN's first pass is the one at λ̂."""
         if not self._ended:
-            self._carry.state = tuple((h.detach().float(), c.detach().float()) for h, c in state)
+            self._carry.state = tuple((_kept(h), _kept(c)) for h, c in state)
             self._ended = True
 
 
@@ -115,6 +115,11 @@ class Streams:
         return Window(
             self._words[start:stop], self._words[start + 1 : stop + 1], scored if rows is None else rows, carry
         )
+
+
+def _kept(x: Tensor) -> Tensor:
+    """Cut off from the graph, and in float32 where it was computed in less."""
+    return x.detach() if x.dtype == torch.float64 else x.detach().float()
 
 
 def words(ids: Any, device: torch.device) -> Tensor:

@@ -29,7 +29,7 @@ RACE_SECONDS = (0.1, 0.3, 1.0)
 """Pauses between attempts to open a new storage: two processes that begin one at once fail at making its tables."""
 
 MODELS: dict[str, Callable[..., BaseSampler]] = {"tpe": TPESampler, "gp": GPSampler}
-"""Optuna's methods that learn from trials, with its defaults, among them ten random trials at first."""
+"""Optuna's methods that learn from trials, with its defaults."""
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -41,8 +41,8 @@ class TrialSampler(BaseSampler):
     and two processes with one seed the same. Each trial gets a fresh one here, seeded by the trial's number.
     """
 
-    def __init__(self, space: HyperSpace, method: str, seed: int, known: Known) -> None:
-        self.space, self.method, self.seed, self.known = space, method, seed, known
+    def __init__(self, space: HyperSpace, method: str, seed: int, startup: int, known: Known) -> None:
+        self.space, self.method, self.seed, self.startup, self.known = space, method, seed, startup, known
         self._inner: BaseSampler | None = None
         self._values: Mapping[str, Any] = {}
 
@@ -70,7 +70,7 @@ class TrialSampler(BaseSampler):
 
     def _model(self, number: int) -> BaseSampler:
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
-        return MODELS[self.method](seed=seed)
+        return MODELS[self.method](seed=seed, n_startup_trials=self.startup)
 
 
 def distributions(space: HyperSpace) -> dict[str, BaseDistribution]:

@@ -40,7 +40,7 @@ class Trial:
 class Search:
     """Proposes trials. Raises UserError for an unknown method or a space without finite bounds (see `searchable`).
 
-    TPE and GP are Optuna's with its defaults, among them ten random trials before the model speaks.
+    TPE and GP are Optuna's with its defaults. With one seed they begin with the same random trials.
     """
 
     space: HyperSpace
@@ -52,6 +52,8 @@ class Search:
     """Hyperparameters that share a level of the grid."""
     start_at_init: bool = False
     """Whether the first trial is at the space's initial values (not in a grid)."""
+    startup: int = 10
+    """Trials before the model of TPE or GP speaks; 10 is Optuna's default."""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -91,7 +93,7 @@ class Search:
         """This search as a sampler of Optuna's."""
         from hyperopt_hn.bayes import TrialSampler
 
-        return TrialSampler(self.space, self.method, self.seed, self.unmodelled)
+        return TrialSampler(self.space, self.method, self.seed, self.startup, self.unmodelled)
 
     def _modelled(self, trials: Sequence[Trial], count: int) -> list[dict[str, Any]]:
         import optuna

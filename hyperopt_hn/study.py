@@ -174,7 +174,13 @@ class SharedStudy:
 
 def _terms(search: Search, terms: Mapping[str, Any]) -> str:
     ranges = {h.name: [h.low, h.high, h.log, h.grid, h.size] for h in map(search.space.__getitem__, search.space.tuned)}
-    kind = {"method": search.method, "seed": search.seed, "start_at_init": search.start_at_init, **ranges}
+    kind = {
+        "method": search.method,
+        "seed": search.seed,
+        "start_at_init": search.start_at_init,
+        "startup": search.startup,
+        **ranges,
+    }
     if search.method == "grid":
         kind |= {"levels": search.levels, "groups": {k: list(v) for k, v in search.groups.items()}}
     return json.dumps({**kind, **terms}, sort_keys=True)

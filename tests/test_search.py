@@ -65,6 +65,13 @@ def test_models_beat_random_on_average_over_seeds(method, count, seeds):
     assert best[method] < 0.5 * best["random"], best
 
 
+def test_models_speak_after_their_random_trials():
+    trials = [Trial({"rate": i / 6, "k": i}, abs(i / 6 - 0.8)) for i in range(6)]
+    asked = {(m, n): Search(BOX, m, 0, startup=n).ask(trials, 1) for m in MODELS for n in (3, 10)}
+    assert asked["tpe", 10] == asked["gp", 10]  # still random: the same for both
+    assert asked["tpe", 3] != asked["tpe", 10] != asked["gp", 3]
+
+
 @pytest.mark.parametrize("method", MODELS)
 def test_models_survive_failed_trials(method):
     trials = [Trial({"rate": 0.5, "k": 1}, float("nan")), Trial({"rate": 0.4, "k": 1}, float("inf"))]

@@ -75,11 +75,8 @@ def test_the_decoder_is_plain_and_tied_to_the_elementary_embedding_alone():
     assert type(model.decoder) is nn.Linear and model.decoder.weight is model.encoder.weight
     assert model.decoder.weight is not model.encoder.response_weight
     assert bool((model.decoder.bias == 0).all()) and float(model.encoder.weight.detach().abs().max()) <= 0.1
-    out, _, _ = model.eval(), None, None
-    with at(model, rows(space())):
-        hidden, _, _ = out(tokens())
-    model.decoder(hidden).square().mean().backward()
-    assert model.encoder.weight.grad is not None
+    model.decoder(torch.randn(2, D)).square().mean().backward()
+    assert bool(model.encoder.weight.grad.any()) and model.encoder.response_weight.grad is None
 
 
 def test_the_state_is_carried_as_one_long_pass():
@@ -143,7 +140,8 @@ def test_embedding_dropout_takes_whole_word_types_with_one_mask_for_both_parts()
             assert torch.allclose(share, share[:, :1, :1].expand_as(share), rtol=1e-4)
             first = share[:V, 0, 0]
             assert torch.allclose(first.repeat(3), share[:, 0, 0])
-            assert set((first > 0.5).tolist()) <= {True, False} and bool(((first == 0) | (first > 1.4)).all())
+            kept = 1 / (1 - torch.sigmoid(torch.logit(torch.tensor(0.4)) + 0.1))  # one mask: at the first row's rate
+            assert torch.allclose(first[first != 0], kept, rtol=1e-4)
     drops = [float((model_mask(model, seed) == 0).double().mean()) for seed in range(200)]
     assert sum(drops) / len(drops) == pytest.approx(0.4, abs=0.04)
 

@@ -93,7 +93,7 @@ def test_changed_values_stay_inside_their_bounds():
     assert abs(share - 0.25) < 0.05
 
 
-@pytest.mark.parametrize("cut", [0, 1, 3, 8, 11, 12, 13, 20])
+@pytest.mark.parametrize("cut", [0, 3, 11, 12, 20])
 def test_resuming_is_exact_at_any_step(cut):
     whole = made()
     whole.evaluate()

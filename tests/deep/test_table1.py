@@ -94,8 +94,6 @@ def test_the_sinusoids_period_is_the_asked_one(tmp_path):
     tuner, _ = table1(small(period=12.0), "sinusoid", Context(text(), tmp_path))
     assert isinstance(tuner.config.course, Sinusoid)
     taken = []
-    real = tuner.problem.train_loss
-    tuner.problem = replace(tuner.problem, train_loss=real)
     for _ in range(48):
         tuner.train_step()
         taken.append(tuner.hypers()["dropouto"])
