@@ -14,6 +14,7 @@ from deep.experiments import CNN
 from deep.logs import open_log, speaks
 from deep.machine import room
 from deep.pictures import load_images
+from deep.ptb import perplexities
 from hyperopt_hn import launch
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TORCH
@@ -40,10 +41,12 @@ WING = Wing(
         Experiment(
             "lstm", "one language model, self-tuning, fixed or along a schedule (MacKay et al. 2019)",
             lstm_experiments.PRESETS["lstm"], ("network",), schedules.network, load=read_text, data_help=TEXTS,
+            told=perplexities,
         ),
         Experiment(
             "table1", "what a schedule of output dropout is worth: fixed, noisy, tuned, replayed (table 1, fig. 3)",
             lstm_experiments.PRESETS["table1"], schedules.ARMS, schedules.table1, load=read_text, data_help=TEXTS,
+            told=perplexities,
             after=schedules.AFTER,
         ),
         Experiment(
@@ -54,6 +57,7 @@ WING = Wing(
         Experiment(
             "compare-lstm", "the same for a language model (MacKay et al. 2019, table 2)",
             COMPARE["compare-lstm"], ARMS, compare_experiments.lstm, load=read_text, data_help=TEXTS,
+            told=perplexities,
         ),
     ),
     ("numpy", "torch", "torchvision", "scikit-learn", "optuna"),

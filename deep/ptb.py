@@ -99,6 +99,12 @@ class LSTMConfig:
             raise UserError("--compile takes many minutes for a loop over time and gains nothing; leave it out")
 
 
+def perplexities(record: Mapping[str, Any]) -> dict[str, float]:
+    """Of the losses in a record, which are nats a word."""
+    losses = {f"{split}_perplexity": record.get(f"{split}_loss") for split in ("valid", "test")}
+    return {name: math.exp(min(loss, 700.0)) for name, loss in losses.items() if loss is not None}
+
+
 def space_of_config(config: LSTMConfig) -> HyperSpace:
     """The hyperparameters that this configuration tunes or fixes."""
     return choose(HYPERS, GROUPS, config.choice)

@@ -182,7 +182,8 @@ def _run(wing: Wing, experiment: Experiment, arm: str, config: Any, site: _Site)
     }
     log = wing.open_log(site.root / experiment.name / arm, what, wing.codec, site.given.resume, site.given.overwrite)
     state = log.resumed
-    progress = Progress(name, alternation.total, state["loop"]["done"] if state else 0, not wing.speaks())
+    done = state["loop"]["done"] if state else 0
+    progress = Progress(name, alternation.total, done, not wing.speaks(), experiment.told)
     much = f"{alternation.total} steps" if alternation.total < UNTOLD else f"{alternation.max_seconds:g} seconds"
     progress.say(f"{name}: {much} on {data.name} into {log.path}" + ("; resumed" if state else ""))
     outcome = alternate(tuner, alternation, log, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tqdm import tqdm
@@ -14,18 +14,27 @@ BRIEF = ("train_loss", "tune_loss", "valid_loss")
 UNTOLD = 10**8
 """So many steps stand for no limit (a run bounded in seconds): they are not told."""
 
-SHOWN = 6
-"""At most so many hyperparameters stand in a line; the record has them all."""
+SHOWN = 30
+"""At most so many hyperparameters stand in a line (VGG16's 26 do); the record has them all."""
+
+Told = Callable[[Mapping[str, Any]], Mapping[str, float]]
+"""A record -> further numbers to say beside it, such as perplexities."""
+
+
+def nothing(record: Mapping[str, Any]) -> dict[str, float]:
+    """No further numbers."""
+    return {}
 
 
 class Progress:
     """A bar on standard error where that is a terminal, evaluation lines on standard output.
 
-    `name` heads every line; `total` counts steps of either kind; `quiet` says nothing at all.
+    `name` heads every line; `total` counts steps of either kind; `quiet` says nothing at all; `told` gives numbers to
+    say beside a record's own.
     """
 
-    def __init__(self, name: str, total: int, start: int = 0, quiet: bool = False) -> None:
-        self.name, self.total, self.quiet = name, total, quiet
+    def __init__(self, name: str, total: int, start: int = 0, quiet: bool = False, told: Told = nothing) -> None:
+        self.name, self.total, self.quiet, self.told = name, total, quiet, told
         hidden = quiet or not sys.stderr.isatty()
         most = total if total < UNTOLD else None
         self._bar = tqdm(total=most, initial=start, desc=name, unit="step", disable=hidden, dynamic_ncols=True)
@@ -36,9 +45,10 @@ class Progress:
 
     def evaluated(self, record: Mapping[str, Any]) -> None:
         """Print one line for a record and show its numbers beside the bar."""
-        self._bar.set_postfix_str(f"{_hypers(record)}  {_losses(record, BRIEF)}", refresh=False)
+        more = "".join(f"{name} {value:.5g}  " for name, value in self.told(record).items())
+        self._bar.set_postfix_str(f"{more}{_losses(record, BRIEF)}  {_hypers(record)}", refresh=False)
         most = f"/{self.total}" if self.total < UNTOLD else ""
-        self.say(f"{self.name} step {record['step']}{most}  {describe(record)}")
+        self.say(f"{self.name} step {record['step']}{most}  {more}{describe(record)}")
 
     def say(self, line: str) -> None:
         """Print a line without breaking the bar."""

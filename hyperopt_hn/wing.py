@@ -12,6 +12,7 @@ from hyperopt_hn.alternate import Alternation, Log
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.data import load
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.progress import Told, nothing
 from hyperopt_hn.runlog import NPZ, Codec, Run, RunLog, find_run
 
 
@@ -70,6 +71,8 @@ class Experiment:
     load: Callable[[str, Path | None], Data] = load
     """(`--data`, `--data-root`) -> the data set."""
     data_help: str = "data set, or an .npz of one's own (default: auto, which is MNIST or digits)"
+    told: Told = nothing
+    """A record -> what the progress says beside it."""
     after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Arm -> arms of this experiment whose finished runs it reads; they come first."""
 

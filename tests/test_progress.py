@@ -40,7 +40,7 @@ def test_a_terminal_gets_a_bar_with_rate_time_left_lambda_and_loss():
     assert process.wait() == 0
     text = said.decode()
     assert "step/s" in text and "<" in text and "40/40" in text
-    assert "rate=0.25  valid_loss" in text
+    assert "valid_loss 0.1  rate=0.25" in text
     assert "walk step 40/40  valid_loss 0.025  test_mse 2  rate=0.25" in text
 
 
@@ -58,8 +58,8 @@ def test_quiet_says_nothing(capsys):
 
 
 def test_many_hyperparameters_are_cut_and_vectors_summarised():
-    record = {"step": 1, "valid_loss": 0.5, "hypers": {f"h{i}": float(i) for i in range(9)}}
-    assert "h5=5" in describe(record) and "… 3 more" in describe(record) and "h6" not in describe(record)
+    record = {"step": 1, "valid_loss": 0.5, "hypers": {f"h{i}": float(i) for i in range(33)}}
+    assert "h29=29" in describe(record) and "… 3 more" in describe(record) and "h30" not in describe(record)
     assert "decay=0.1..0.2..0.3" in describe({"hypers": {"decay": {"min": 0.1, "mean": 0.2, "max": 0.3}}})
 
 
@@ -68,3 +68,10 @@ def test_a_run_without_a_limit_in_steps_tells_none(capsys):
     for total, said in ((40, "walk step 10/40  "), (10**9, "walk step 10  ")):
         Progress("walk", total).evaluated(record)
         assert capsys.readouterr().out.startswith(said)
+
+
+def test_further_numbers_stand_before_a_records_own(capsys):
+    record = {"step": 1, "valid_loss": 2.0, "hypers": {f"h{i}": 0.5 for i in range(26)}}
+    Progress("walk", 3, told=lambda r: {"valid_perplexity": r["valid_loss"] + 1}).evaluated(record)
+    out = capsys.readouterr().out
+    assert "valid_perplexity 3  valid_loss 2" in out and "h25=0.5" in out, "every hyperparameter is told"
