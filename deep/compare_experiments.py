@@ -124,7 +124,7 @@ COMPARE: dict[str, dict[str, object]] = {
             _spoken(lstm_experiments.PAPER, epochs=200, patience=0),
             SearchConfig(trial_steps=332 * 40, trial_patience=10, population=8, interval=332),
         ),
-        # Budget: what 25 epochs of self-tuning take, 2,775 steps of either kind. A fixed run's loss is within 0.03 nats of
+        # Budget: 25 epochs of self-tuning, 2,775 steps of either kind. A fixed run's loss is within 0.03 nats of
         # its best after ten epochs, where a trial ends (seen with seed 7, output dropout alone): room for four trials.
         "quick": CompareLSTM(lstm_experiments.STUDY, SearchConfig(trial_steps=750, trial_patience=4, startup=3)),
         "smoke": CompareLSTM(
