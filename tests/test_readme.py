@@ -13,6 +13,7 @@ from toy.__main__ import WING
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
+DEEP = (ROOT / "deep" / "README.md").read_text()
 
 
 TORCH_EXAMPLE, RIDGE_EXAMPLE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -53,12 +54,26 @@ def test_every_experiment_and_arm_is_in_the_table():
         assert all(arm in TEXT for arm in experiment.arms)
 
 
+def test_every_experiment_arm_and_hyperparameter_of_the_deep_wing_is_in_its_readme():
+    pytest.importorskip("torch")
+    from deep.__main__ import WING as deep_wing
+    from deep.augment import NAMES
+    from deep.ptb import HYPERS
+
+    for experiment in deep_wing.experiments:
+        assert f"python -m deep {experiment.name.replace('-', ' ')}" in DEEP
+        assert all(f"`{arm}`" in DEEP for arm in experiment.arms)
+    assert all(f"`{name}`" in DEEP for name in {*NAMES, *(hyper.name for hyper in HYPERS)} - {"flip", "crop"})
+
+
 def test_every_figure_is_in_the_table():
     for name in SHEETS:
         assert name in TEXT or re.fullmatch(r"ax\d_(scatter|hist)", name)
 
 
-@pytest.mark.parametrize("words", sorted(set(re.findall(r"python -m ((?:toy|deep) [a-z][a-z0-9-]+[^`#\n|]*)", TEXT))))
+@pytest.mark.parametrize(
+    "words", sorted(set(re.findall(r"python -m ((?:toy|deep) [a-z][a-z0-9-]+[^`#\n|]*)", TEXT + DEEP)))
+)
 def test_commands_are_understood(words):
     from hyperopt_hn.flags import understood
     from hyperopt_hn.launch import named
@@ -79,5 +94,5 @@ def test_make_targets_exist():
 
 
 def test_tests_named_in_the_deviations_table_exist():
-    for name in set(re.findall(r"`((?:deep/|nn/)?test_[a-z_]+)`", TEXT)):
+    for name in set(re.findall(r"`((?:deep/|nn/)?test_[a-z_0-9]+)`", TEXT + DEEP)):
         assert (ROOT / "tests" / f"{name}.py").exists(), name
