@@ -75,7 +75,7 @@ def override(config: Any, values: Mapping[str, Any]) -> Any:
 
 def unknown(what: str, name: str, known: Any) -> str:
     """ "no setting 'stpes'; did you mean 'steps'?" """
-    near = get_close_matches(name, list(known), n=1)
+    near = get_close_matches(str(name), list(known), n=1)
     return f"no {what} {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}")
 
 

@@ -74,7 +74,7 @@ def tiny(method=Method(), span=None, rows=40):  # noqa: B008  frozen
     return make_tuner(model, space, problem, Recipe(method, Descent(batch=10, decay="nonmono"), Machine()), 4)
 
 
-@pytest.mark.parametrize("method", [Method(), Method("delta", True, 1e-3, "rmsprop")])
+@pytest.mark.parametrize("method", [Method(), Method("delta", tune_spreads=True, tau=1e-3, hyper_optimiser="rmsprop")])
 def test_a_tuner_tunes(method):
     tuner = tiny(method)
     before = tuner.hypers()["p"]
