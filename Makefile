@@ -53,7 +53,7 @@ runs: .venv/.figures  ## only run what is missing
 	$(TOY) all --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume
 
 test: lint  ## lint, types and the fast tests
-	.venv/bin/python -m pytest -q -n 2 -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -q -n 2 -m "not slow and not gpu"
 
 test-all: lint  ## every test that this machine can run (slow; HYPEROPT_HN_DATA for the real data)
 	.venv/bin/python -m pytest -q
