@@ -56,6 +56,8 @@ class Network:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.replay_final and not self.replay:
+            raise UserError("--replay-final needs a run: --replay RUN")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from hyperopt_hn.nn.problem import Follows
 from hyperopt_hn.options import check, option
 from hyperopt_hn.search import METHODS, Search, searchable
 from hyperopt_hn.space import HyperSpace
-from hyperopt_hn.study import OwnStudy, SharedStudy, Study
+from hyperopt_hn.study import OwnStudy, SharedStudy, Study, check_storage
 from hyperopt_hn.wing import Data
 
 TUNED = ("stn", "delta")
@@ -110,8 +110,10 @@ class Entry:
 
 
 def compared(entry: Entry, arm: str) -> tuple[Tuner, Alternation]:
-    """An arm's tuner and schedule."""
+    """An arm's tuner and schedule. A storage that cannot be opened is refused before the first arm trains."""
     space = entry.space
+    if entry.search.storage:
+        check_storage(entry.search.storage)
     if arm in TUNED:
         return _self_tuning(entry, arm, space)
     if arm in CONSTANT:

@@ -95,6 +95,8 @@ class LSTMConfig:
         check(self)
         if self.average and self.descent.decay == "nonmono":
             raise UserError("--average and --decay nonmono answer the same signal; add --decay none")
+        if self.replay_final and not self.replay:
+            raise UserError("--replay-final needs a run: --replay RUN")
         if self.machine.compile:  # tracing unrolls the loop over time: 10 words took more than 5 minutes to compile
             raise UserError("--compile takes many minutes for a loop over time and gains nothing; leave it out")
 

@@ -5,12 +5,16 @@ Importing this package loads neither autograd nor torch.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from hyperopt_hn.alternate import Alternation, Outcome, alternate
 from hyperopt_hn.bilevel import Problem, Tuner
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.perturb import entropy, perturb
-from hyperopt_hn.runlog import Run, RunLog, find_run
 from hyperopt_hn.space import Hyper, HyperSpace
+
+if TYPE_CHECKING:
+    from hyperopt_hn.runlog import Run, RunLog, find_run
 
 __version__ = "0.1.0"
 
@@ -30,3 +34,12 @@ __all__ = [
     "find_run",
     "perturb",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Run, RunLog and find_run when they are asked for: `python -m hyperopt_hn.runlog` wants its module untouched."""
+    if name in ("Run", "RunLog", "find_run"):
+        from hyperopt_hn import runlog
+
+        return getattr(runlog, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

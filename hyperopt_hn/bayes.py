@@ -115,6 +115,12 @@ def entries(hyper: Hyper) -> list[str]:
     return [hyper.name] if hyper.size is None else [f"{hyper.name}[{i}]" for i in range(hyper.size)]
 
 
+def open_storage(storage: str) -> None:
+    """Open it and look whether it answers. Raises UserError for one that does not."""
+    with reached(storage, (Exception,)):
+        optuna.get_all_study_names(storage=_storage(storage))
+
+
 def open_study(sampler: BaseSampler, storage: str, name: str) -> Study:
     """The study of that name in a storage, made if it is not there: "journal:FILE" or any URL that Optuna takes.
 

@@ -85,4 +85,6 @@ class Parser(argparse.ArgumentParser):
         for word in unknown:
             known = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
             raise UserError(options.unknown("setting", word.split("=")[0], known))
+        if space.jobs < 1:
+            raise UserError(f"--jobs {space.jobs} is too small: it must be at least 1")
         return space

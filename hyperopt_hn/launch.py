@@ -58,6 +58,10 @@ def main(wing: Wing, argv: Sequence[str] | None = None) -> int:
 
 def named(wing: Wing, arguments: Sequence[str]) -> tuple[Experiment, Sequence[str]]:
     """The experiment that the first word names, or the first two, and the words after it."""
+    parts = [experiment.name.replace("-", " ") for experiment in wing.experiments]
+    whole = [name for name in parts if name.split()[0] == arguments[0] and " " in name]
+    if whole and " ".join(arguments[:2]) not in whole:
+        raise UserError(f"{arguments[0]!r} wants a second word: {', '.join(whole)}")
     words = 2 if "-".join(arguments[:2]) in {experiment.name for experiment in wing.experiments} else 1
     return wing.find("-".join(arguments[:words])), arguments[words:]
 
@@ -126,7 +130,10 @@ def _one(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> int:
     moved = {k: v for k, v in changed.items() if v != known[k]}
     site = _Site(data, given.out / _label(given.preset, moved, data, given.seed), given)
     if given.resume and not given.overwrite and len(wanted) > 1:  # several arms: go on with those that are missing
-        wanted = [arm for arm in wanted if not site.finished(f"{experiment.name}/{arm}")]
+        there = [arm for arm in wanted if site.finished(f"{experiment.name}/{arm}")]
+        wanted = [arm for arm in wanted if arm not in there]
+        if there and wing.speaks():
+            print(f"{experiment.name}: finished and left out: {', '.join(there)}")
     if given.jobs > 1 and len(wanted) > 1:
         return run_jobs(_jobs(wing, experiment, wanted, arguments), given.jobs)
     for arm in wanted:

@@ -16,6 +16,9 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.progress import describe
 from hyperopt_hn.runlog import Run
 
+FORMATS = (".png", ".pdf", ".svg")
+"""Endings of a picture's name."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Show a run; exit code 2 and one line for a bad one."""
@@ -79,7 +82,14 @@ def table(run: Run) -> str:
 
 
 def plot(run: Run, out: Path) -> None:
-    """Losses above, hyperparameters below, over steps; written whole or not at all."""
+    """Losses above, hyperparameters below, over steps, in the format that the name ends in; written whole.
+
+    Raises UserError for another ending than FORMATS and for a folder that is not there.
+    """
+    if out.suffix not in FORMATS:
+        raise UserError(f"{out}: a picture's name ends in {', '.join(FORMATS)}")
+    if not out.parent.is_dir():
+        raise UserError(f"there is no folder {out.parent} for the picture; make it, or choose another --out")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -96,4 +106,4 @@ def plot(run: Run, out: Path) -> None:
     for axis in (top, bottom):
         if axis.lines:
             axis.legend(fontsize=7)
-    store.write_atomic(out, lambda file: figure.savefig(file, format="png", dpi=150))
+    store.write_atomic(out, lambda file: figure.savefig(file, format=out.suffix[1:], dpi=150))

@@ -194,3 +194,11 @@ def _plain(trial: Trial) -> dict[str, Any]:
 def _trial(row: Mapping[str, Any]) -> Trial:
     values = {k: np.array(v) if isinstance(v, list) else v for k, v in row["values"].items()}
     return Trial(values, math.nan if row["loss"] is None else row["loss"])
+
+
+def check_storage(storage: str) -> None:
+    """Raise UserError for a storage that cannot be opened."""
+    need_optuna()
+    from hyperopt_hn import bayes
+
+    bayes.open_storage(storage)

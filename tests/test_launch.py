@@ -202,3 +202,20 @@ def test_arms_side_by_side(tmp_path):
     assert main(TOY, [*words, "--resume"]) == 0
     again = {arm.name: (arm / "result.json").stat().st_mtime_ns for arm in root.iterdir()}
     assert {name for name in made if made[name] != again[name]} == {"linear"}
+
+
+def test_a_second_word_that_is_wanted(walk):
+    for words in (("walk",), ("walk", "fra")):
+        code, _, err = walk(*words)
+        assert code == 2 and "wants a second word: walk far" in err
+
+
+def test_no_fewer_than_one_job(walk):
+    code, _, err = walk("one", "--jobs", "0")
+    assert code == 2 and "--jobs 0 is too small" in err
+
+
+def test_finished_arms_are_told(walk):
+    walk("one", "--arms", "a")
+    code, out, _ = walk("one", "--resume")
+    assert code == 0 and "one: finished and left out: a" in out

@@ -165,3 +165,17 @@ def test_newer_directories_are_refused(path):
     (path / "config.json").write_text(json.dumps({**config, "format": 99}))
     with pytest.raises(UserError, match="newer version"):
         Run(path)
+
+
+def test_a_picture_without_a_place_or_a_format(tmp_path, capsys):
+    from hyperopt_hn.show import main
+
+    path = tmp_path / "run"
+    log = RunLog(path, {"experiment": "walk"})
+    log.record({"step": 1, "valid_loss": 1.0, "hypers": {"a": 0.5}})
+    log.finish({"reason": "finished"}, {})
+    for out, said in ((tmp_path / "no" / "p.png", "no folder"), (tmp_path / "p.xyz", "ends in .png")):
+        assert main(["plot", str(path), "--out", str(out)]) == 2
+        assert said in capsys.readouterr().err and not out.exists()
+    assert main(["plot", str(path), "--out", str(tmp_path / "p.pdf")]) == 0
+    assert (tmp_path / "p.pdf").read_bytes()[:4] == b"%PDF"

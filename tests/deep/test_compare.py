@@ -203,3 +203,9 @@ def test_a_finished_comparison_resumes_to_nothing(tmp_path):
     shutil.rmtree(next(tmp_path.rglob("random")))
     assert compare(tmp_path, "--arms", "plain,random", "--resume") == 0
     assert len(list(tmp_path.rglob("result.json"))) == 2
+
+
+def test_a_bad_storage_is_refused_before_the_first_arm_trains(tmp_path, capsys):
+    assert compare(tmp_path, "--storage", "foo", "--arms", "plain") == 2
+    assert "the storage 'foo' is no URL" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("plain"))
