@@ -20,8 +20,9 @@ from deep.augment import apply
 from deep.choice import Choice, choose
 from deep.cnn import NETWORKS, AlexNet, Shape, dropout_names
 from deep.hypers import Setting, check_cutout, check_words, cnn_hypers, groups, words
+from deep.machine import Machine, device_of
 from deep.pictures import Pair, Parts, Pictures, Splits, View, counts, split
-from deep.training import Descent, Machine, Method, Recipe, Span, alternation, device_of, make_tuner
+from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner
 from hyperopt_hn import Alternation, HyperSpace
 from hyperopt_hn.course import Replay
 from hyperopt_hn.data import Images
@@ -108,7 +109,7 @@ def replayed(config: CNNConfig, data: Images) -> tuple[HyperSpace, Follows | Non
     space = space_of_config(replace(config, choice=fixed_choice), data)
     if not network.replay_final:
         return space.with_init(dict(course.at(0))), course
-    return space.with_init({name: float(values[-1]) for name, values in course.values.items()}), None
+    return space.with_init(course.last()), None
 
 
 def plain_network(network: Network, shape: Shape) -> nn.Module:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
-from deep.machine import Machine, device_of, prepared
+from deep.machine import Machine, prepared
 from hyperopt_hn import Alternation, HyperSpace
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import STN, Delta, Hypers, Optimisers, Schedulers, TorchProblem, TorchTuner, TunerConfig
@@ -142,6 +142,3 @@ def _schedulers(descent: Descent, phi: Optimizer, per_epoch: int) -> Schedulers:
     if descent.decay == "milestones":
         return Schedulers(train=[MultiStepLR(phi, [per_epoch * m for m in descent.milestones], descent.factor)])
     return Schedulers()
-
-
-__all__ = ["Descent", "Machine", "Method", "Recipe", "Span", "alternation", "device_of", "make_tuner"]

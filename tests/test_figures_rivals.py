@@ -12,22 +12,9 @@ import numpy as np
 import pytest
 
 from figures import pooling
+from tests.conftest import SEEDS
 from tests.drawn import LABELS, draw, lines, log, told, words
 from tests.reference.synthetic_deep import ENDS, write_deep
-
-SEEDS = (7, 8, 9)
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    parent = tmp_path_factory.mktemp("images")
-    return [write_deep(parent, seed=seed) for seed in SEEDS]
-
-
-@pytest.fixture
-def root(images: list[Path], tmp_path: Path) -> Path:
-    """A copy to spoil."""
-    return Path(shutil.copytree(images[0], tmp_path / images[0].name))
 
 
 def best_by_hand(folder: Path, axis: str) -> tuple[list[float], list[float]]:

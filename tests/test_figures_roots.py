@@ -15,20 +15,6 @@ from hyperopt_hn.errors import UserError
 from tests.drawn import DEEP, bands, draw, words
 from tests.reference.synthetic_deep import write_deep
 
-SEEDS = (7, 8, 9)
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    parent = tmp_path_factory.mktemp("images")
-    return [write_deep(parent, seed=seed) for seed in SEEDS]
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    parent = tmp_path_factory.mktemp("texts")
-    return [write_deep(parent, data="ptb", seed=seed) for seed in SEEDS]
-
 
 @pytest.mark.parametrize("name", DEEP)
 def test_one_seed_has_no_band_and_no_deviation(name: str, images: list[Path], texts: list[Path]) -> None:

@@ -14,9 +14,7 @@ from matplotlib.text import Annotation, Text
 from figures import style
 from hyperopt_hn.errors import UserError
 from tests.drawn import bands, draw, lines, log, rewrite_log, words
-from tests.reference.synthetic_deep import CNN, LSTM, STARTS, Writer, records, write_deep
-
-SEEDS = (7, 8, 9)
+from tests.reference.synthetic_deep import CNN, LSTM, STARTS, Writer, records
 
 SHOWN = {name: name for name in CNN if "dropout" in name and name != "indropout"} | {
     "hue": "hue", "contrast": "contrast", "sat": "saturation", "bright": "brightness", "indropout": "dropout",
@@ -26,24 +24,6 @@ SHOWN_LSTM = {
     "dropouto": "output", "dropouth": "hidden", "dropouti": "input", "dropoute": "embedding",
     "wdrop": "hidden to hidden", "alpha": "α (AR)", "beta": "β (TAR)",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    parent = tmp_path_factory.mktemp("images")
-    return [write_deep(parent, seed=seed) for seed in SEEDS]
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    parent = tmp_path_factory.mktemp("texts")
-    return [write_deep(parent, data="ptb", seed=seed) for seed in SEEDS]
-
-
-@pytest.fixture
-def root(images: list[Path], tmp_path: Path) -> Path:
-    """A copy to spoil."""
-    return Path(shutil.copytree(images[0], tmp_path / images[0].name))
 
 
 @pytest.mark.parametrize(

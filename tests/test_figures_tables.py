@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 import statistics
 from pathlib import Path
 
@@ -14,27 +13,7 @@ from matplotlib.text import Text
 
 from figures import recalled, style
 from tests.drawn import LABELS, at_best, draw, log, rewrite_log, told, words
-from tests.reference.synthetic_deep import CNN, ENDS, TABLE1, Writer, records, write_deep
-
-SEEDS = (7, 8, 9)
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    parent = tmp_path_factory.mktemp("images")
-    return [write_deep(parent, seed=seed) for seed in SEEDS]
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    parent = tmp_path_factory.mktemp("texts")
-    return [write_deep(parent, data="ptb", seed=seed) for seed in SEEDS]
-
-
-@pytest.fixture
-def root(images: list[Path], tmp_path: Path) -> Path:
-    """A copy to spoil."""
-    return Path(shutil.copytree(images[0], tmp_path / images[0].name))
+from tests.reference.synthetic_deep import CNN, ENDS, TABLE1, Writer, records
 
 
 def test_the_cnn_tables_cells_are_means_and_deviations(images: list[Path]) -> None:

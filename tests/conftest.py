@@ -1,0 +1,34 @@
+"""Run directories of the deep wing that several rooms of figure tests read; written once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+SEEDS = (7, 8, 9)
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """CNN runs, a root for each seed; to be left as they are."""
+    from tests.reference.synthetic_deep import write_deep
+
+    parent = tmp_path_factory.mktemp("images")
+    return [write_deep(parent, seed=seed) for seed in SEEDS]
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Language model runs, a root for each seed; to be left as they are."""
+    from tests.reference.synthetic_deep import write_deep
+
+    parent = tmp_path_factory.mktemp("texts")
+    return [write_deep(parent, data="ptb", seed=seed) for seed in SEEDS]
+
+
+@pytest.fixture
+def root(images: list[Path], tmp_path: Path) -> Path:
+    """A copy of the first CNN root, to spoil."""
+    return Path(shutil.copytree(images[0], tmp_path / images[0].name))
