@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import optuna
@@ -20,13 +21,14 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.space import HyperSpace
 
+T = TypeVar("T")
 Known = Callable[[int], Mapping[str, Any] | None]
 
 LOCKED_SECONDS = 60.0
 """How long a process waits for an SQLite file that another one is writing; the driver's default is 5 s."""
 
-RACE_SECONDS = (0.1, 0.3, 1.0)
-"""Pauses between attempts to open a new storage: two processes that begin one at once fail at making its tables."""
+RACE_SECONDS = (0.1, 0.3, 1.0, 3.0, 5.0)
+"""Pauses between attempts to open a new storage: processes that begin one at once fail at making its tables."""
 
 MODELS: dict[str, Callable[..., BaseSampler]] = {"tpe": TPESampler, "gp": GPSampler}
 """Optuna's methods that learn from trials, with its defaults."""
@@ -117,8 +119,7 @@ def entries(hyper: Hyper) -> list[str]:
 
 def open_storage(storage: str) -> None:
     """Open it and look whether it answers. Raises UserError for one that does not."""
-    with reached(storage, (Exception,)):
-        optuna.get_all_study_names(storage=_storage(storage))
+    _raced(storage, lambda: optuna.get_all_study_names(storage=_storage(storage)))
 
 
 def open_study(sampler: BaseSampler, storage: str, name: str) -> Study:
@@ -126,17 +127,10 @@ def open_study(sampler: BaseSampler, storage: str, name: str) -> Study:
 
     Raises UserError for a storage that cannot be opened.
     """
-    with reached(storage, (Exception,)):  # SQLAlchemy, drivers, the file system and Optuna raise two dozen kinds
-        for wait in (*RACE_SECONDS, None):
-            try:
-                return optuna.create_study(
-                    storage=_storage(storage), study_name=name, sampler=sampler, load_if_exists=True
-                )
-            except (OperationalError, IntegrityError):  # another process makes the same tables at this moment
-                if wait is None:
-                    raise
-                time.sleep(wait)
-    raise AssertionError("the last attempt returns or raises")
+    return _raced(
+        storage,
+        lambda: optuna.create_study(storage=_storage(storage), study_name=name, sampler=sampler, load_if_exists=True),
+    )
 
 
 @contextmanager
@@ -152,6 +146,23 @@ def reached(storage: str, kinds: tuple[type[Exception], ...] = (OSError, Storage
             f"the storage {storage} cannot be used ({line[:120]}); give --storage sqlite:///FILE, journal:FILE or "
             "another URL that Optuna takes"
         ) from None
+
+
+def _raced(storage: str, attempt: Callable[[], T]) -> T:
+    """What an attempt at a storage gives, made again while another process makes the same tables."""
+    with reached(storage, (Exception,)):  # SQLAlchemy, drivers, the file system and Optuna raise two dozen kinds
+        for wait in RACE_SECONDS if _there(storage) else ():
+            try:
+                return attempt()
+            except (OperationalError, IntegrityError):
+                time.sleep(wait)
+        return attempt()
+
+
+def _there(storage: str) -> bool:
+    """Whether it is worth while to wait for it: not where an SQLite file has no folder to lie in."""
+    file = storage.removeprefix("sqlite:///")
+    return file == storage or Path(file).parent.is_dir()
 
 
 def _storage(storage: str) -> Any:

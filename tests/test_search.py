@@ -245,6 +245,29 @@ for method in ("random", "tpe", "grid"):
         assert len({values for _, values in rows}) == 14
 
 
+def test_processes_begin_new_storages_at_the_same_moment(tmp_path):
+    """Two that make the tables of one file fail at it, each at another statement; both must come through."""
+    code = """
+import sys, time
+from pathlib import Path
+from hyperopt_hn.search import Search
+from hyperopt_hn.study import SharedStudy, check_storage
+from tests.test_search import SQUARE
+here, name = Path(sys.argv[1]), sys.argv[2]
+for i in range(4):
+    (here / f"{i}-{name}").touch()
+    while len(list(here.glob(f"{i}-*"))) < 3:
+        time.sleep(0.001)
+    storage = f"sqlite:///{here}/{i}.db"
+    check_storage(storage)
+    SharedStudy(Search(SQUARE, "random", 0), storage, "s", {})
+"""
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    all_three = [subprocess.Popen([*words, name], cwd=ROOT, stdout=-1, stderr=-1, text=True) for name in "abc"]
+    told = [p.communicate(timeout=120) for p in all_three]
+    assert [p.returncode for p in all_three] == [0, 0, 0], told
+
+
 def test_a_shared_grid_ends(tmp_path):
     studies = [shared(tmp_path, method="grid") for _ in range(2)]
     seen = []
