@@ -28,7 +28,7 @@ from hyperopt_hn.nn.affine import (
 )
 from hyperopt_hn.nn.context import Home, Scope, scope_of, value_of
 from hyperopt_hn.nn.masks import connected, keep_mask
-from hyperopt_hn.nn.recurrence import Pull, Push, Steps, recur, recur_tangent
+from hyperopt_hn.nn.recurrence import Side, Steps, recur, recur_tangent
 
 State = tuple[Tensor, Tensor]
 _OPTIONS = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
@@ -176,31 +176,36 @@ class HyperLSTM(nn.Module):
         return x, (torch.stack(last_h), torch.stack(last_c))
 
     def _one(self, x: Tensor, state: State, suffix: str, scope: Scope) -> Steps:
-        """One layer in one direction: all input products at once, then the recurrence."""
+        """One layer in one direction."""
         ih, hh = "weight_ih" + suffix, "weight_hh" + suffix
         own = self.get_parameter(hh), self.get_parameter("response_" + hh)
         weight, response = connected(self, self.dropconnect, *own)
         assert scope.h is not None and response is not None
-        bias, offset = None, None
-        if self.bias:
-            names = "bias_ih" + suffix, "bias_hh" + suffix
-            bias = self.get_parameter(names[0]) + self.get_parameter(names[1])
-            each = [product(scope.h, self._gain(n)) * self.get_parameter("response_" + n) for n in names]
-            offset = each[0] + each[1]
-        primal, tangent = parts(x, scope)
-        push, z = F.linear(primal, self.get_parameter(ih), bias), F.linear(primal, self.get_parameter("response_" + ih))
-        s, shift, scale = (
-            None if rows is None else self._rows(rows, x).to(z.dtype)
-            for rows in (product(scope.h, self._gain(ih)), offset, product(scope.h, self._gain(hh)))
+        bias, shift = self._offsets(suffix, scope.h)
+        s_in, shift, s = (
+            None if rows is None else self._rows(rows, x)
+            for rows in (product(scope.h, self._gain(ih)), shift, product(scope.h, self._gain(hh)))
         )
-        assert s is not None
+        assert s_in is not None and s is not None
+        into, back = Side(self.get_parameter(ih), self.get_parameter("response_" + ih), s_in), Side(weight, response, s)
         if not scope.tangent:
-            return recur(Push(push, z, s, shift), state, Pull(weight, response, scale))
-        moved = s * z if shift is None else torch.addcmul(shift, s, z)
+            return recur(x, state, into, back, None if shift is None or bias is None else shift + bias)
+        primal, tangent = parts(x, scope)
+        push, z = F.linear(primal, into.weight, bias), F.linear(primal, into.response)
+        moved = into.scale.to(z.dtype) * z
+        moved = moved if shift is None else moved + shift.to(z.dtype)
         if tangent is not None:
-            moved = moved + F.linear(tangent, self.get_parameter(ih))
-        still, motion = recur_tangent((push, moved), state, Pull(weight, response, scale))
+            moved = moved + F.linear(tangent, into.weight)
+        still, motion = recur_tangent((push, moved), state, Side(weight, response, s.to(z.dtype)))
         return tuple(joined(p, d) for p, d in zip(still, motion, strict=True))  # type: ignore[return-value]
+
+    def _offsets(self, suffix: str, h: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Both biases together (4H,), and what their response adds to them; None without biases."""
+        if not self.bias:
+            return None, None
+        names = "bias_ih" + suffix, "bias_hh" + suffix
+        first, second = (product(h, self._gain(n)) * self.get_parameter("response_" + n) for n in names)
+        return self.get_parameter(names[0]) + self.get_parameter(names[1]), first + second
 
     def _between(self, x: Tensor, layer: int) -> Tensor:
         if not self.training or layer == self.num_layers - 1:
