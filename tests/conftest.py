@@ -1,13 +1,21 @@
-"""Run directories of the deep wing that several rooms of figure tests read; written once."""
+"""What tests need data sets; run directories of the deep wing that several rooms of figure tests read, written once."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 SEEDS = (7, 8, 9)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `data` need a folder of real data sets."""
+    if item.get_closest_marker("data") and not os.environ.get("HYPEROPT_HN_DATA"):
+        pytest.skip("HYPEROPT_HN_DATA names no folder")
 
 
 @pytest.fixture(scope="session")

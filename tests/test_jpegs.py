@@ -110,11 +110,7 @@ def test_any_jpeg(draw: st.DataObject) -> None:
 # the real files
 
 
-NEEDS_REAL = pytest.mark.skipif(not REAL, reason="HYPEROPT_HN_DATA names no folder")
-
-
 @pytest.mark.data
-@NEEDS_REAL
 def test_the_real_jpegs_are_the_known_ones() -> None:
     content = (Path(str(REAL)) / jpegs.FILE).read_bytes()
     assert hashlib.sha256(content).hexdigest() == jpegs.SHA256 and len(content) == jpegs.LARGEST
@@ -125,7 +121,6 @@ def test_the_real_jpegs_are_the_known_ones() -> None:
 
 @pytest.mark.data
 @pytest.mark.slow
-@NEEDS_REAL
 def test_real_cifar10_jpeg() -> None:
     """Decoded anew (the cache of tests is empty), then from the cache."""
     images = load("cifar10-jpeg", REAL, download=False)

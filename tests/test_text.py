@@ -227,8 +227,6 @@ def test_topics() -> None:
 
 @pytest.mark.data
 def test_real_ptb() -> None:
-    if not REAL:
-        pytest.skip("HYPEROPT_HN_DATA names no folder")
     for unseen in UNSEEN:
         found = load_text("ptb", REAL, download=False, unseen=unseen)
         assert [len(found.train), len(found.valid), len(found.test)] == [929_589, 73_760, 82_430]
