@@ -204,7 +204,8 @@ def _population(entry: Entry, space: HyperSpace, ranges: HyperSpace) -> populati
     config, search = entry.config, entry.search
 
     def build(member: int, course: Follows) -> TorchTuner:
-        seeded = options.override(config, {"seed": config.seed + SEED_STRIDE * member})
+        # A member with no rate left waits to be replaced: only the budget ends a population.
+        seeded = options.override(config, {"seed": config.seed + SEED_STRIDE * member, "least_lr": 0.0})
         tuner = entry.side.build(seeded, entry.data, space.with_tuned([]), course)
         if not isinstance(tuner, TorchTuner):
             raise UserError("averaged weights are not copied from member to member; leave --average out of the arm pbt")

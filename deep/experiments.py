@@ -13,12 +13,12 @@ from deep.training import Descent, Method, Span
 STN = Method(response="stn", tune_spreads=True, tau=1e-3)
 
 # MacKay et al. 2019, sec. 4.2: AlexNet, 15 hyperparameters, 40,000 / 10,000 images of CIFAR-10. Recalled, not read
-# again: validation loss 0.575, test loss 0.576. The published code stops by patience alone; 500 epochs bound it.
+# again: validation loss 0.575, test loss 0.576. The published code stops by patience or rate; 500 epochs bound it.
 PAPER = CNNConfig(
     Network(model="alexnet"),
     Choice(tune="stn"),
     STN,
-    Descent(batch=128, lr=0.01, momentum=0.9, decay="nonmono", window=60, factor=0.1),
+    Descent(batch=128, lr=0.01, momentum=0.9, decay="nonmono", window=60, factor=0.1, least_lr=1e-5),
     Span(epochs=500, warmup_epochs=5, train_per_cycle=2, tune_per_cycle=1, patience=75),
 )
 # Bae & Grosse 2020, the published code's AlexNet: 18 hyperparameters, mirrored images, 200 epochs.

@@ -68,7 +68,7 @@ class Network:
 
 CHOICE = Choice(spread=1.0)
 METHOD = Method(lr_lam=0.01)
-DESCENT = Descent(batch=40, lr=30.0, momentum=0.0, clip=0.25, decay="nonmono", window=5, factor=0.25)
+DESCENT = Descent(batch=40, lr=30.0, momentum=0.0, clip=0.25, decay="nonmono", window=5, factor=0.25, least_lr=3e-4)
 SPAN = Span(epochs=200, warmup_epochs=1.0, train_per_cycle=2, tune_per_cycle=1, patience=20)
 MACHINE = Machine()
 

@@ -49,6 +49,7 @@ class Descent:
     window: int = option(60, "evaluations that the non-monotone rule looks back over", unit="evaluations", least=1)
     milestones: tuple[int, ...] = option((60, 120, 160), "epochs after which the rate decays", unit="epochs")
     factor: float = option(0.1, "what a decay multiplies the rate by", above=0, most=1)
+    least_lr: float = option(0.0, "stop once the rate has decayed below this; 0: never", least=0)
 
     def __post_init__(self) -> None:
         check(self)
@@ -122,6 +123,7 @@ def make_tuner(
         tau=method.tau,
         seed=recipe.seed,
         clip=descent.clip,
+        least_lr=descent.least_lr,
         autocast="bfloat16" if recipe.machine.amp else "",
         course=recipe.course,
     )

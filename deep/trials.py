@@ -80,14 +80,15 @@ class Trials:
     def train_step(self) -> dict[str, float]:
         """One step of the present trial, or the first of the next; Exhausted if nothing is left to try.
 
-        A trial that diverges is over, its score what it had reached (none: it failed); the search goes on.
+        A trial that diverges, or whose learning rate has decayed to nothing, is over, its score what it had reached
+        (none: it failed); the search goes on.
         """
         trial = self._trial()
         self._steps += 1
         trial.steps += 1
         try:
             report = dict(trial.tuner.train_step())
-        except NonFiniteError:
+        except (NonFiniteError, Exhausted):
             self._end(trial)
             return {}
         if not all(math.isfinite(loss) for loss in report.values()):

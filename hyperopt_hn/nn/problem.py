@@ -84,6 +84,11 @@ class Optimisers:
         """Those on φ."""
         return [self.phi] if isinstance(self.phi, Optimizer) else list(self.phi)
 
+    def spent(self, least_lr: float) -> bool:
+        """Whether all of φ's learning rates are below `least_lr`; never at 0."""
+        groups = [group for optimiser in self.phis() for group in optimiser.param_groups]
+        return least_lr > 0 and all(group["lr"] < least_lr for group in groups)
+
 
 class Follows(Protocol):
     """A course of hyperparameters that are not tuned: a pure function of the training step."""
@@ -101,6 +106,7 @@ class TunerConfig:
     seed: int = option(0, "seed of the perturbations", least=0)
     accumulate: int = option(1, "batches per train step, their gradients added up", unit="batches", least=1)
     clip: float = option(0.0, "largest norm of φ's gradient; 0: no clipping", least=0)
+    least_lr: float = option(0.0, "end when all of φ's learning rates have decayed below this; 0: never", least=0)
     clip_lam: float = option(0.0, "largest norm of λ̂'s and ρ's gradient; 0: no clipping", least=0)
     autocast: str = option("", "precision of the model under autocast: bfloat16, or nothing for none")
     report_every: int = option(0, "steps between looks at the loss; 0: 1 on a CPU, 20 on a GPU", unit="steps", least=0)

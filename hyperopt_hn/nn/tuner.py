@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.errors import Exhausted, UserError
 from hyperopt_hn.nn import parallel, snapshot
 from hyperopt_hn.nn.batches import Batch, Source
 from hyperopt_hn.nn.collapse import collapse
@@ -70,7 +70,12 @@ class TorchTuner:
         parallel.broadcast_([*bare.state_dict().values(), *hypers.state_dict().values()])
 
     def train_step(self, batch: Batch | None = None) -> dict[str, float]:
-        """One step on φ, at λ drawn around λ̂; λ̂, ρ stay. Without `batch`: the problem's next ones, accumulated."""
+        """One step on φ, at λ drawn around λ̂; λ̂, ρ stay. Without `batch`: the problem's next ones, accumulated.
+
+        Raises Exhausted once φ's learning rates have decayed below TunerConfig.least_lr.
+        """
+        if self.optimisers.spent(self.config.least_lr):
+            raise Exhausted(f"the learning rate of φ is below {self.config.least_lr:g}")
         self._follow(self.steps["train"])
         count = self.config.accumulate if batch is None else 1
         batches = [batch] if batch is not None else [self.problem.train.next() for _ in range(count)]

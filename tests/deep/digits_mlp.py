@@ -58,7 +58,7 @@ def accuracy(model, batch):
     return {"accuracy": (model(batch[0]).argmax(1) == batch[1]).float().mean()}
 
 
-def tuner_of(space, seed=0, course=None, lr=0.5, train=(0, 200), average=0):
+def tuner_of(space, seed=0, course=None, lr=0.5, train=(0, 200), least_lr=0.0):
     """A tuner with momentum and a rate that decays by the validation loss, as the wings' have."""
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(64, 24), nn.ReLU(), nn.Dropout(0.0), nn.Linear(24, 10))
@@ -71,7 +71,9 @@ def tuner_of(space, seed=0, course=None, lr=0.5, train=(0, 200), average=0):
     phi = torch.optim.SGD(model.parameters(), lr, momentum=0.9)
     lam = torch.optim.Adam([hypers.lam], 0.03) if space.n else None
     optimisers = Optimisers(phi, lam, None, Schedulers(evaluation=[NonMonotone(phi, 2, 0.5)]))
-    return TorchTuner(model, hypers, problem, optimisers, "stn", TunerConfig(seed=seed, course=course))
+    return TorchTuner(
+        model, hypers, problem, optimisers, "stn", TunerConfig(seed=seed, course=course, least_lr=least_lr)
+    )
 
 
 def fixed(values, seed=0, **more):

@@ -11,8 +11,9 @@ torch = pytest.importorskip("torch")
 from deep.logs import Mirrored, open_log  # noqa: E402
 from deep.machine import Machine, device_of, room  # noqa: E402
 from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner  # noqa: E402
-from hyperopt_hn import Hyper, HyperSpace, Run, UserError, alternate  # noqa: E402
+from hyperopt_hn import Alternation, Hyper, HyperSpace, Run, RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.nn import TORCH, Batches, NonMonotone, TorchProblem, convert  # noqa: E402
+from tests.deep.digits_mlp import fixed  # noqa: E402
 
 
 def test_epochs_become_steps():
@@ -84,6 +85,15 @@ def test_a_tuner_tunes(method):
     assert tuner.hypers()["p"] != before
     assert (tuner.optimisers.rho is not None) == method.tune_spreads
     assert tuner.evaluate()["train_steps"] == 10
+
+
+def test_a_run_ends_when_the_rate_has_decayed(tmp_path):
+    tuner = fixed({}, lr=1.5, train=(0, 50), least_lr=0.5)
+    log = RunLog(tmp_path / "run", {"experiment": "x", "arm": "y"}, codec=TORCH)
+    outcome = alternate(tuner, Alternation(5000, tune_per_cycle=0, evaluate_every=5), log)
+    rate = tuner.optimisers.phis()[0].param_groups[0]["lr"]
+    assert (outcome.reason, outcome.sentence) == ("exhausted", "the learning rate of φ is below 0.5")
+    assert rate < 0.5 <= 2 * rate and outcome.steps < 5000 and outcome.final["step"] == outcome.steps
 
 
 def test_nothing_tuned_has_no_hyper_optimiser():

@@ -106,6 +106,14 @@ def test_a_trial_that_diverges_is_over_and_the_search_goes_on():
     assert same(end, run(again, 3).state())
 
 
+def test_a_trial_whose_rate_has_decayed_is_over_and_the_search_goes_on():
+    """0.9, halved by the rule twice, is below 0.3."""
+    plan = Plan(steps=400, patience=0, evaluate_every=4)
+    trials = run(made(plan=plan, build=lambda v, n: fixed(v, lr=0.9, train=(0, 50), least_lr=0.3)), 900)
+    lengths, losses = (trials.arrays()[name] for name in ("trial_steps", "trial_losses"))
+    assert len(lengths) >= 2 and (lengths < 400).all() and np.isfinite(losses).all()
+
+
 def test_a_grid_that_is_done_ends_the_run(tmp_path):
     plan = Plan(steps=3, patience=0, evaluate_every=3)
     log = RunLog(tmp_path / "grid", {"experiment": "x", "arm": "grid"}, codec=TORCH)
