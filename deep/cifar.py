@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,7 +30,6 @@ from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, parallel
 from hyperopt_hn.nn.affine import Gain
 from hyperopt_hn.nn.problem import Follows
 from hyperopt_hn.options import check, option
-from hyperopt_hn.runlog import Run
 
 PLAIN = {"small": ("fc",)}
 """Layers without a response, as published."""
@@ -103,7 +101,7 @@ def replayed(config: CNNConfig, data: Images) -> tuple[HyperSpace, Follows | Non
     """The space and course of `--replay`: nothing is tuned, `--fix` and `--init` stand beside what was recorded."""
     network = config.network
     whole = HyperSpace(cnn_hypers(setting(config, data)), [])
-    course = _recorded(Path(network.replay), whole)
+    course = Replay.read(network.replay, whole)
     fixed = ",".join([*course.values, *filter(None, (config.choice.fix,))])
     fixed_choice = replace(config.choice, tune="none", fix=fixed)
     space = space_of_config(replace(config, choice=fixed_choice), data)
@@ -203,14 +201,3 @@ def _parts(network: Network) -> Parts:
 
 def _channels(data: Images) -> int:
     return int(data.train_images.shape[3]) if data.train_images.ndim == 4 else 1
-
-
-def _recorded(path: Path, whole: HyperSpace) -> Replay:
-    if not path.is_dir():
-        return Replay.of_csv(path, whole)
-    run = Run(path)
-    recorded = [key.removeprefix("hypers/") for key in run.columns() if key.startswith("hypers/")]
-    strange = [name for name in recorded if name not in whole.names]
-    if strange:
-        raise UserError(f"{path} recorded {', '.join(strange)}, which this network on these images has not")
-    return Replay.of_run(run, whole)

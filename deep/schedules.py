@@ -6,7 +6,6 @@ Output dropout alone moves. Fixed, noisy and wavy rates, the STN's own schedule,
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from deep.choice import Choice, choose, fixed_at
 from deep.ptb import GROUPS, HYPERS, LSTMConfig, build_tuner, per_epoch, space_of_config
@@ -67,17 +66,12 @@ def network(config: LSTMConfig, arm: str, context: Context) -> tuple[Tuner, Alte
     """One LSTM: self-tuning, fixed, or along a recorded schedule (`--replay`), where nothing is tuned."""
     if not config.replay:
         return _built(config, space_of_config(config), None, context)
-    course = read_schedule(config.replay, HyperSpace(HYPERS))
+    course = Replay.read(config.replay, HyperSpace(HYPERS))
     choice = replace(config.choice, tune="none", fix=",".join([config.choice.fix, *course.values]))
     space = choose(HYPERS, GROUPS, choice)
     if config.replay_final:
         return _built(config, space.with_init(course.last()), None, context)
     return _built(config, space, course, context)
-
-
-def read_schedule(path: str, space: HyperSpace) -> Replay:
-    """The schedule in a table or a run's directory. Raises UserError for a bad one, naming the row or the remedy."""
-    return Replay.of_run(Run(path), space) if Path(path).is_dir() else Replay.of_csv(path, space)
 
 
 def _row(config: Table1, arm: str, whole: HyperSpace, context: Context) -> tuple[HyperSpace, Course | None]:
@@ -92,7 +86,7 @@ def _row(config: Table1, arm: str, whole: HyperSpace, context: Context) -> tuple
         return held, Sinusoid(centre, rates.amplitude, rates.period, 0.0, LOW, HIGH)
     if arm == "replay":
         path = config.lstm.replay
-        return held, read_schedule(path, held) if path else Replay.of_run(_stn(context), held)
+        return held, Replay.read(path, held) if path else Replay.of_run(_stn(context), held)
     if arm == "final":
         last = _stn(context).records[-1]["hypers"]
         return fixed_at(whole, {name: last[name] for name in whole.names}), None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -53,6 +54,9 @@ class Descent:
 
     def __post_init__(self) -> None:
         check(self)
+        if any(late <= early for early, late in itertools.pairwise((0, *self.milestones))):
+            told = ",".join(map(str, self.milestones))
+            raise UserError(f"--milestones {told}: give epochs above 0 that rise, such as 60,120,160")
 
 
 @dataclass(frozen=True)

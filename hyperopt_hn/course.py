@@ -6,6 +6,7 @@ A course is a pure function of the step, so a resumed run needs no memory of it.
 from __future__ import annotations
 
 import csv
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,6 +89,21 @@ class Replay:
     """name -> (R,) natural units."""
 
     @classmethod
+    def read(cls, path: Path | str, space: HyperSpace) -> Replay:
+        """The schedule in a run's directory or a table. Raises UserError for a bad one, naming the row or the remedy.
+
+        A run that recorded hyperparameters which `space` lacks is refused; such columns of a table are logged.
+        """
+        if not Path(path).is_dir():
+            return cls.of_csv(path, space)
+        run = Run(path)
+        recorded = (key.removeprefix("hypers/") for key in run.columns() if key.startswith("hypers/"))
+        strange = [name for name in recorded if name not in space.names]
+        if strange:
+            raise UserError(f"{path} recorded {', '.join(strange)}, which are no hyperparameters here: it is a run of another space")
+        return cls.of_run(run, space)
+
+    @classmethod
     def of_run(cls, run: Run, space: HyperSpace) -> Replay:
         """The course of every hyperparameter of `space` that the run recorded, by training step."""
         names = [name for name in space.names if f"hypers/{name}" in run.columns()]
@@ -111,6 +127,11 @@ class Replay:
         columns = [name for name in space.names if rows and name in rows[0]]
         if not rows or "step" not in rows[0] or not columns:
             raise UserError(f"the schedule {path} needs a column 'step' and at least one of {', '.join(space.names)}")
+        others = [str(name) for name in rows[0] if name not in (*space.names, "step", "train_steps")]
+        if others:
+            logging.getLogger(__name__).warning(
+                "the schedule %s: no hyperparameters here, left out: %s", path, ", ".join(others)
+            )
         key = "train_steps" if "train_steps" in rows[0] else "step"
         table: dict[str, list[float]] = {name: [] for name in (key, *columns)}
         for number, row in enumerate(rows, 2):

@@ -129,7 +129,7 @@ def _one(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> int:
     data = experiment.load(given.data, given.data_root)
     moved = {k: v for k, v in changed.items() if v != known[k]}
     site = _Site(data, given.out / _label(given.preset, moved, data, given.seed), given)
-    if given.resume and not given.overwrite and len(wanted) > 1:  # several arms: go on with those that are missing
+    if given.resume and not given.overwrite:  # go on with what is missing
         there = [arm for arm in wanted if site.finished(f"{experiment.name}/{arm}")]
         wanted = [arm for arm in wanted if arm not in there]
         if there and wing.speaks():

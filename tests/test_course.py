@@ -68,9 +68,10 @@ def test_bad_schedules_get_one_line(tmp_path, text, words):
     assert "\n" not in str(caught.value)
 
 
-def test_good_schedule(tmp_path):
+def test_good_schedule(tmp_path, caplog):
     (tmp_path / "s.csv").write_text("step,time,rate\n0,1.5,0.1\n7,3.0,0.2\n")
-    assert Replay.of_csv(tmp_path / "s.csv", SPACE).at(8) == {"rate": 0.2}
+    assert Replay.read(tmp_path / "s.csv", SPACE).at(8) == {"rate": 0.2}
+    assert caplog.messages == [f"the schedule {tmp_path}/s.csv: no hyperparameters here, left out: time"]
     with pytest.raises(UserError, match="cannot be read"):
         Replay.of_csv(tmp_path / "none.csv", SPACE)
 

@@ -130,6 +130,8 @@ def test_a_finished_run_is_kept(walk):
     walk("one")
     code, _, error = walk("one")
     assert code == 2 and "finished run; use --overwrite" in error
+    code, told, _ = walk("one", "--resume")
+    assert code == 0 and "finished and left out" in told and "into" not in told
     assert walk("one", "--overwrite")[0] == 0
 
 

@@ -131,7 +131,7 @@ def test_a_replay_reads_tables_and_refuses_what_does_not_fit(tmp_path):
     assert space.names == ("dropout0",) and [course.at(s)["dropout0"] for s in (0, 4, 5, 99)] == [0.1, 0.1, 0.3, 0.3]
     path = recorded(tmp_path, data)
     gray = images(channels=1)
-    with pytest.raises(UserError, match="recorded hue, which this network on these images"):
+    with pytest.raises(UserError, match="recorded hue, which are no hyperparameters here"):
         cifar.replayed(cifar.fit(CNNConfig(Network(replay=str(path))), gray), gray)
     with pytest.raises(UserError, match=r"cannot be read|missing"):
         cifar.replayed(cifar.fit(CNNConfig(Network(replay=str(tmp_path / "nothing"))), data), data)

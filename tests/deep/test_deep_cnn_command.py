@@ -128,6 +128,7 @@ def test_a_finished_run_is_replayed(deep, tmp_path):
 MISTAKES = [
     (["--model", "smal"], "invalid choice: 'smal'"),
     (["--modle", "small"], "did you mean '--model'"),
+    (["--milestones", "3,2"], "--milestones 3,2: give epochs above 0 that rise"),
     (["--tune", "dropuot0"], "did you mean 'dropout0'"),
     (["--tune", "hue"], "gray images have no 'hue'"),
     (["--fix", "dropout4"], "its dropouts are dropout0, dropout1, dropout2"),
