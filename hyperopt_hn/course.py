@@ -100,7 +100,9 @@ class Replay:
         recorded = (key.removeprefix("hypers/") for key in run.columns() if key.startswith("hypers/"))
         strange = [name for name in recorded if name not in space.names]
         if strange:
-            raise UserError(f"{path} recorded {', '.join(strange)}, which are no hyperparameters here: it is a run of another space")
+            raise UserError(
+                f"{path} recorded {', '.join(strange)}, which are no hyperparameters here: it is a run of another space"
+            )
         return cls.of_run(run, space)
 
     @classmethod

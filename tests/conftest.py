@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,14 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def root(images: list[Path], tmp_path: Path) -> Path:
     """A copy of the first CNN root, to spoil."""
     return Path(shutil.copytree(images[0], tmp_path / images[0].name))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, as in the processes that a test compares itself with: sums depend on how many there are."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

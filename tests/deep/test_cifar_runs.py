@@ -38,7 +38,7 @@ SLOW = pytest.mark.slow
 @pytest.mark.parametrize(
     ("response", "kill_at"), [("stn", 19), pytest.param("stn", 4, marks=SLOW), pytest.param("delta", 19, marks=SLOW)]
 )
-def test_a_killed_run_goes_on_bit_by_bit(response, kill_at, tmp_path):
+def test_a_killed_run_goes_on_bit_by_bit(response, kill_at, tmp_path, one_thread):
     whole = without_python(killed.run(tmp_path / "whole", response).state())
     command = [sys.executable, "-m", "tests.deep.killed", str(tmp_path / "cut"), response, str(kill_at)]
     assert subprocess.run(command, cwd=ROOT, timeout=300, check=False).returncode == -9

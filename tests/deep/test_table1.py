@@ -195,7 +195,7 @@ def test_missing_and_foreign_runs_get_one_line(tmp_path):
         table1(replace(small(), lstm=lstm), "stn", context)
 
 
-def test_a_killed_row_goes_on_bit_for_bit(tmp_path):
+def test_a_killed_row_goes_on_bit_for_bit(tmp_path, one_thread):
     """A real SIGKILL; masks, positions, hidden states and λ̂ come back."""
     arm = "stn"
     code = (
@@ -214,12 +214,7 @@ def test_a_killed_row_goes_on_bit_for_bit(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not (tmp_path / "b" / "table1" / arm / "result.json").exists()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        whole, resumed = run(tmp_path / "a", arm), run(tmp_path / "b", arm, resume=True)
-    finally:
-        torch.set_num_threads(threads)
+    whole, resumed = run(tmp_path / "a", arm), run(tmp_path / "b", arm, resume=True)
     assert equal(whole.state(), resumed.state())
     for name in ("log.jsonl", "arrays.npz"):
         files = [tmp_path / k / "table1" / arm / name for k in "ab"]

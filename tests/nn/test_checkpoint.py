@@ -105,7 +105,7 @@ def test_global_random_numbers_of_python_numpy_and_torch_come_back():
 
 
 @pytest.mark.parametrize("response", ["stn", pytest.param("delta", marks=pytest.mark.slow)])
-def test_a_run_killed_at_a_random_step_goes_on_bit_for_bit(response, tmp_path):
+def test_a_run_killed_at_a_random_step_goes_on_bit_for_bit(response, tmp_path, one_thread):
     """A real SIGKILL in another process; the record, the arrays and the last checkpoint end as if it had not been."""
     root = Path(__file__).parents[2]
     calls = {"stn": 2, "delta": 4}[response] * killed.PLAN.steps
@@ -114,13 +114,8 @@ def test_a_run_killed_at_a_random_step_goes_on_bit_for_bit(response, tmp_path):
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not (tmp_path / "b" / "result.json").exists()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        whole = killed.run(tmp_path / "a", response)
-        resumed = killed.run(tmp_path / "b", response, resume=True)
-    finally:
-        torch.set_num_threads(threads)
+    whole = killed.run(tmp_path / "a", response)
+    resumed = killed.run(tmp_path / "b", response, resume=True)
     assert equal(whole.state(), resumed.state()), f"killed at call {kill_at}"
     for name in ("log.jsonl", "arrays.npz"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), f"{name}, call {kill_at}"
