@@ -21,7 +21,7 @@ class Machine:
     """Settings that change speed and rounding but not what is computed."""
 
     device: str = option("auto", "where to compute; auto: CUDA if there is any", choices=("auto", "cpu", "cuda"))
-    amp: str = option("", "autocast of the network; nothing: none", choices=("", "bf16"))
+    amp: str = option("", "autocast of the network", choices=("", "bf16"))
     compile: str = option(
         "", "torch.compile; reduce-overhead captures CUDA graphs", choices=("", "default", "reduce-overhead")
     )

@@ -53,19 +53,25 @@ def _add_settings(parser: argparse.ArgumentParser, config: Any) -> None:
         bare: dict[str, Any] = {"nargs": "?", "const": True} if kind is bool else {}
         unit = f" [{field.metadata['unit']}]" if field.metadata.get("unit") else ""
         shown = ",".join(map(str, values[name])) if isinstance(values[name], tuple) else values[name]
+        choices = field.metadata.get("choices") or None
+        shown = "none" if choices and shown == "" else shown
         text = f"{field.metadata.get('help', '')}{unit} (default: {shown})".replace("%", "%%")
         group.add_argument(
             f"--{name.replace('_', '-')}",
-            type=_typed(kind),
-            choices=field.metadata.get("choices") or None,
-            metavar=None if field.metadata.get("choices") else name.upper(),
+            type=_typed(kind, choices is not None and "" in choices),
+            choices=choices,
+            metavar="{" + ",".join(choice or "none" for choice in choices) + "}" if choices else name.upper(),
             help=text,
             **bare,
         )
 
 
-def _typed(kind: Any) -> Callable[[str], Any]:
+def _typed(kind: Any, none: bool) -> Callable[[str], Any]:
+    """Reads a flag's text; `none`: the word stands for the empty choice."""
+
     def convert(text: str) -> Any:
+        if none and text == "none":
+            return ""
         try:
             return options.parse(text, kind)
         except ValueError as error:

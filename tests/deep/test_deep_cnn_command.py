@@ -80,7 +80,7 @@ def test_the_same_seed_leaves_the_same_record(deep, tmp_path):
     "words",
     [
         ("--response", "delta", "--tune", "delta", "--ranges", "delta", "--hyper-optimiser", "rmsprop"),
-        ("--tune", "none"),
+        ("--tune", "none", "--amp", "none"),
         ("--tune", "none", "--fix", "dropouts", "--decay", "milestones", "--milestones", "1,2"),
         ("--tune", "all", "--tune-spreads", "false", "--decay", "nonmono", "--window", "1", "--patience", "1"),
         ("--amp", "bf16", "--channels-last", "--crop", "2", "--one-dropout"),
