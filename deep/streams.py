@@ -64,7 +64,8 @@ class Streams:
         if not 1 <= bptt < self.length:
             raise UserError(
                 f"the {split} text of {len(tokens)} words gives {batch * self.world} streams of {self.length} words, "
-                f"too few for --bptt {bptt}; choose a smaller --bptt, fewer streams (--batch) or a longer text"
+                f"too few for --bptt {bptt}; choose a smaller --bptt, fewer streams (--batch, --eval-batch, "
+                "--test-batch) or a longer text"
             )
         streams = tokens[: self.length * batch * self.world].view(-1, self.length)
         self._words = streams[self.rank * batch : (self.rank + 1) * batch].t().contiguous()  # (length, B)

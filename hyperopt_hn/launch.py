@@ -26,6 +26,7 @@ from hyperopt_hn.flags import common, preset_of, understood
 from hyperopt_hn.jobs import Job, run_jobs
 from hyperopt_hn.progress import UNTOLD, Progress
 from hyperopt_hn.provenance import provenance
+from hyperopt_hn.run import Run
 from hyperopt_hn.store import write_atomic
 from hyperopt_hn.wing import Context, Data, Experiment, Wing
 
@@ -87,7 +88,14 @@ class _Site:
     given: argparse.Namespace
 
     def finished(self, name: str) -> bool:
-        return (self.root / name / "result.json").exists()
+        """Whether the run is there. Raises UserError for one on other data of the same name."""
+        path = self.root / name
+        if not (path / "result.json").exists():
+            return False
+        recorded = Run(path).config.get("data", {}).get("sha256")
+        if recorded is not None and recorded != self.data.sha256:
+            raise UserError(f"{path} is a finished run on other data of that name; use --overwrite, or another --out")
+        return True
 
 
 def _all(wing: Wing, arguments: Sequence[str]) -> int:

@@ -44,6 +44,13 @@ def test_a_language_model_on_a_text_of_ones_own(deep, tmp_path):
     assert deep("lstm")[0] == 2 and deep("lstm", "--overwrite")[0] == 0
 
 
+def test_a_finished_run_on_a_text_that_changed_is_not_taken_for_this_one(deep, folder):
+    assert deep("lstm")[0] == 0 and deep("lstm", "--resume")[0] == 0
+    (folder / "valid.txt").write_text("the mat sat on the cat\n" * 20)
+    code, out, error = deep("lstm", "--resume")
+    assert code == 2 and out == "" and "on other data of that name; use --overwrite" in error
+
+
 def test_words_that_training_lacks_are_unknown(folder):
     (folder / "test.txt").write_text("the dog sat on the mat\n")
     text = read_text(str(folder), None)
