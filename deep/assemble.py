@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from deep import cifar
 from deep.cifar import CNNConfig
-from hyperopt_hn.alternate import Alternation
 from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.loop import Alternation
 from hyperopt_hn.wing import Context
 
 

@@ -23,13 +23,13 @@ from deep.machine import Machine, device_of
 from deep.pictures import Pair, Parts, Pictures, Splits, View, counts, split
 from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner
 from hyperopt_hn import Alternation, HyperSpace
+from hyperopt_hn.config import check, option
 from hyperopt_hn.course import Replay
 from hyperopt_hn.data import Images
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, parallel
 from hyperopt_hn.nn.affine import Gain
 from hyperopt_hn.nn.problem import Follows
-from hyperopt_hn.options import check, option
 
 PLAIN = {"small": ("fc",)}
 """Layers without a response, as published."""

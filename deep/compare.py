@@ -22,13 +22,12 @@ from typing import Any
 
 from deep import population, trials
 from deep.training import Span, alternation
-from hyperopt_hn import options
-from hyperopt_hn.alternate import Alternation
 from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.config import check, flat, option, override
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.loop import Alternation
 from hyperopt_hn.nn import TorchTuner, parallel
 from hyperopt_hn.nn.problem import Follows
-from hyperopt_hn.options import check, option
 from hyperopt_hn.search import METHODS, Search, searchable
 from hyperopt_hn.space import HyperSpace
 from hyperopt_hn.study import OwnStudy, SharedStudy, Study, check_storage
@@ -131,11 +130,11 @@ def budget(span: Span, per_epoch: int) -> int:
 
 
 def _self_tuning(entry: Entry, arm: str, space: HyperSpace) -> tuple[Tuner, Alternation]:
-    config = options.override(entry.config, {"response": arm})
+    config = override(entry.config, {"response": arm})
     per_epoch, span = entry.side.per_epoch(config, entry.data), config.span
     most = budget(span, per_epoch)
     # Epochs bound the budget of all arms or of none.
-    lifted = options.override(span, {"epochs": NO_LIMIT // per_epoch, "max_steps": most})
+    lifted = override(span, {"epochs": NO_LIMIT // per_epoch, "max_steps": most})
     return entry.side.build(config, entry.data, space, None), alternation(lifted, per_epoch, True)
 
 
@@ -144,7 +143,7 @@ def _constant(entry: Entry, arm: str, space: HyperSpace) -> tuple[Any, HyperSpac
         return entry.config, space.with_tuned([])
     values = entry.side.hand(entry.config, entry.data) if arm == "hand" else {}
     said = ",".join(f"{name}={value:g}" for name, value in values.items())
-    config = options.override(entry.config, {"tune": "none", "fix": "", "init": said})
+    config = override(entry.config, {"tune": "none", "fix": "", "init": said})
     return config, entry.side.space(config, entry.data)
 
 
@@ -164,7 +163,7 @@ def _trials(entry: Entry, method: str, space: HyperSpace, ranges: HyperSpace) ->
     config, search = entry.config, entry.search
 
     def build(values: Mapping[str, Any], number: int) -> Tuner:
-        seeded = options.override(config, {"seed": config.seed + SEED_STRIDE * number}) if search.fresh else config
+        seeded = override(config, {"seed": config.seed + SEED_STRIDE * number}) if search.fresh else config
         tuner: Tuner = entry.side.build(seeded, entry.data, space.with_init(values).with_tuned([]), None)
         return tuner
 
@@ -188,7 +187,7 @@ def _terms(entry: Entry) -> dict[str, Any]:
     """What all trials of a shared study have in common: every setting that changes a trial's loss, and the data."""
     search = entry.search
     own = {"trial_steps": search.trial_steps, "trial_patience": search.trial_patience, "fresh": search.fresh}
-    config = {k: v for k, v in options.flat(entry.config).items() if k not in _NO_TERMS}
+    config = {k: v for k, v in flat(entry.config).items() if k not in _NO_TERMS}
     return {**config, **own, "data": f"{entry.data.name} {entry.data.sha256}"}
 
 
@@ -205,7 +204,7 @@ def _population(entry: Entry, space: HyperSpace, ranges: HyperSpace) -> populati
 
     def build(member: int, course: Follows) -> TorchTuner:
         # A member with no rate left waits to be replaced: only the budget ends a population.
-        seeded = options.override(config, {"seed": config.seed + SEED_STRIDE * member, "least_lr": 0.0})
+        seeded = override(config, {"seed": config.seed + SEED_STRIDE * member, "least_lr": 0.0})
         tuner = entry.side.build(seeded, entry.data, space.with_tuned([]), course)
         if not isinstance(tuner, TorchTuner):
             raise UserError("averaged weights are not copied from member to member; leave --average out of the arm pbt")

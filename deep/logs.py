@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperopt_hn.alternate import Log
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.loop import Log
 from hyperopt_hn.nn import parallel
 from hyperopt_hn.runlog import Codec
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from deep.choice import Choice, choose, fixed_at
 from deep.ptb import GROUPS, HYPERS, LSTMConfig, build_tuner, per_epoch, space_of_config
 from deep.training import alternation
-from hyperopt_hn.alternate import Alternation
 from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.config import check, option
 from hyperopt_hn.course import Course, Gaussian, Replay, Sinusoid
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.options import check, option
+from hyperopt_hn.loop import Alternation
 from hyperopt_hn.runlog import Run
 from hyperopt_hn.space import HyperSpace
 from hyperopt_hn.wing import Context

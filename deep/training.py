@@ -12,11 +12,11 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from deep.machine import Machine, prepared
 from hyperopt_hn import Alternation, HyperSpace
+from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import STN, Delta, Hypers, Optimisers, Schedulers, TorchProblem, TorchTuner, TunerConfig
 from hyperopt_hn.nn.problem import Follows
 from hyperopt_hn.nn.schedules import NonMonotone
-from hyperopt_hn.options import check, option
 
 
 @dataclass(frozen=True)

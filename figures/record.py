@@ -15,8 +15,8 @@ from pathlib import Path
 from figures.catalogue import SHEETS
 from figures.reading import expand, is_finished
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.files import save_arrays, write_atomic
 from hyperopt_hn.runlog import Run
-from hyperopt_hn.store import save_arrays, write_atomic
 
 WHOLE = ("config.json", "log.jsonl", "clock.jsonl", "result.json")
 ALWAYS = ("layers",)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hyperopt_hn.alternate import Alternation, Outcome, alternate
 from hyperopt_hn.bilevel import Problem, Tuner
 from hyperopt_hn.errors import NonFiniteError, UserError
-from hyperopt_hn.perturb import entropy, perturb
+from hyperopt_hn.loop import Alternation, Outcome, alternate
+from hyperopt_hn.perturbation import entropy, perturb
 from hyperopt_hn.space import Hyper, HyperSpace
 
 if TYPE_CHECKING:

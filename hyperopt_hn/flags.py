@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hyperopt_hn import options
+from hyperopt_hn.config import fields, flat, parse, unknown
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.wing import Experiment, Wing
 
@@ -46,8 +46,8 @@ def common(wing: Wing, name: str, about: str, presets: Sequence[str], data_help:
 
 def _add_settings(parser: argparse.ArgumentParser, config: Any) -> None:
     group = parser.add_argument_group("settings (with the preset's values)")
-    values = options.flat(config)
-    for name, (field, kind) in options.fields(config).items():
+    values = flat(config)
+    for name, (field, kind) in fields(config).items():
         if name == "seed":
             continue
         bare: dict[str, Any] = {"nargs": "?", "const": True} if kind is bool else {}
@@ -73,7 +73,7 @@ def _typed(kind: Any, none: bool) -> Callable[[str], Any]:
         if none and text == "none":
             return ""
         try:
-            return options.parse(text, kind)
+            return parse(text, kind)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -87,10 +87,10 @@ class Parser(argparse.ArgumentParser):
         raise UserError(message)
 
     def strict(self, arguments: Sequence[str]) -> argparse.Namespace:
-        space, unknown = self.parse_known_args(arguments)
-        for word in unknown:
+        space, others = self.parse_known_args(arguments)
+        for word in others:
             known = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-            raise UserError(options.unknown("setting", word.split("=")[0], known))
+            raise UserError(unknown("setting", word.split("=")[0], known))
         if space.jobs < 1:
             raise UserError(f"--jobs {space.jobs} is too small: it must be at least 1")
         return space

@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperopt_hn import options
-from hyperopt_hn.alternate import alternate
+from hyperopt_hn.config import flat, override, unknown
 from hyperopt_hn.errors import NonFiniteError, UserError
+from hyperopt_hn.files import write_atomic
 from hyperopt_hn.flags import common, preset_of, understood
 from hyperopt_hn.jobs import Job, run_jobs
+from hyperopt_hn.loop import alternate
 from hyperopt_hn.progress import UNTOLD, Progress
 from hyperopt_hn.provenance import provenance
 from hyperopt_hn.run import Run
-from hyperopt_hn.store import write_atomic
 from hyperopt_hn.wing import Context, Data, Experiment, Wing
 
 __all__ = ["Context", "Data", "Experiment", "Wing", "main"]
@@ -112,7 +112,7 @@ def _all(wing: Wing, arguments: Sequence[str]) -> int:
         )
         root = given.out / _label(given.preset, {}, data, given.seed)
         site = sites.setdefault(root, _Site(data, root, given))
-        config = options.override(experiment.presets[given.preset], {"seed": given.seed})
+        config = override(experiment.presets[given.preset], {"seed": given.seed})
         missing = [arm for arm in experiment.arms if given.overwrite or not site.finished(f"{experiment.name}/{arm}")]
         if given.jobs > 1:
             jobs += _jobs(wing, experiment, missing, _without(arguments, "--root-file"))
@@ -127,13 +127,13 @@ def _all(wing: Wing, arguments: Sequence[str]) -> int:
 
 def _one(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> int:
     given, preset = understood(wing, experiment, arguments), preset_of(experiment, arguments)
-    known = options.flat(preset)
+    known = flat(preset)
     changed = {k: v for k, v in vars(given).items() if k in known and k != "seed"}
-    config = options.override(preset, {**changed, "seed": given.seed})
+    config = override(preset, {**changed, "seed": given.seed})
     wanted = given.arms.split(",")
     for arm in wanted:
         if arm not in experiment.arms:
-            raise UserError(options.unknown(f"arm of {experiment.name}", arm, experiment.arms))
+            raise UserError(unknown(f"arm of {experiment.name}", arm, experiment.arms))
     data = experiment.load(given.data, given.data_root)
     moved = {k: v for k, v in changed.items() if v != known[k]}
     site = _Site(data, given.out / _label(given.preset, moved, data, given.seed), given)
@@ -191,7 +191,7 @@ def _run(wing: Wing, experiment: Experiment, arm: str, config: Any, site: _Site)
         "arm": arm,
         "preset": site.given.preset,
         "seed": site.given.seed,
-        "config": options.flat(config),
+        "config": flat(config),
         "data": source,
         **provenance(wing.packages),
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperopt_hn import store
+from hyperopt_hn import files
 from hyperopt_hn.errors import UserError
 
 FORMAT = 1
@@ -33,7 +33,7 @@ class Run:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.config: dict[str, Any] = store.read_json(self.path / "config.json")
+        self.config: dict[str, Any] = files.read_json(self.path / "config.json")
         if not isinstance(self.config, dict) or not isinstance(self.config.get("format"), int):
             raise UserError(f"{self.path / 'config.json'} is not a run's configuration; make the run again")
         if self.config["format"] > FORMAT:
@@ -49,13 +49,13 @@ class Run:
     @property
     def result(self) -> dict[str, Any]:
         """Why it stopped, its best and final record."""
-        return store.read_json(self.path / "result.json")
+        return files.read_json(self.path / "result.json")
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of the finished run."""
         if self._arrays is None:
-            self._arrays = store.load_arrays(self.path / "arrays.npz")
+            self._arrays = files.load_arrays(self.path / "arrays.npz")
         return self._arrays
 
     @property

@@ -20,7 +20,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hyperopt_hn import store
+from hyperopt_hn import files
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.run import FORMAT, Run, find_run, maker
 
@@ -36,7 +36,7 @@ class Codec:
     load: Callable[[Path], dict[str, Any]]
 
 
-NPZ = Codec("npz", store.save_state, store.load_state)
+NPZ = Codec("npz", files.save_state, files.load_state)
 
 
 class RunLog:
@@ -113,8 +113,8 @@ class RunLog:
 
     def finish(self, result: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         """Write arrays.npz, then result.json: the run is finished."""
-        self._write(self.path / "arrays.npz", lambda file: store.save_arrays(file, arrays))
-        store.write_json(
+        self._write(self.path / "arrays.npz", lambda file: files.save_arrays(file, arrays))
+        files.write_json(
             self.path / "result.json",
             {**result, "seconds": round(self.seconds(), 3), "cpu_seconds": round(self.cpu_seconds(), 3)},
         )
@@ -142,7 +142,7 @@ class RunLog:
             raise UserError(f"{self.path} is a finished run; use --overwrite to make it again")
         if not resume:
             raise UserError(f"{self.path} is an unfinished run; use --resume to go on or --overwrite to start again")
-        self._check_same(store.read_json(self.path / "config.json"))
+        self._check_same(files.read_json(self.path / "config.json"))
 
     def _check_same(self, old: Any) -> None:
         if not isinstance(old, dict) or old.get("format", 0) > FORMAT:
@@ -171,7 +171,7 @@ class RunLog:
         if self._resumed is None:
             for name in ("result.json", "arrays.npz", self._file("checkpoint").name, self._file("best").name):
                 (self.path / name).unlink(missing_ok=True)
-            store.write_json(self.path / "config.json", self.config)
+            files.write_json(self.path / "config.json", self.config)
         for stray in self.path.glob(".*.part"):
             stray.unlink(missing_ok=True)
         self._log = _reopen(self.path / "log.jsonl", old["log_bytes"])
@@ -184,7 +184,7 @@ class RunLog:
 
     def _write(self, path: Path, write: Callable[[BinaryIO], None]) -> None:
         try:
-            store.write_atomic(path, write)
+            files.write_atomic(path, write)
         except OSError as error:
             raise UserError(
                 f"cannot write {path} ({error.strerror}); the last checkpoint is whole: make room, then --resume"

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from hyperopt_hn.config import unknown
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.grid import Grid
 from hyperopt_hn.hyper import Hyper
-from hyperopt_hn.options import unknown
 from hyperopt_hn.space import HyperSpace
 
 METHODS = ("random", "grid", "tpe", "gp")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperopt_hn import store
+from hyperopt_hn import files
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.progress import describe
 from hyperopt_hn.runlog import Run
@@ -106,4 +106,4 @@ def plot(run: Run, out: Path) -> None:
     for axis in (top, bottom):
         if axis.lines:
             axis.legend(fontsize=7)
-    store.write_atomic(out, lambda file: figure.savefig(file, format=out.suffix[1:], dpi=150))
+    files.write_atomic(out, lambda file: figure.savefig(file, format=out.suffix[1:], dpi=150))

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from hyperopt_hn import options
-from hyperopt_hn.alternate import Alternation, Log
 from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.config import unknown
 from hyperopt_hn.data import load
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.loop import Alternation, Log
 from hyperopt_hn.progress import Told, nothing
 from hyperopt_hn.runlog import NPZ, Codec, Run, RunLog, find_run
 
@@ -104,5 +104,5 @@ class Wing:
         """The experiment of that name. Raises UserError naming the nearest."""
         table = {experiment.name: experiment for experiment in self.experiments}
         if name not in table:
-            raise UserError(options.unknown("experiment", name, [*table, "all"]))
+            raise UserError(unknown("experiment", name, [*table, "all"]))
         return table[name]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperopt_hn import Alternation, NonFiniteError, Run, RunLog, UserError, alternate
-from hyperopt_hn.alternate import Interrupted
+from hyperopt_hn.loop import Interrupted
 from hyperopt_hn.progress import Progress
 from tests.recording import RecordingTuner
 
@@ -138,7 +138,7 @@ def test_damaged_checkpoints_are_refused(tmp_path, damage):
     if damage == "newer":
         file.write_bytes(data.replace(b'{"format": 1', b'{"format": 9'))
     elif damage == "wrong shape":
-        from hyperopt_hn.store import load_state, save_state
+        from hyperopt_hn.files import load_state, save_state
 
         whole = load_state(file)
         del whole["state"]["tuner"]["rng"]

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from hyperopt_hn import Alternation, Run, UserError, options
+from hyperopt_hn import Alternation, Run, UserError
+from hyperopt_hn.config import check, fields, option, override
 from hyperopt_hn.launch import Experiment, Wing, main
-from hyperopt_hn.options import option
 from tests.recording import RecordingTuner
 
 
@@ -22,7 +22,7 @@ class Inner:
     colour: str = option("red", "a word", choices=("red", "green"))
 
     def __post_init__(self):
-        options.check(self)
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,12 @@ def test_names_of_options_must_differ():
         steps: int = option(1, "again")
 
     with pytest.raises(TypeError, match="steps"):
-        options.fields(Twice())
+        fields(Twice())
 
 
 def test_override_names_the_nearest():
     with pytest.raises(UserError, match="did you mean 'steps'"):
-        options.override(Config(), {"step": 3})
+        override(Config(), {"step": 3})
 
 
 def test_a_name_of_two_words_and_a_flag_without_a_value(walk, tmp_path):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from hyperopt_hn import Run, RunLog, UserError, find_run
+from hyperopt_hn.files import load_arrays, load_state, save_arrays, save_state
 from hyperopt_hn.show import main
-from hyperopt_hn.store import load_arrays, load_state, save_arrays, save_state
 
 CONFIG = {"experiment": "walk", "arm": "a", "preset": "test", "seed": 0, "config": {"steps": 1}, "data": {"name": "d"}}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperopt_hn import store
+from hyperopt_hn import files
 from tests.reference.toy_loops import Data
 from toy.problems import DecayProblem, Split, decay_space
 from toy.true_losses import Shared
@@ -42,8 +42,8 @@ def run(tuner: Any, steps: int | None = None) -> Any:
 
 def stored(state: dict[str, Any], folder: Path) -> dict[str, Any]:
     with open(folder / "state.npz", "wb") as file:
-        store.save_state(file, state)
-    return store.load_state(folder / "state.npz")
+        files.save_state(file, state)
+    return files.load_state(folder / "state.npz")
 
 
 def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from hyperopt_hn.alternate import Alternation
 from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.config import unknown
 from hyperopt_hn.data import Images, flat, one_hot
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.launch import Context
-from hyperopt_hn.options import unknown
+from hyperopt_hn.loop import Alternation
 from toy.crossval import Crossval
 from toy.experiments import Compared, HyperTraining, Model, Seeded, Sizes, Truth, WeightsOrLoss
 from toy.manifold import ClosedForm

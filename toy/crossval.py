@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperopt_hn.options import check, option
+from hyperopt_hn.config import check, option
 from toy import mlp
 from toy.linear_nets import NormPenalty, Windows
 from toy.optim import Adam

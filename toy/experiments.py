@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from hyperopt_hn.alternate import Alternation
-from hyperopt_hn.options import check, option
+from hyperopt_hn.config import check, option
+from hyperopt_hn.loop import Alternation
 from toy.crossval import CrossvalConfig
 from toy.search import SearchConfig
 from toy.surrogates import SurrogatesConfig

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from hyperopt_hn.config import check, option
 from hyperopt_hn.hyper import Hyper
-from hyperopt_hn.options import check, option
 from hyperopt_hn.search import Search, Trial
 from hyperopt_hn.space import HyperSpace
 from toy import mlp

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.options import check, option
 from toy.linear_nets import Windows
 from toy.predictors import LinearHypernet, gaussian_process, gp_predict
 from toy.problems import DecayProblem

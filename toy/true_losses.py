@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.options import check, option
 from toy import mlp
 from toy.linear_nets import ClassPenalty, Windows
 from toy.optim import Adam, aligned_zeros

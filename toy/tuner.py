@@ -1,7 +1,7 @@
 """Hyper-training: learn w_phi(lam) around lam_hat and tune lam_hat through it (Lorraine & Duvenaud 2018).
 
 Algorithm 2 (global) is a schedule of train steps and then tune steps with `centre` "initial"; Algorithm 3 (local)
-alternates them with `centre` "current"; Algorithm 4 is Algorithm 3 with sigma 0. `hyperopt_hn.alternate` runs it.
+alternates them with `centre` "current"; Algorithm 4 is Algorithm 3 with sigma 0. `hyperopt_hn.loop` runs it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hyperopt_hn import HyperSpace, UserError, perturb
-from hyperopt_hn.options import check, option, unknown
+from hyperopt_hn.config import check, option, unknown
 from toy.graph import value_and_grads
 from toy.optim import SGD, Adam
 from toy.responses import Response

@@ -19,7 +19,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd import grad
 
-from hyperopt_hn.options import check, option
+from hyperopt_hn.config import check, option
 from toy import mlp
 from toy.optim import Adam
 from toy.problems import DecayProblem

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import snapshot
 from hyperopt_hn.nn.convert import general_parameters
@@ -25,7 +26,6 @@ from hyperopt_hn.nn.problem import TorchProblem
 from hyperopt_hn.nn.response import Bench, Implicit
 from hyperopt_hn.nn.response.bench import means
 from hyperopt_hn.nn.tuner import TorchTuner
-from hyperopt_hn.options import check, option
 
 __all__ = ["OverTuning", "OverTuningWarning", "ResponseCheck", "Retraining", "check_response"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.files import write_atomic
 from hyperopt_hn.runlog import Codec
-from hyperopt_hn.store import write_atomic
 
 KIND = "hyperopt_hn"
 FORMAT = 1

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.perturb import entropy, perturb
+from hyperopt_hn.perturbation import entropy, perturb
 from hyperopt_hn.space import HyperSpace
 from hyperopt_hn.transforms import inv_softplus, softplus
 

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from hyperopt_hn.alternate import Log
+from hyperopt_hn.loop import Log
 from hyperopt_hn.runlog import Codec, RunLog
 
 

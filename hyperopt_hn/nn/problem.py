@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from hyperopt_hn.config import check, option
 from hyperopt_hn.nn.batches import Batch, Source
-from hyperopt_hn.options import check, option
 
 TrainLoss = Callable[[nn.Module, Batch, Mapping[str, Any]], Tensor]
 ValidLoss = Callable[[nn.Module, Batch], Tensor]

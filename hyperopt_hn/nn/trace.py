@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hyperopt_hn.files import write_atomic
 from hyperopt_hn.space import HyperSpace
-from hyperopt_hn.store import write_atomic
 
 
 class Trace:

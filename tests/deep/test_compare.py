@@ -18,7 +18,8 @@ from deep.compare import ARMS, NO_LIMIT, Entry, SearchConfig, budget, compared
 from deep.compare_experiments import CNN, COMPARE, fit_cnn
 from deep.pictures import load_images
 from deep.training import Span
-from hyperopt_hn import Run, RunLog, UserError, alternate, options
+from hyperopt_hn import Run, RunLog, UserError, alternate
+from hyperopt_hn.config import fields, override
 from hyperopt_hn.nn import TORCH
 from hyperopt_hn.progress import Progress
 
@@ -81,7 +82,7 @@ def test_arms_hold_what_their_names_say(done):
 @pytest.mark.parametrize("arm", ["tpe", "pbt"])
 def test_a_killed_arm_resumes_to_the_same_bytes(tmp_path, arm):
     data = load_images("digits")
-    config = options.override(COMPARE["compare-cnn"]["smoke"], {"trial_steps": 7})
+    config = override(COMPARE["compare-cnn"]["smoke"], {"trial_steps": 7})
     config = fit_cnn(config, data)
 
     def tuner():
@@ -186,7 +187,7 @@ def test_seconds_bind_every_arm(tmp_path):
 def test_no_two_flags_share_a_name():
     for presets in COMPARE.values():
         for config in presets.values():
-            assert {"storage", "trial_steps", "seed", "max_steps"} <= set(options.fields(config))
+            assert {"storage", "trial_steps", "seed", "max_steps"} <= set(fields(config))
 
 
 def test_a_trial_without_an_end_is_refused():

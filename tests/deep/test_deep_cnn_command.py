@@ -16,7 +16,8 @@ torch = pytest.importorskip("torch")
 from deep import __main__ as command  # noqa: E402
 from deep import assemble  # noqa: E402
 from deep.experiments import CNN  # noqa: E402
-from hyperopt_hn import Run, options  # noqa: E402
+from hyperopt_hn import Run  # noqa: E402
+from hyperopt_hn.config import flat  # noqa: E402
 from tests.deep.pictures_cases import images  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -191,7 +192,7 @@ def test_out_of_memory_says_what_to_lower(deep, wanted, monkeypatch):
 
 def test_presets_say_what_they_are():
     assert {"paper", "quick", "smoke"} <= set(CNN)
-    paper, delta = options.flat(CNN["paper"]), options.flat(CNN["delta"])
+    paper, delta = flat(CNN["paper"]), flat(CNN["delta"])
     published = {"model": "alexnet", "tune": "stn", "batch": 128, "lr": 0.01, "momentum": 0.9, "tau": 1e-3}
     published |= {"tune_spreads": True, "lr_lam": 3e-3, "lr_rho": 3e-3, "spread": 0.5, "warmup_epochs": 5}
     published |= {"train_per_cycle": 2, "tune_per_cycle": 1, "window": 60, "factor": 0.1, "patience": 75}

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError
-from hyperopt_hn.options import check, option
 from hyperopt_hn.progress import Progress
 
 
