@@ -25,7 +25,7 @@ from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner
 from hyperopt_hn import Alternation, HyperSpace
 from hyperopt_hn.config import check, option
 from hyperopt_hn.course import Replay
-from hyperopt_hn.data import Images
+from hyperopt_hn.data.catalogue import Images
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, parallel
 from hyperopt_hn.nn.affine import Gain

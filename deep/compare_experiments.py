@@ -11,7 +11,7 @@ from deep.cifar import CNNConfig
 from deep.compare import ARMS, Entry, SearchConfig, Side, compared
 from deep.ptb import LSTMConfig
 from hyperopt_hn.bilevel import Tuner
-from hyperopt_hn.data import Images
+from hyperopt_hn.data.catalogue import Images
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation
 from hyperopt_hn.wing import Context

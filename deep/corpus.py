@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperopt_hn.text import UNKNOWN, Text, load_text
+from hyperopt_hn.data.text import UNKNOWN, Text, load_text
 
 
 def read_text(name: str, root: Path | None) -> Text:

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from deep.augment import CIFAR_NORMAL, Draws, Normal, apply, draw, normalise
-from hyperopt_hn.data import Images, load
+from hyperopt_hn.data.catalogue import Images, load
+from hyperopt_hn.data.locate import MissingData
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import Batches, parallel
-from hyperopt_hn.places import MissingData
 
 CIFAR = ("cifar10", "cifar100", "cifar10-jpeg")
 """Normalised by the published constants; others by what is measured on the images that train."""
@@ -66,7 +66,7 @@ class Splits:
 
 
 def load_images(name: str, root: Path | None = None) -> Images:
-    """`hyperopt_hn.data.load`; "auto" is CIFAR-10 if it is on disk, else its JPEG copy, else digits: no download."""
+    """A data set by name; "auto" is CIFAR-10 if it is on disk, else its JPEG copy, else digits: no download."""
     if name != "auto":
         return load(name, root)
     for each in ("cifar10", "cifar10-jpeg"):

@@ -24,11 +24,11 @@ from deep.machine import Machine, device_of
 from deep.streams import Streams, Window, rows_of, words
 from deep.training import Descent, Method, Recipe, Span, make_tuner
 from hyperopt_hn.config import check, option
+from hyperopt_hn.data.text import Text
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, parallel, set_batch_dim
 from hyperopt_hn.nn.problem import Follows
 from hyperopt_hn.space import Hyper, HyperSpace
-from hyperopt_hn.text import Text
 
 HYPERS = (
     Hyper("alpha", 0.05, low=0.0, shared=True),

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.config import unknown
-from hyperopt_hn.data import load
+from hyperopt_hn.data.catalogue import load
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation, Log
 from hyperopt_hn.progress import Told, nothing

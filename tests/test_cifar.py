@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperopt_hn import cifar
-from hyperopt_hn.cifar import CIFAR10, CIFAR100, load_cifar, read_pickle, read_records
-from hyperopt_hn.data import load
+from hyperopt_hn.data import cifar
+from hyperopt_hn.data.catalogue import load
+from hyperopt_hn.data.cifar import CIFAR10, CIFAR100, load_cifar, read_pickle, read_records
+from hyperopt_hn.data.locate import Access, MissingData
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.places import Access, MissingData
 from tests.refusals import refused
 from tests.tiny_cifar import SMALL, Small
 

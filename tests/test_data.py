@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figures.reading import DASHED, ROOT_NAME
-from hyperopt_hn import data
-from hyperopt_hn.data import flat, load, one_hot
+from hyperopt_hn.data import catalogue
+from hyperopt_hn.data.catalogue import flat, load, one_hot
+from hyperopt_hn.data.mnist import IdxSet
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.official import IdxSet
 from tests.tiny_mnist import install, lay, same
 
 
@@ -68,15 +68,15 @@ def test_one_hot() -> None:
 
 def test_import_brings_in_no_heavy_library() -> None:
     heavy = "{'torch', 'autograd', 'sklearn', 'requests', 'pooch'}"
-    code = f"import sys, hyperopt_hn.data; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, hyperopt_hn.data.catalogue; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", [*data.READERS, "own.npz"])
+@pytest.mark.parametrize("name", [*catalogue.READERS, "own.npz"])
 @pytest.mark.parametrize("changed", ["", "+lr=1e-3", "+response=delta-stn+sigma=-0.5"])
 def test_figures_read_every_data_sets_name_off_a_folder(name: str, changed: str) -> None:
     match = ROOT_NAME.fullmatch(f"quick{changed}-{name}-seed12")
     assert match is not None
     assert match.groupdict() == {"preset": "quick", "changed": changed or None, "data": name, "seed": "12"}
-    assert set(DASHED) == {name for name in data.READERS if "-" in name}
+    assert set(DASHED) == {name for name in catalogue.READERS if "-" in name}

@@ -18,7 +18,7 @@ import pooch
 import pytest
 import requests
 
-from hyperopt_hn.fetch import FetchError, Patience, Remote, _within, fetch
+from hyperopt_hn.data.fetch import FetchError, Patience, Remote, _within, fetch
 
 BODY = bytes(range(256)) * 1200  # 300 KiB: several reads
 MD5 = f"md5:{hashlib.md5(BODY).hexdigest()}"

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from hyperopt_hn.data.idx import gunzip, read_idx
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.idx import gunzip, read_idx
 
 ARRAYS = arrays(np.uint8, array_shapes(min_dims=1, max_dims=4, max_side=6))
 

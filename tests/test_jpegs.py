@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperopt_hn import jpegs
-from hyperopt_hn.data import load
+from hyperopt_hn.data import cifar_jpeg
+from hyperopt_hn.data.catalogue import load
+from hyperopt_hn.data.cifar_jpeg import decode, decode_archive
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.jpegs import decode, decode_archive
 from tests.refusals import refused
 
 REAL = os.environ.get("HYPEROPT_HN_DATA")
@@ -52,7 +52,7 @@ def packed(**changes: object) -> bytes:
 
 def test_jpegs_are_pillows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = packed()
-    monkeypatch.setattr(jpegs, "SHA256", hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(cifar_jpeg, "SHA256", hashlib.sha256(content).hexdigest())
     (tmp_path / "cifar10_jpeg.npz").write_bytes(content)
     image = pytest.importorskip("PIL.Image")
     for attempt in range(2):
@@ -61,7 +61,7 @@ def test_jpegs_are_pillows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert images.train_images.shape == (3, 32, 32, 3) and not images.train_images.flags.writeable
         np.testing.assert_array_equal(images.test_images[1], np.asarray(image.open(io.BytesIO(jpeg(4)))))
         assert images.train_labels.tolist() == [0, 1, 2] and images.test_labels.tolist() == [3, 4]
-        monkeypatch.setattr(jpegs, "decode_archive", None)  # the second time they come from the cache
+        monkeypatch.setattr(cifar_jpeg, "decode_archive", None)  # the second time they come from the cache
         assert attempt or len(list((tmp_path / "cache" / "hyperopt_hn" / "arrays").iterdir())) == 1
     (tmp_path / "cifar10_jpeg.npz").write_bytes(content + b"\0")
     assert "sha256 is not the known one" in refused(lambda: load("cifar10-jpeg", tmp_path))
@@ -112,8 +112,8 @@ def test_any_jpeg(draw: st.DataObject) -> None:
 
 @pytest.mark.data
 def test_the_real_jpegs_are_the_known_ones() -> None:
-    content = (Path(str(REAL)) / jpegs.FILE).read_bytes()
-    assert hashlib.sha256(content).hexdigest() == jpegs.SHA256 and len(content) == jpegs.LARGEST
+    content = (Path(str(REAL)) / cifar_jpeg.FILE).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == cifar_jpeg.SHA256 and len(content) == cifar_jpeg.LARGEST
     with np.load(io.BytesIO(content)) as archive:
         start, stop = archive["test_offsets"][:2]
         assert decode(archive["test_jpeg"][start:stop].tobytes()).shape == (32, 32, 3)

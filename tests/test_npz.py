@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperopt_hn.data import load
+from hyperopt_hn.data.catalogue import load
+from hyperopt_hn.data.own_images import NAMES, load_npz
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.npz import NAMES, load_npz
 from tests.refusals import refused
 
 REAL = os.environ.get("HYPEROPT_HN_DATA")

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hyperopt_hn import data
-from hyperopt_hn.data import Images, load
+from hyperopt_hn.data import catalogue
+from hyperopt_hn.data.catalogue import Images, load
+from hyperopt_hn.data.locate import MissingData
+from hyperopt_hn.data.mnist import IdxSet
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.official import IdxSet
-from hyperopt_hn.places import MissingData
 from tests.tiny_mnist import CONTENTS, NAMES, idx_bytes, install, lay, refusal, same, served, zipped
 
 AS_USER = pytest.mark.skipif(
@@ -178,7 +178,7 @@ def test_gz_only(tiny: IdxSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """As Fashion-MNIST: plain files and loose ones are not looked at, a .gz is checked by its md5."""
     files = tuple(replace(file, sha256="") for file in tiny.files)
     source = replace(tiny, files=files, folder="FashionMNIST/raw", title="Fashion-MNIST")  # type: ignore[arg-type]
-    monkeypatch.setitem(data.IDX_SETS, "fashion-mnist", source)
+    monkeypatch.setitem(catalogue.IDX_SETS, "fashion-mnist", source)
     lay(tmp_path, "FashionMNIST/raw")
     lay(tmp_path, ".", gz=True)
     assert "as .gz, which alone has a published hash" in refusal(tmp_path, "fashion-mnist")
@@ -191,7 +191,7 @@ def test_gz_only(tiny: IdxSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_fashion_mnist_is_described_whole() -> None:
-    source = data.IDX_SETS["fashion-mnist"]
+    source = catalogue.IDX_SETS["fashion-mnist"]
     assert [file.shape for file in source.files] == [(60000, 28, 28), (60000,), (10000, 28, 28), (10000,)]
     assert len({file.gz_md5 for file in source.files}) == 4 and len(source.sha256) == 64 and not source.plain
 
@@ -211,7 +211,7 @@ def test_refused_connections(tiny: IdxSet, tmp_path: Path, monkeypatch: pytest.M
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     mirrors = (f"http://127.0.0.1:{port}/", f"http://localhost:{port}/")
-    monkeypatch.setitem(data.IDX_SETS, "mnist", replace(tiny, mirrors=mirrors))
+    monkeypatch.setitem(catalogue.IDX_SETS, "mnist", replace(tiny, mirrors=mirrors))
     start = time.monotonic()
     with pytest.raises(UserError) as caught:
         load("mnist", tmp_path)
@@ -271,7 +271,7 @@ def test_auto_does_not_wait_for_a_silent_network(tiny: IdxSet, tmp_path: Path, m
     """The kernel accepts, nobody answers: the time-out holds for all mirrors and files together."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        monkeypatch.setitem(data.IDX_SETS, "mnist", replace(tiny, mirrors=(url, url, url)))
+        monkeypatch.setitem(catalogue.IDX_SETS, "mnist", replace(tiny, mirrors=(url, url, url)))
         start = time.monotonic()
         assert load("auto", tmp_path, timeout=2.0).name == "digits"
     assert time.monotonic() - start < 5.8, "less than three time-outs"

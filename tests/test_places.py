@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from hyperopt_hn import cifar, text
-from hyperopt_hn.cifar import load_cifar
-from hyperopt_hn.places import Access, MissingData, Published, cached
+from hyperopt_hn.data import cifar, text
+from hyperopt_hn.data.cifar import load_cifar
+from hyperopt_hn.data.locate import Access, MissingData, Published, cached
 from tests.tiny_cifar import SMALL
 from tests.tiny_mnist import Quiet
 

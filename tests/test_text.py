@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperopt_hn import text
+from hyperopt_hn.data import text
+from hyperopt_hn.data.locate import MissingData, Published
+from hyperopt_hn.data.text import EOS, SPLITS, UNKNOWN, UNSEEN, Text, load_text, number, read_text
+from hyperopt_hn.data.topics import topics
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.places import MissingData, Published
-from hyperopt_hn.text import EOS, SPLITS, UNKNOWN, UNSEEN, Text, load_text, number, read_text
-from hyperopt_hn.topics import topics
 
 REAL = os.environ.get("HYPEROPT_HN_DATA")
 TEXTS = {"train": "a b a\n c <unk>\n\n", "valid": "b c\na a\n", "test": "c a"}

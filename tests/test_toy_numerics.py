@@ -12,8 +12,8 @@ from autograd import grad
 from autograd.misc.flatten import flatten
 from autograd.test_util import check_grads
 
-from hyperopt_hn import data
-from hyperopt_hn.official import MissingData
+from hyperopt_hn.data import catalogue
+from hyperopt_hn.data.mnist import MissingData
 from tests.reference import toy_loops
 from tests.reference.toy_loops import Loops, SlowAdam
 from toy import mlp, penalties, problems
@@ -53,11 +53,11 @@ def images():
 def mnist():
     """The published splits: ten images train, the next 10,000 validate."""
     try:
-        found = data.load("mnist", download=False)
+        found = catalogue.load("mnist", download=False)
     except MissingData:
         pytest.skip("MNIST is not on disk")
-    x, t = data.flat(found.train_images[:10010], 255.0), data.one_hot(found.train_labels[:10010], 10)
-    test = data.flat(found.test_images, 255.0), data.one_hot(found.test_labels, 10)
+    x, t = catalogue.flat(found.train_images[:10010], 255.0), catalogue.one_hot(found.train_labels[:10010], 10)
+    test = catalogue.flat(found.test_images, 255.0), catalogue.one_hot(found.test_labels, 10)
     return (x[:10], t[:10]), (x[10:], t[10:]), test
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hyperopt_hn import UserError
-from hyperopt_hn.data import flat, load, one_hot
+from hyperopt_hn.data.catalogue import flat, load, one_hot
 from tests.reference.toy_loops import Data
 from tests.toy_cases import problem_of, run
 from toy.crossval import Crossval, CrossvalConfig

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperopt_hn.cifar import CIFAR10, CIFAR100, CifarSet
-from hyperopt_hn.data import Images
-from hyperopt_hn.places import Published
+from hyperopt_hn.data.catalogue import Images
+from hyperopt_hn.data.cifar import CIFAR10, CIFAR100, CifarSet
+from hyperopt_hn.data.locate import Published
 
 
 class Small:

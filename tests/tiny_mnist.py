@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hyperopt_hn import data
-from hyperopt_hn.data import Images, load
+from hyperopt_hn.data import catalogue
+from hyperopt_hn.data.catalogue import Images, load
+from hyperopt_hn.data.idx import read_idx
+from hyperopt_hn.data.mnist import MNIST, IdxFile, IdxSet
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.idx import read_idx
-from hyperopt_hn.official import MNIST, IdxFile, IdxSet
 
 NAMES = [file.name for file in MNIST.files]
 SHAPES = [(12, 4, 4), (12,), (5, 4, 4), (5,)]
@@ -53,7 +53,7 @@ def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> IdxSet:
     """MNIST in small: four official files of our own, no mirror, an empty cache, no environment variable."""
     files = tuple(tiny_file(name, shape) for name, shape in zip(NAMES, SHAPES, strict=True))
     source = replace(MNIST, files=files, mirrors=())  # type: ignore[arg-type]
-    monkeypatch.setitem(data.IDX_SETS, "mnist", source)
+    monkeypatch.setitem(catalogue.IDX_SETS, "mnist", source)
     monkeypatch.delenv("HYPEROPT_HN_DATA", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda app: tmp_path / "cache" / app)
     return source
@@ -96,8 +96,8 @@ def served(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Path]:
     lay(folder, ".", gz=True)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    source = replace(data.IDX_SETS["mnist"], mirrors=(f"http://127.0.0.1:{server.server_port}/",))
-    monkeypatch.setitem(data.IDX_SETS, "mnist", source)
+    source = replace(catalogue.IDX_SETS["mnist"], mirrors=(f"http://127.0.0.1:{server.server_port}/",))
+    monkeypatch.setitem(catalogue.IDX_SETS, "mnist", source)
     yield folder
     server.shutdown()
     server.server_close()

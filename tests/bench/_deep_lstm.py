@@ -14,8 +14,8 @@ import torch
 from deep.lstm_experiments import PRESETS
 from deep.ptb import LSTMConfig, build_tuner, space_of_config
 from deep.streams import Window
+from hyperopt_hn.data.text import Text
 from hyperopt_hn.nn.hypers import Noise
-from hyperopt_hn.text import Text
 from tests.bench.harness import Row, compare
 from tests.reference.deep_lstm_loop import Loop, State
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hyperopt_hn.images import Images
+from hyperopt_hn.data.images import Images
 from tests.bench.harness import Row, compare
 
 REPEATS = 7

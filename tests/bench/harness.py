@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hyperopt_hn import data
-from hyperopt_hn.data import Images
+from hyperopt_hn.data import catalogue
+from hyperopt_hn.data.catalogue import Images
 
 CLASSES = 10
 Data = tuple[np.ndarray, np.ndarray]
@@ -84,14 +84,14 @@ def published_splits(train: int = 10, valid: int = 10_000, test: int = 10_000) -
         rng = np.random.default_rng(0)
         border = np.pad(np.ones((26, 26)), 1).ravel()
         return [(rng.random((n, 784)) * border, np.eye(CLASSES)[rng.integers(0, CLASSES, n)]) for n in counts]
-    found = data.load("mnist", download=False)
+    found = catalogue.load("mnist", download=False)
     x, t = _ready(found, found.train_images[: train + valid], found.train_labels[: train + valid])
     test_set = _ready(found, found.test_images[:test], found.test_labels[:test])
     return [(x[:train], t[:train]), (x[train:], t[train:]), test_set]
 
 
 def _ready(found: Images, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return data.flat(images, found.scale), data.one_hot(labels, CLASSES)
+    return catalogue.flat(images, found.scale), catalogue.one_hot(labels, CLASSES)
 
 
 def _apart(mine: Any, theirs: Any) -> float:

@@ -26,10 +26,10 @@ from deep import cifar, ptb
 from deep.experiments import DELTA, PAPER
 from deep.lstm_experiments import PAPER as LSTM
 from deep.machine import Machine
-from hyperopt_hn.data import Images, load
+from hyperopt_hn.data.catalogue import Images, load
+from hyperopt_hn.data.text import Text, load_text
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TorchTuner
-from hyperopt_hn.text import Text, load_text
 
 BLOCKS = 5
 Make = Callable[[], Any]

@@ -9,7 +9,7 @@ import torch
 
 from deep.lstm_experiments import PRESETS
 from deep.ptb import LSTMConfig, build_tuner, space_of_config
-from hyperopt_hn.text import Text
+from hyperopt_hn.data.text import Text
 
 WORDS = 23
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hyperopt_hn.images import Images
+from hyperopt_hn.data.images import Images
 
 
 def images(count=80, tests=24, side=8, channels=3, classes=4, name="mine", seed=0):

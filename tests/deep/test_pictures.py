@@ -12,10 +12,11 @@ torch = pytest.importorskip("torch")
 from deep import pictures  # noqa: E402
 from deep.augment import CIFAR_NORMAL, apply, draw  # noqa: E402
 from deep.pictures import Parts, Pictures, View, counts, load_images, measured, split  # noqa: E402
-from hyperopt_hn import UserError, data  # noqa: E402
+from hyperopt_hn import UserError  # noqa: E402
+from hyperopt_hn.data import catalogue  # noqa: E402
+from hyperopt_hn.data.locate import MissingData  # noqa: E402
 from hyperopt_hn.nn import Batches  # noqa: E402
 from hyperopt_hn.nn.codec import load_checkpoint, save_checkpoint  # noqa: E402
-from hyperopt_hn.places import MissingData  # noqa: E402
 from tests.deep.pictures_cases import images  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -52,7 +53,7 @@ def test_a_share_that_leaves_nothing_is_told():
 
 def test_images_must_be_square():
     found = images(80)
-    wide = data.Images("wide", found.train_images[:, :, :7], found.train_labels, found.test_images[:, :, :7],
+    wide = catalogue.Images("wide", found.train_images[:, :, :7], found.train_labels, found.test_images[:, :, :7],
                        found.test_labels, 255.0, "", "")  # fmt: skip
     with pytest.raises(UserError, match="8 x 7 pixels"):
         split(Parts(), wide)
@@ -198,7 +199,7 @@ def test_auto_takes_what_is_on_disk_and_fetches_nothing(there, wanted, monkeypat
         return read
 
     for name in ("cifar10", "cifar10-jpeg"):
-        monkeypatch.setitem(data.READERS, name, reader(name))
+        monkeypatch.setitem(catalogue.READERS, name, reader(name))
     with caplog.at_level(logging.WARNING):
         found = load_images("auto")
     assert found.name == wanted
@@ -209,7 +210,7 @@ def test_damaged_data_are_not_replaced_by_others(monkeypatch):
     def damaged(access):
         raise UserError("it is damaged")
 
-    monkeypatch.setitem(data.READERS, "cifar10", damaged)
+    monkeypatch.setitem(catalogue.READERS, "cifar10", damaged)
     with pytest.raises(UserError, match="damaged"):
         load_images("auto")
 

@@ -12,10 +12,10 @@ import warnings
 
 import numpy as np
 
+from hyperopt_hn.data.images import Images, Pixels
+from hyperopt_hn.data.locate import Access, MissingData, cached, find, read, roots
+from hyperopt_hn.data.own_images import read_npz
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.images import Images, Pixels
-from hyperopt_hn.npz import read_npz
-from hyperopt_hn.places import Access, MissingData, cached, find, read, roots
 
 FILE = "cifar10_jpeg.npz"
 SHA256 = "6ded9b9800d4c4c85cdaaa351175397fee41e5b69e7ecfd477c72bb6479910b3"

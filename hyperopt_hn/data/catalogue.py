@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperopt_hn.cifar import CIFAR10, CIFAR100, load_cifar
+from hyperopt_hn.data.cifar import CIFAR10, CIFAR100, load_cifar
+from hyperopt_hn.data.cifar_jpeg import load_cifar10_jpeg
+from hyperopt_hn.data.images import Images as Images
+from hyperopt_hn.data.locate import Access, MissingData
+from hyperopt_hn.data.mnist import FASHION_MNIST, MNIST, official_arrays
+from hyperopt_hn.data.own_images import load_npz
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.images import Images as Images
-from hyperopt_hn.jpegs import load_cifar10_jpeg
-from hyperopt_hn.npz import load_npz
-from hyperopt_hn.official import FASHION_MNIST, MNIST, official_arrays
-from hyperopt_hn.places import Access, MissingData
 
 IDX_SETS = {"mnist": MNIST, "fashion-mnist": FASHION_MNIST}
 DIGITS_TRAIN = 1500  # of 1,797; see _digits

@@ -89,7 +89,7 @@ def obtain(
 
     Raises OSError that says what each mirror did, or that no place can be written.
     """
-    from hyperopt_hn.fetch import Patience, Remote, fetch  # brings in the network libraries
+    from hyperopt_hn.data.fetch import Patience, Remote, fetch  # brings in the network libraries
 
     patience = Patience(access.timeout)
     if access.hurry:  # a mirror that hangs leaves the others their share of the time

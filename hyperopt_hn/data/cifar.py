@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hyperopt_hn.data.cifar_pickles import byte_array, load_plain
+from hyperopt_hn.data.images import Images, Pixels
+from hyperopt_hn.data.locate import Access, MissingData, Published, check, find, obtain, read, roots
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.images import Images, Pixels
-from hyperopt_hn.pickles import byte_array, load_plain
-from hyperopt_hn.places import Access, MissingData, Published, check, find, obtain, read, roots
 
 SHAPE = (3, 32, 32)  # of an image in the files: all red values, all green, all blue
 PIXELS = 3 * 32 * 32

@@ -16,8 +16,8 @@ from typing import IO
 
 import numpy as np
 
+from hyperopt_hn.data.images import Images, Pixels
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.images import Images, Pixels
 
 NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperopt_hn.data.locate import Access, MissingData, Published, cached, check, find, obtain, read, roots
+from hyperopt_hn.data.topics import TITLE, topics
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.places import Access, MissingData, Published, cached, check, find, obtain, read, roots
-from hyperopt_hn.topics import TITLE, topics
 
 EOS, UNKNOWN = "<eos>", "<unk>"
 SPLITS = ("train", "valid", "test")

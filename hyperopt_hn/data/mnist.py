@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperopt_hn.data.idx import GZIP_MAGIC, gunzip, read_idx
+from hyperopt_hn.data.locate import Access, MissingData, Published, find, obtain, read, roots
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.idx import GZIP_MAGIC, gunzip, read_idx
-from hyperopt_hn.places import Access, MissingData, Published, find, obtain, read, roots
 
 
 @dataclass(frozen=True)
