@@ -10,7 +10,7 @@ from typing import Any
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Log
 from hyperopt_hn.nn import parallel
-from hyperopt_hn.runlog import Codec
+from hyperopt_hn.runs.writer import Codec
 
 
 def open_log(path: Path, config: Mapping[str, Any], codec: Codec, resume: bool = False, overwrite: bool = False) -> Log:

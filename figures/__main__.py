@@ -15,7 +15,7 @@ from typing import NoReturn
 from figures import press, reading
 from figures.catalogue import SHEETS, Sheet, choose
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runs.writer import Run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from figures import style
 from figures.reading import Needs, Runs
 from figures.trajectories import Arm, Comparison, compare
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runs.writer import Run
 
 COMPARISON = Comparison(
     arms=(

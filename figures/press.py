@@ -14,7 +14,7 @@ from figures import style
 from figures.catalogue import Sheet
 from figures.reading import command, exists, fits, is_finished, load, setting
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runs.writer import Run
 
 FORMATS = ("pdf", "png")
 

@@ -12,7 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from figures import style
 from figures.reading import ROOT_NAME
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runs.writer import Run
 
 PROPER = {
     "mnist": "MNIST",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runlog import Run, maker
+from hyperopt_hn.runs.writer import Run, maker
 
 Array = NDArray[np.float64]
 Runs = Mapping[str, Run]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from figures import provenance
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runs.writer import Run
 
 EVIDENCE = "recalled, not re-read"
 SOURCE = "MacKay et al. 2019"

@@ -16,7 +16,7 @@ from figures.catalogue import SHEETS
 from figures.reading import expand, is_finished
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.files import save_arrays, write_atomic
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runs.writer import Run
 
 WHOLE = ("config.json", "log.jsonl", "clock.jsonl", "result.json")
 ALWAYS = ("layers",)

@@ -21,7 +21,7 @@ from figures.pooling import Band, Series, held, remark
 from figures.reading import Array, Needs, Runs, check_seeds, columns
 from figures.schedules import count_thousands
 from figures.trajectories import best_so_far
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runs.writer import Run
 
 NEEDS = Needs(columns=("step", "valid_loss", "test_loss"))
 SETTLED = 0.3  # of the budget; what a line shows before need not fit on the loss axis

@@ -18,7 +18,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from figures import provenance, style
 from figures.pooling import Band, joined, remark
 from figures.reading import Needs, Runs, check_seeds, column
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runs.writer import Run
 
 STEPS = "train_steps"
 NEEDS = Needs(columns=(STEPS,))

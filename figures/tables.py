@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from figures import provenance, recalled, style
 from figures.reading import Array, Runs, check_seeds, column
 from figures.schedules import HYPERS
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runs.writer import Run
 
 ROW = 1.75 * style.SMALL / 72.0  # inches
 NONE = "\N{EN DASH}"

@@ -14,7 +14,7 @@ from figures import provenance, style
 from figures.limits import Window, around, widened
 from figures.pooling import held
 from figures.reading import Array, Needs, Runs, check_seeds, columns
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runs.writer import Run
 
 TRIALS = "trials"  # column with a search's trials so far; its record before the first one is left out
 SETTLED = 0.15  # of the runtime; what a curve shows before need not fit on the loss axis

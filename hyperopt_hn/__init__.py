@@ -14,7 +14,7 @@ from hyperopt_hn.perturbation import entropy, perturb
 from hyperopt_hn.space import Hyper, HyperSpace
 
 if TYPE_CHECKING:
-    from hyperopt_hn.runlog import Run, RunLog, find_run
+    from hyperopt_hn.runs.writer import Run, RunLog, find_run
 
 __version__ = "0.1.0"
 
@@ -37,9 +37,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Run, RunLog and find_run when they are asked for: `python -m hyperopt_hn.runlog` wants its module untouched."""
+    """Run, RunLog and find_run when they are asked for: `python -m hyperopt_hn.runs` wants its module untouched."""
     if name in ("Run", "RunLog", "find_run"):
-        from hyperopt_hn import runlog
+        from hyperopt_hn.runs import writer
 
-        return getattr(runlog, name)
+        return getattr(writer, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

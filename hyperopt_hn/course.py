@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runs.writer import Run
 from hyperopt_hn.space import HyperSpace
 
 
@@ -119,7 +119,7 @@ class Replay:
     def of_csv(cls, path: Path | str, space: HyperSpace) -> Replay:
         """A table with a column 'step' and one per hyperparameter. Raises UserError for a bad one, naming the row.
 
-        Where there is a column 'train_steps' beside it (`python -m hyperopt_hn.runlog csv RUN`), that one counts.
+        Where there is a column 'train_steps' beside it (`python -m hyperopt_hn.runs csv RUN`), that one counts.
         """
         try:
             with open(path, newline="", encoding="utf-8") as file:

@@ -25,9 +25,9 @@ from hyperopt_hn.files import write_atomic
 from hyperopt_hn.flags import common, preset_of, understood
 from hyperopt_hn.jobs import Job, run_jobs
 from hyperopt_hn.loop import alternate
-from hyperopt_hn.progress import UNTOLD, Progress
-from hyperopt_hn.provenance import provenance
-from hyperopt_hn.run import Run
+from hyperopt_hn.runs.progress import UNTOLD, Progress
+from hyperopt_hn.runs.provenance import provenance
+from hyperopt_hn.runs.reader import Run
 from hyperopt_hn.wing import Context, Data, Experiment, Wing
 
 __all__ = ["Context", "Data", "Experiment", "Wing", "main"]

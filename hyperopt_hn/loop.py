@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError
-from hyperopt_hn.progress import Progress
+from hyperopt_hn.runs.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from hyperopt_hn.config import unknown
 from hyperopt_hn.data.catalogue import load
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation, Log
-from hyperopt_hn.progress import Told, nothing
-from hyperopt_hn.runlog import NPZ, Codec, Run, RunLog, find_run
+from hyperopt_hn.runs.progress import Told, nothing
+from hyperopt_hn.runs.writer import NPZ, Codec, Run, RunLog, find_run
 
 
 class Data(Protocol):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hyperopt_hn import Alternation, NonFiniteError, Run, RunLog, UserError, alternate
 from hyperopt_hn.loop import Interrupted
-from hyperopt_hn.progress import Progress
+from hyperopt_hn.runs.progress import Progress
 from tests.recording import RecordingTuner
 
 CONFIG = {"experiment": "walk", "arm": "a", "preset": "test", "seed": 0, "config": {"steps": 1}, "data": None}
@@ -173,7 +173,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from hyperopt_hn import Alternation, RunLog, alternate
-from hyperopt_hn.progress import Progress
+from hyperopt_hn.runs.progress import Progress
 from tests.recording import RecordingTuner
 from tests.test_alternate import CONFIG
 
@@ -251,7 +251,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 import sys
 from pathlib import Path
 from hyperopt_hn import Alternation, RunLog, UserError, alternate
-from hyperopt_hn.progress import Progress
+from hyperopt_hn.runs.progress import Progress
 from tests.recording import RecordingTuner
 from tests.test_alternate import CONFIG
 

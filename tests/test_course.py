@@ -5,7 +5,7 @@ import pytest
 
 from hyperopt_hn import Hyper, HyperSpace, Run, RunLog, UserError
 from hyperopt_hn.course import Constant, Gaussian, Replay, Sinusoid
-from hyperopt_hn.show import table
+from hyperopt_hn.runs.__main__ import table
 
 SPACE = HyperSpace([Hyper("rate", 0.05, 0.0, 0.99), Hyper("decay", 0.1, 0.0)])
 
@@ -82,7 +82,7 @@ def test_a_sinusoid_needs_a_period():
 
 
 def test_a_runs_own_table_replays_by_training_step(tmp_path):
-    """What `python -m hyperopt_hn.runlog csv RUN` prints of a run with tune steps between its train steps."""
+    """What `python -m hyperopt_hn.runs csv RUN` prints of a run with tune steps between its train steps."""
     log = RunLog(tmp_path / "r", {"experiment": "e", "config": {}})
     for step, train, rate in ((0, 0, 0.05), (30, 20, 0.3), (60, 40, 0.4)):
         log.record({"step": step, "train_steps": train, "valid_loss": 1.5, "hypers": {"rate": rate}})

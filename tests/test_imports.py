@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
-    "figures": {"hyperopt_hn.runlog", "hyperopt_hn.errors", "hyperopt_hn.files", "figures"},
+    "figures": {"hyperopt_hn.runs.writer", "hyperopt_hn.errors", "hyperopt_hn.files", "figures"},
     "toy": {"hyperopt_hn", "toy"},
     "deep": {"hyperopt_hn", "deep"},
     "hyperopt_hn": {"hyperopt_hn"},

@@ -9,11 +9,11 @@ import sys
 import termios
 from pathlib import Path
 
-from hyperopt_hn.progress import Progress, describe
+from hyperopt_hn.runs.progress import Progress, describe
 
 SCRIPT = """
 import time
-from hyperopt_hn.progress import Progress
+from hyperopt_hn.runs.progress import Progress
 bar = Progress("walk", 40)
 for step in range(1, 41):
     time.sleep(0.01)

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from hyperopt_hn import Run, RunLog, UserError, find_run
 from hyperopt_hn.files import load_arrays, load_state, save_arrays, save_state
-from hyperopt_hn.show import main
+from hyperopt_hn.runs.__main__ import main
 
 CONFIG = {"experiment": "walk", "arm": "a", "preset": "test", "seed": 0, "config": {"steps": 1}, "data": {"name": "d"}}
 
@@ -168,7 +168,7 @@ def test_newer_directories_are_refused(path):
 
 
 def test_a_picture_without_a_place_or_a_format(tmp_path, capsys):
-    from hyperopt_hn.show import main
+    from hyperopt_hn.runs.__main__ import main
 
     path = tmp_path / "run"
     log = RunLog(path, {"experiment": "walk"})

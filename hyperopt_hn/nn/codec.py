@@ -11,7 +11,7 @@ import torch
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.files import write_atomic
-from hyperopt_hn.runlog import Codec
+from hyperopt_hn.runs.writer import Codec
 
 KIND = "hyperopt_hn"
 FORMAT = 1

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from hyperopt_hn.loop import Log
-from hyperopt_hn.runlog import Codec, RunLog
+from hyperopt_hn.runs.writer import Codec, RunLog
 
 
 def rank() -> int:

@@ -17,7 +17,7 @@ from deep.choice import Choice
 from deep.training import Descent, Method, Span
 from hyperopt_hn import RunLog, alternate
 from hyperopt_hn.nn import TORCH, TorchTuner
-from hyperopt_hn.progress import Progress
+from hyperopt_hn.runs.progress import Progress
 from tests.deep.pictures_cases import images
 
 

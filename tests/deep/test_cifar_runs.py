@@ -18,7 +18,7 @@ from deep.cnn import Shape, count  # noqa: E402
 from deep.training import Descent, Method, Span  # noqa: E402
 from hyperopt_hn import RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.nn import TORCH, load_checkpoint  # noqa: E402
-from hyperopt_hn.progress import Progress  # noqa: E402
+from hyperopt_hn.runs.progress import Progress  # noqa: E402
 from tests.deep import killed  # noqa: E402
 from tests.deep.cnn_cases import made  # noqa: E402
 from tests.deep.pictures_cases import images  # noqa: E402

@@ -21,7 +21,7 @@ from deep.training import Span
 from hyperopt_hn import Run, RunLog, UserError, alternate
 from hyperopt_hn.config import fields, override
 from hyperopt_hn.nn import TORCH
-from hyperopt_hn.progress import Progress
+from hyperopt_hn.runs.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 TUNING = ("stn", "delta")

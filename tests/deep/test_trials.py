@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 from deep.trials import Plan, Trials
 from hyperopt_hn import Alternation, Run, RunLog, UserError, alternate
 from hyperopt_hn.nn import TORCH
-from hyperopt_hn.progress import Progress
+from hyperopt_hn.runs.progress import Progress
 from hyperopt_hn.search import Search, searchable
 from hyperopt_hn.study import OwnStudy, SharedStudy
 from tests.deep.digits_mlp import SPACE, fixed, same

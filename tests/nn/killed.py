@@ -21,7 +21,7 @@ from hyperopt_hn.nn.codec import TORCH
 from hyperopt_hn.nn.hypers import Hypers
 from hyperopt_hn.nn.problem import Optimisers, Schedulers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuner import TorchTuner
-from hyperopt_hn.progress import Progress
+from hyperopt_hn.runs.progress import Progress
 from tests.nn.test_tuner import data, net, space_of_three, train_loss, valid_loss
 
 PLAN = Alternation(steps=24, warmup=4, train_per_cycle=2, evaluate_every=5, checkpoint_every=3)

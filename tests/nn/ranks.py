@@ -19,7 +19,7 @@ from hyperopt_hn.nn.codec import TORCH, save_checkpoint
 from hyperopt_hn.nn.hypers import Hypers
 from hyperopt_hn.nn.problem import Optimisers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuner import TorchTuner
-from hyperopt_hn.progress import Progress
+from hyperopt_hn.runs.progress import Progress
 from tests.nn.test_tuner import data, net, plain_loss, quiet, space_of_three, train_loss, valid_loss
 
 RESPONSES = ("stn", "delta", "implicit")

@@ -24,7 +24,7 @@ from hyperopt_hn.nn.codec import TORCH, load_checkpoint, save_checkpoint  # noqa
 from hyperopt_hn.nn.hypers import Hypers  # noqa: E402
 from hyperopt_hn.nn.problem import Optimisers, TorchProblem  # noqa: E402
 from hyperopt_hn.nn.tuner import TorchTuner  # noqa: E402
-from hyperopt_hn.progress import Progress  # noqa: E402
+from hyperopt_hn.runs.progress import Progress  # noqa: E402
 from tests.nn import killed  # noqa: E402
 from tests.nn.test_tuner import build, data, space_of_three, train_loss, valid_loss  # noqa: E402
 

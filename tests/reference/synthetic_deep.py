@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperopt_hn.runlog import RunLog
+from hyperopt_hn.runs.writer import RunLog
 
 CNN = {
     **{f"dropout{i}": (0.05, 0.15 + 0.09 * i) for i in range(5)},

@@ -1,4 +1,4 @@
-"""A run's directory: RunLog writes it, Run reads it, `python -m hyperopt_hn.runlog show|csv|plot RUN` shows it.
+"""A run's directory: RunLog writes it, Run reads it, `python -m hyperopt_hn.runs show|csv|plot RUN` shows it.
 
 config.json      what was run: experiment, settings, seed, data set and its hash, versions, commit
 log.jsonl        one record per evaluation; no clock in it, so equal runs leave equal bytes
@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from hyperopt_hn import files
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.run import FORMAT, Run, find_run, maker
+from hyperopt_hn.runs.reader import FORMAT, Run, find_run, maker
 
 __all__ = ["FORMAT", "NPZ", "Codec", "Run", "RunLog", "find_run", "maker"]
 
@@ -216,6 +216,6 @@ def _difference(key: str, old: Any, new: Any) -> str:
 
 
 if __name__ == "__main__":
-    from hyperopt_hn.show import main
+    from hyperopt_hn.runs.__main__ import main
 
     raise SystemExit(main())

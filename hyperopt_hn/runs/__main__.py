@@ -1,4 +1,4 @@
-"""`python -m hyperopt_hn.runlog show|csv|plot RUN`: a run's directory as a summary, a table or a picture."""
+"""`python -m hyperopt_hn.runs show|csv|plot RUN`: a run's directory as a summary, a table or a picture."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from hyperopt_hn import files
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.progress import describe
-from hyperopt_hn.runlog import Run
+from hyperopt_hn.runs.progress import describe
+from hyperopt_hn.runs.writer import Run
 
 FORMATS = (".png", ".pdf", ".svg")
 """Endings of a picture's name."""
@@ -22,7 +22,7 @@ FORMATS = (".png", ".pdf", ".svg")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Show a run; exit code 2 and one line for a bad one."""
-    parser = argparse.ArgumentParser(prog="python -m hyperopt_hn.runlog", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m hyperopt_hn.runs", description=__doc__)
     parser.add_argument("action", choices=("show", "csv", "plot"), help="a summary, the record as CSV, or a picture")
     parser.add_argument("run", type=Path, help="the run's directory (with config.json)")
     parser.add_argument("--out", type=Path, help="where the picture goes (default: RUN/record.png)")
