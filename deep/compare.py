@@ -28,9 +28,9 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation
 from hyperopt_hn.nn import TorchTuner, parallel
 from hyperopt_hn.nn.problem import Follows
-from hyperopt_hn.search import METHODS, Search, searchable
+from hyperopt_hn.search.proposals import METHODS, Search, searchable
+from hyperopt_hn.search.study import OwnStudy, SharedStudy, Study, check_storage
 from hyperopt_hn.space import HyperSpace
-from hyperopt_hn.study import OwnStudy, SharedStudy, Study, check_storage
 from hyperopt_hn.wing import Data
 
 TUNED = ("stn", "delta")

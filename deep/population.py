@@ -18,7 +18,7 @@ from deep.trials import Best, looked
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.nn import TorchTuner
 from hyperopt_hn.nn.problem import Follows
-from hyperopt_hn.search import initial
+from hyperopt_hn.search.proposals import initial
 from hyperopt_hn.space import Hyper, HyperSpace, at_fraction
 
 KIND = "deep.population.Population"

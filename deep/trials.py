@@ -18,7 +18,7 @@ import numpy as np
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError
 from hyperopt_hn.nn import OverTuningWarning
-from hyperopt_hn.study import Asked, Study
+from hyperopt_hn.search.study import Asked, Study
 
 KIND = "deep.trials.Trials"
 Build = Callable[[Mapping[str, Any], int], Tuner]

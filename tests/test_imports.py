@@ -55,7 +55,10 @@ def test_arrows(room):
     ("statement", "absent"),
     [
         ("import hyperopt_hn", ["torch", "autograd", "sklearn", "optuna", "matplotlib"]),
-        ("import hyperopt_hn.launch, hyperopt_hn.search, hyperopt_hn.course", ["torch", "autograd", "optuna"]),
+        (
+            "import hyperopt_hn.launch, hyperopt_hn.search.proposals, hyperopt_hn.course",
+            ["torch", "autograd", "optuna"],
+        ),
         ("import toy.__main__", ["torch", "matplotlib"]),
         ("import figures.__main__", ["torch", "autograd", "sklearn", "optuna", "scipy", "toy"]),
     ],

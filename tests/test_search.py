@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from hyperopt_hn import Hyper, HyperSpace, UserError
-from hyperopt_hn.bayes import TrialSampler, distributions, flat, unflat
-from hyperopt_hn.grid import Grid
-from hyperopt_hn.search import METHODS, MODELS, Search, Trial, searchable
-from hyperopt_hn.study import OwnStudy, SharedStudy
+from hyperopt_hn.search.grid import Grid
+from hyperopt_hn.search.optuna_bridge import TrialSampler, distributions, flat, unflat
+from hyperopt_hn.search.proposals import METHODS, MODELS, Search, Trial, searchable
+from hyperopt_hn.search.study import OwnStudy, SharedStudy
 from tests.refusals import refused
 
 ROOT = Path(__file__).parents[1]
@@ -224,8 +224,8 @@ def test_a_resumed_run_takes_up_the_trials_it_asked_for(tmp_path, storage):
 def test_processes_share_a_study_without_repeating_a_trial(tmp_path, storage):
     code = """
 import sys
-from hyperopt_hn.search import Search
-from hyperopt_hn.study import SharedStudy
+from hyperopt_hn.search.proposals import Search
+from hyperopt_hn.search.study import SharedStudy
 from tests.test_search import SQUARE, bowl
 for method in ("random", "tpe", "grid"):
     study = SharedStudy(Search(SQUARE, method, 0, levels=3), sys.argv[1], method, {})
@@ -250,8 +250,8 @@ def test_processes_begin_new_storages_at_the_same_moment(tmp_path):
     code = """
 import sys, time
 from pathlib import Path
-from hyperopt_hn.search import Search
-from hyperopt_hn.study import SharedStudy, check_storage
+from hyperopt_hn.search.proposals import Search
+from hyperopt_hn.search.study import SharedStudy, check_storage
 from tests.test_search import SQUARE
 here, name = Path(sys.argv[1]), sys.argv[2]
 for i in range(4):
@@ -305,7 +305,7 @@ def test_a_storage_that_cannot_be_opened_is_a_mistake(tmp_path):
 
 def test_optuna_needs_no_torch_but_for_the_gaussian_process():
     code = (
-        "import sys; from hyperopt_hn.search import Search; from tests.test_search import SQUARE;"
+        "import sys; from hyperopt_hn.search.proposals import Search; from tests.test_search import SQUARE;"
         "Search(SQUARE, 'tpe', 0).ask([], 1); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)

@@ -16,8 +16,8 @@ from deep.trials import Plan as TrialPlan
 from deep.trials import Trials
 from hyperopt_hn import Hyper, HyperSpace, NonFiniteError, UserError
 from hyperopt_hn.nn import Hypers, Optimisers, TorchProblem, TorchTuner, TunerConfig
-from hyperopt_hn.search import Search, searchable
-from hyperopt_hn.study import OwnStudy
+from hyperopt_hn.search.proposals import Search, searchable
+from hyperopt_hn.search.study import OwnStudy
 from tests.deep.digits_mlp import SPACE, same, tuner_of
 from tests.nn.tiny import Nothing
 

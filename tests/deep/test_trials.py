@@ -13,8 +13,8 @@ from deep.trials import Plan, Trials
 from hyperopt_hn import Alternation, Run, RunLog, UserError, alternate
 from hyperopt_hn.nn import TORCH
 from hyperopt_hn.runs.progress import Progress
-from hyperopt_hn.search import Search, searchable
-from hyperopt_hn.study import OwnStudy, SharedStudy
+from hyperopt_hn.search.proposals import Search, searchable
+from hyperopt_hn.search.study import OwnStudy, SharedStudy
 from tests.deep.digits_mlp import SPACE, fixed, same
 
 BOX = searchable(SPACE)

@@ -16,8 +16,8 @@ import numpy as np
 
 from hyperopt_hn.config import unknown
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.grid import Grid
 from hyperopt_hn.hyper import Hyper
+from hyperopt_hn.search.grid import Grid
 from hyperopt_hn.space import HyperSpace
 
 METHODS = ("random", "grid", "tpe", "gp")
@@ -91,23 +91,23 @@ class Search:
 
     def sampler(self) -> Any:
         """This search as a sampler of Optuna's."""
-        from hyperopt_hn.bayes import TrialSampler
+        from hyperopt_hn.search.optuna_bridge import TrialSampler
 
         return TrialSampler(self.space, self.method, self.seed, self.startup, self.unmodelled)
 
     def _modelled(self, trials: Sequence[Trial], count: int) -> list[dict[str, Any]]:
         import optuna
 
-        from hyperopt_hn import bayes
+        from hyperopt_hn.search import optuna_bridge
 
         study = optuna.create_study(sampler=self.sampler())
-        distributions = bayes.distributions(self.space)
+        distributions = optuna_bridge.distributions(self.space)
         for trial in trials:
             failed = not math.isfinite(trial.loss)
             study.add_trial(
                 optuna.trial.create_trial(
                     state=optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE,
-                    params=bayes.flat(self.space, trial.values),
+                    params=optuna_bridge.flat(self.space, trial.values),
                     distributions=distributions,
                     value=None if failed else trial.loss,
                 )

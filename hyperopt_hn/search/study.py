@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.search import Search, Trial, need_optuna
+from hyperopt_hn.search.proposals import Search, Trial, need_optuna
 
 TERMS = "hyperopt_hn"
 """A shared study's attribute with what all its trials have in common."""
@@ -94,11 +94,11 @@ class SharedStudy:
 
     def __init__(self, search: Search, storage: str, name: str, terms: Mapping[str, Any]) -> None:
         need_optuna()
-        from hyperopt_hn import bayes
+        from hyperopt_hn.search import optuna_bridge
 
         self.search, self.storage, self.name = search, storage, name
-        self._study = bayes.open_study(search.sampler(), storage, name)
-        with bayes.reached(storage):
+        self._study = optuna_bridge.open_study(search.sampler(), storage, name)
+        with optuna_bridge.reached(storage):
             self._agree(_terms(search, terms))
         self._owner = uuid.uuid4().hex
         self._trials: list[Trial] = []
@@ -111,9 +111,9 @@ class SharedStudy:
 
     def ask(self) -> Asked | None:
         """The next trial of the study; after a resume first those that this run asked for already."""
-        from hyperopt_hn import bayes
+        from hyperopt_hn.search import optuna_bridge
 
-        with bayes.reached(self.storage):
+        with optuna_bridge.reached(self.storage):
             asked = self._again() or self._new()
         self._last = self._last if asked is None else asked.number
         return asked
@@ -122,11 +122,11 @@ class SharedStudy:
         """Its loss, for all that share the study; one that was told before its run was killed keeps what it has."""
         import optuna
 
-        from hyperopt_hn import bayes
+        from hyperopt_hn.search import optuna_bridge
 
         failed = not math.isfinite(loss)
         state = optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE
-        with bayes.reached(self.storage):
+        with optuna_bridge.reached(self.storage):
             self._study.tell(asked.number, None if failed else loss, state, skip_if_finished=True)
         self._trials.append(Trial(asked.values, math.nan if failed else loss))
 
@@ -141,12 +141,12 @@ class SharedStudy:
 
     def _again(self) -> Asked | None:
         """A trial that this run asked for after the state it was resumed from."""
-        from hyperopt_hn import bayes
+        from hyperopt_hn.search import optuna_bridge
 
         mine = (t for t in self._study.get_trials(deepcopy=False) if t.number > self._last)
         for trial in mine:
             if trial.user_attrs.get(OWNER) == self._owner and trial.params:
-                return Asked(trial.number, bayes.unflat(self.search.space, trial.params))
+                return Asked(trial.number, optuna_bridge.unflat(self.search.space, trial.params))
         return None
 
     def _new(self) -> Asked | None:
@@ -199,6 +199,6 @@ def _trial(row: Mapping[str, Any]) -> Trial:
 def check_storage(storage: str) -> None:
     """Raise UserError for a storage that cannot be opened."""
     need_optuna()
-    from hyperopt_hn import bayes
+    from hyperopt_hn.search import optuna_bridge
 
-    bayes.open_storage(storage)
+    optuna_bridge.open_storage(storage)
