@@ -15,10 +15,10 @@ from deep.logs import open_log, speaks
 from deep.machine import room
 from deep.pictures import load_images
 from deep.ptb import perplexities
-from hyperopt_hn import launch
+from hyperopt_hn.cli import launch
+from hyperopt_hn.cli.experiment import Experiment, Wing
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TORCH
-from hyperopt_hn.wing import Experiment, Wing
 
 IMAGES = (
     "images: cifar10, cifar100, cifar10-jpeg, mnist, fashion-mnist, digits or an .npz of one's own "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from deep import cifar
 from deep.cifar import CNNConfig
 from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.cli.experiment import Context
 from hyperopt_hn.loop import Alternation
-from hyperopt_hn.wing import Context
 
 
 def cnn(config: CNNConfig, arm: str, context: Context) -> tuple[Tuner, Alternation]:

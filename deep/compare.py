@@ -23,6 +23,7 @@ from typing import Any
 from deep import population, trials
 from deep.training import Span, alternation
 from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.cli.experiment import Data
 from hyperopt_hn.config import check, flat, option, override
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation
@@ -31,7 +32,6 @@ from hyperopt_hn.nn.problem import Follows
 from hyperopt_hn.search.proposals import METHODS, Search, searchable
 from hyperopt_hn.search.study import OwnStudy, SharedStudy, Study, check_storage
 from hyperopt_hn.space import HyperSpace
-from hyperopt_hn.wing import Data
 
 TUNED = ("stn", "delta")
 CONSTANT = ("fixed", "hand", "plain")

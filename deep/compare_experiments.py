@@ -11,10 +11,10 @@ from deep.cifar import CNNConfig
 from deep.compare import ARMS, Entry, SearchConfig, Side, compared
 from deep.ptb import LSTMConfig
 from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.cli.experiment import Context
 from hyperopt_hn.data.catalogue import Images
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation
-from hyperopt_hn.wing import Context
 
 __all__ = ["ARMS", "COMPARE", "CompareCNN", "CompareLSTM", "cnn", "fit_cnn", "lstm"]
 

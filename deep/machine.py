@@ -11,9 +11,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from hyperopt_hn.cli.jobs import SLOT
 from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.jobs import SLOT
 
 
 @dataclass(frozen=True)

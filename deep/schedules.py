@@ -11,13 +11,13 @@ from deep.choice import Choice, choose, fixed_at
 from deep.ptb import GROUPS, HYPERS, LSTMConfig, build_tuner, per_epoch, space_of_config
 from deep.training import alternation
 from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.cli.experiment import Context
 from hyperopt_hn.config import check, option
 from hyperopt_hn.course import Course, Gaussian, Replay, Sinusoid
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation
 from hyperopt_hn.runs.writer import Run
 from hyperopt_hn.space import HyperSpace
-from hyperopt_hn.wing import Context
 
 NAME = "dropouto"
 ONE = Choice(tune=NAME, fix="dropouti,dropouth,dropoute,wdrop", init="dropouts=0.05", spread=1.0)

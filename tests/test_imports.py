@@ -56,7 +56,7 @@ def test_arrows(room):
     [
         ("import hyperopt_hn", ["torch", "autograd", "sklearn", "optuna", "matplotlib"]),
         (
-            "import hyperopt_hn.launch, hyperopt_hn.search.proposals, hyperopt_hn.course",
+            "import hyperopt_hn.cli.launch, hyperopt_hn.search.proposals, hyperopt_hn.course",
             ["torch", "autograd", "optuna"],
         ),
         ("import toy.__main__", ["torch", "matplotlib"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from hyperopt_hn.jobs import SLOT, Job, run_jobs
+from hyperopt_hn.cli.jobs import SLOT, Job, run_jobs
 
 
 def job(name, folder, after=(), code=0):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from hyperopt_hn import Alternation, Run, UserError
+from hyperopt_hn.cli.launch import Experiment, Wing, main
 from hyperopt_hn.config import check, fields, option, override
-from hyperopt_hn.launch import Experiment, Wing, main
 from tests.recording import RecordingTuner
 
 

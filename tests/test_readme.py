@@ -75,8 +75,8 @@ def test_every_figure_is_in_the_table():
     "words", sorted(set(re.findall(r"python -m ((?:toy|deep) [a-z][a-z0-9-]+[^`#\n|]*)", TEXT + DEEP)))
 )
 def test_commands_are_understood(words):
-    from hyperopt_hn.flags import understood
-    from hyperopt_hn.launch import named
+    from hyperopt_hn.cli.flags import understood
+    from hyperopt_hn.cli.launch import named
 
     wing, *rest = words.split()
     if wing == "deep":

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hyperopt_hn import Run, UserError
+from hyperopt_hn.cli.launch import main
 from hyperopt_hn.data.catalogue import load
-from hyperopt_hn.launch import main
 from toy.__main__ import WING
 from toy.assemble import fit_sizes, splits
 from toy.experiments import LARGE, PRESETS, SMALL

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyperopt_hn.launch import Experiment, Wing, main
+from hyperopt_hn.cli.launch import Experiment, Wing, main
 from toy import assemble
 from toy.experiments import HIDDEN, PRESETS
 

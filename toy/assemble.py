@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.cli.launch import Context
 from hyperopt_hn.config import unknown
 from hyperopt_hn.data.catalogue import Images, flat, one_hot
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.launch import Context
 from hyperopt_hn.loop import Alternation
 from toy.crossval import Crossval
 from toy.experiments import Compared, HyperTraining, Model, Seeded, Sizes, Truth, WeightsOrLoss

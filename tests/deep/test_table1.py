@@ -18,10 +18,10 @@ from deep import schedules  # noqa: E402
 from deep.lstm_experiments import PRESETS  # noqa: E402
 from deep.schedules import ARMS, network, table1  # noqa: E402
 from hyperopt_hn import Run, RunLog, UserError, alternate  # noqa: E402
+from hyperopt_hn.cli.experiment import Context  # noqa: E402
 from hyperopt_hn.course import Gaussian, Replay, Sinusoid  # noqa: E402
 from hyperopt_hn.nn import TORCH  # noqa: E402
 from hyperopt_hn.runs.progress import Progress  # noqa: E402
-from hyperopt_hn.wing import Context  # noqa: E402
 from tests.deep.lstm_cases import config, text  # noqa: E402
 from tests.nn.test_checkpoint import equal  # noqa: E402
 

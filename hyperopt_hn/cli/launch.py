@@ -19,16 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hyperopt_hn.cli.experiment import Context, Data, Experiment, Wing
+from hyperopt_hn.cli.flags import common, preset_of, understood
+from hyperopt_hn.cli.jobs import Job, run_jobs
 from hyperopt_hn.config import flat, override, unknown
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.files import write_atomic
-from hyperopt_hn.flags import common, preset_of, understood
-from hyperopt_hn.jobs import Job, run_jobs
 from hyperopt_hn.loop import alternate
 from hyperopt_hn.runs.progress import UNTOLD, Progress
 from hyperopt_hn.runs.provenance import provenance
 from hyperopt_hn.runs.reader import Run
-from hyperopt_hn.wing import Context, Data, Experiment, Wing
 
 __all__ = ["Context", "Data", "Experiment", "Wing", "main"]
 

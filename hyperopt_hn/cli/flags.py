@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hyperopt_hn.cli.experiment import Experiment, Wing
 from hyperopt_hn.config import fields, flat, parse, unknown
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.wing import Experiment, Wing
 
 
 def understood(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> argparse.Namespace:
