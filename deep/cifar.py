@@ -27,9 +27,9 @@ from hyperopt_hn.config import check, option
 from hyperopt_hn.course import Replay
 from hyperopt_hn.data.catalogue import Images
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, parallel
-from hyperopt_hn.nn.affine import Gain
-from hyperopt_hn.nn.problem import Follows
+from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, distributed
+from hyperopt_hn.nn.layers.affine_response import Gain
+from hyperopt_hn.nn.setup.problem import Follows
 
 PLAIN = {"small": ("fc",)}
 """Layers without a response, as published."""
@@ -134,7 +134,7 @@ def build_tuner(config: CNNConfig, data: Images, space: HyperSpace, course: Foll
     torch.manual_seed(config.seed)
     shape = Shape(parts.classes, parts.channels, parts.side)
     model = self_tuning(network, shape, space, config.method.response).to(device)
-    torch.manual_seed((config.seed + 1) * 1_000_003 + parallel.rank())  # masks differ between ranks
+    torch.manual_seed((config.seed + 1) * 1_000_003 + distributed.rank())  # masks differ between ranks
     last = config.machine.channels_last
     train = Pictures(parts.train, batch, config.seed, device, last)
     valid = Pictures(parts.valid, batch, config.seed + 1, device, last)
@@ -152,7 +152,7 @@ def plan(config: CNNConfig, space: HyperSpace) -> Alternation:
 
 def per_epoch(config: CNNConfig) -> int:
     """Training steps in an epoch."""
-    return config.network.n_train // (config.descent.batch * parallel.world())
+    return config.network.n_train // (config.descent.batch * distributed.world())
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +179,7 @@ class Losses:
 
 
 def _check_batch(config: CNNConfig) -> None:
-    batch, world = config.descent.batch, parallel.world()
+    batch, world = config.descent.batch, distributed.world()
     beside = f" on each of {world} processes" if world > 1 else ""
     for name, there in (("training", config.network.n_train), ("validation", config.network.n_valid)):
         if batch * world > there:

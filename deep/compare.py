@@ -27,8 +27,8 @@ from hyperopt_hn.cli.experiment import Data
 from hyperopt_hn.config import check, flat, option, override
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation
-from hyperopt_hn.nn import TorchTuner, parallel
-from hyperopt_hn.nn.problem import Follows
+from hyperopt_hn.nn import TorchTuner, distributed
+from hyperopt_hn.nn.setup.problem import Follows
 from hyperopt_hn.search.proposals import METHODS, Search, searchable
 from hyperopt_hn.search.study import OwnStudy, SharedStudy, Study, check_storage
 from hyperopt_hn.space import HyperSpace
@@ -177,7 +177,7 @@ def _study(entry: Entry, method: str, ranges: HyperSpace) -> Study:
     asked = Search(ranges, method, config.seed, search.grid_levels, groups, search.start_at_init, search.startup)
     if not search.storage:
         return OwnStudy(asked)
-    if parallel.world() > 1:
+    if distributed.world() > 1:
         raise UserError("--storage under torchrun: one process for each GPU shares a study by itself; leave torchrun")
     name = f"{search.study or entry.side.name}-{method}-seed{config.seed}"
     return SharedStudy(asked, search.storage, name, _terms(entry))

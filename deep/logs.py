@@ -9,7 +9,7 @@ from typing import Any
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Log
-from hyperopt_hn.nn import parallel
+from hyperopt_hn.nn import distributed
 from hyperopt_hn.runs.writer import Codec
 
 
@@ -18,13 +18,13 @@ def open_log(path: Path, config: Mapping[str, Any], codec: Codec, resume: bool =
     wanted = bool(config["config"].get("tensorboard"))
     if wanted and importlib.util.find_spec("tensorboard") is None:
         raise UserError("--tensorboard needs the package of that name: pip install tensorboard")
-    log = parallel.open_log(path, config, codec, resume, overwrite)
-    return Mirrored(log) if wanted and parallel.rank() == 0 else log
+    log = distributed.open_log(path, config, codec, resume, overwrite)
+    return Mirrored(log) if wanted and distributed.rank() == 0 else log
 
 
 def speaks() -> bool:
     """Whether this process is the one that talks to the user."""
-    return parallel.rank() == 0
+    return distributed.rank() == 0
 
 
 class Mirrored:

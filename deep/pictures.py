@@ -22,7 +22,7 @@ from deep.augment import CIFAR_NORMAL, Draws, Normal, apply, draw, normalise
 from hyperopt_hn.data.catalogue import Images, load
 from hyperopt_hn.data.locate import MissingData
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import Batches, parallel
+from hyperopt_hn.nn import Batches, distributed
 
 CIFAR = ("cifar10", "cifar100", "cifar10-jpeg")
 """Normalised by the published constants; others by what is measured on the images that train."""
@@ -149,7 +149,7 @@ class Pictures:
         self.labels = torch.from_numpy(arrays[1].astype(np.int64)).to(device)
         self.channels_last = channels_last
         self.batches = Batches(len(self.rows), self._fetch, size, seed)
-        self.generator = torch.Generator(device).manual_seed((seed + 1) * 1_000_003 + parallel.rank())
+        self.generator = torch.Generator(device).manual_seed((seed + 1) * 1_000_003 + distributed.rank())
 
     def next(self) -> Pair:
         """The next batch, for ever."""
@@ -158,17 +158,17 @@ class Pictures:
 
     def once(self) -> Iterator[Pair]:
         """This rank's share of all images, each once, in order."""
-        for index in torch.arange(parallel.rank(), len(self.rows), parallel.world()).split(EVALUATED):
+        for index in torch.arange(distributed.rank(), len(self.rows), distributed.world()).split(EVALUATED):
             yield self._fetch(index)
 
     def state(self) -> dict[str, Any]:
         """The position and every rank's generator; all ranks must call it together."""
-        return {"batches": self.batches.state(), "generators": parallel.gather(self.generator.get_state())}
+        return {"batches": self.batches.state(), "generators": distributed.gather(self.generator.get_state())}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from `state()`; a rank, or a kind of device, that was not there then keeps its own generator."""
         self.batches.load_state(state["batches"])
-        saved, rank = state["generators"], parallel.rank()
+        saved, rank = state["generators"], distributed.rank()
         if rank < len(saved) and len(saved[rank]) == len(self.generator.get_state()):
             self.generator.set_state(saved[rank].cpu())
 

@@ -17,7 +17,7 @@ import numpy as np
 from deep.trials import Best, looked
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.nn import TorchTuner
-from hyperopt_hn.nn.problem import Follows
+from hyperopt_hn.nn.setup.problem import Follows
 from hyperopt_hn.search.proposals import initial
 from hyperopt_hn.space import Hyper, HyperSpace, at_fraction
 

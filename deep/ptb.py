@@ -26,8 +26,8 @@ from deep.training import Descent, Method, Recipe, Span, make_tuner
 from hyperopt_hn.config import check, option
 from hyperopt_hn.data.text import Text
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, parallel, set_batch_dim
-from hyperopt_hn.nn.problem import Follows
+from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, distributed, set_batch_dim
+from hyperopt_hn.nn.setup.problem import Follows
 from hyperopt_hn.space import Hyper, HyperSpace
 
 HYPERS = (
@@ -165,7 +165,7 @@ class Split:
 
 def per_epoch(config: LSTMConfig, text: Text) -> int:
     """Training windows in one pass over the training text."""
-    count = len(text.train[: config.network.train_tokens or None]) // (config.descent.batch * parallel.world())
+    count = len(text.train[: config.network.train_tokens or None]) // (config.descent.batch * distributed.world())
     return max(1, math.ceil((count - 1) / config.network.bptt))
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from deep.lstm import State
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import parallel
+from hyperopt_hn.nn import distributed
 
 
 class Carry:
@@ -58,7 +58,7 @@ class Streams:
     """
 
     def __init__(self, tokens: Tensor, batch: int, bptt: int, split: str) -> None:
-        self.rank, self.world = parallel.rank(), parallel.world()
+        self.rank, self.world = distributed.rank(), distributed.world()
         self.batch, self.bptt = batch, bptt
         self.length = len(tokens) // (batch * self.world)
         if not 1 <= bptt < self.length:
@@ -94,7 +94,7 @@ class Streams:
     def state(self) -> dict[str, Any]:
         """The place in the text and the carried state, every rank's; all ranks must call it together."""
         before = self._carry.state or ()
-        parts = [parallel.gather(part) for layer in before for part in layer]
+        parts = [distributed.gather(part) for layer in before for part in layer]
         return {"place": self._place, "length": self.length, "batch": self.batch, "bptt": self.bptt, "carry": parts}
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ from hyperopt_hn import Alternation, HyperSpace
 from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import STN, Delta, Hypers, Optimisers, Schedulers, TorchProblem, TorchTuner, TunerConfig
-from hyperopt_hn.nn.problem import Follows
-from hyperopt_hn.nn.schedules import NonMonotone
+from hyperopt_hn.nn.setup.problem import Follows
+from hyperopt_hn.nn.tuning.nonmonotone import NonMonotone
 
 
 @dataclass(frozen=True)

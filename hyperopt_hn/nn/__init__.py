@@ -14,26 +14,26 @@ try:
 except ImportError as error:
     raise ImportError("hyperopt_hn.nn needs PyTorch; install it with: pip install 'hyperopt_hn[deep]'") from error
 
-from hyperopt_hn.nn.attention import HyperMultiheadAttention
-from hyperopt_hn.nn.batches import Batches, Looped
-from hyperopt_hn.nn.batchnorm import HyperBatchNorm1d, HyperBatchNorm2d, HyperBatchNorm3d
-from hyperopt_hn.nn.check import OverTuningWarning, ResponseCheck, Retraining, check_response
-from hyperopt_hn.nn.codec import TORCH, load_checkpoint, save_checkpoint
-from hyperopt_hn.nn.collapse import collapse
 from hyperopt_hn.nn.context import at, bind, hyper_values, set_batch_dim, space_of
-from hyperopt_hn.nn.conv import HyperConv1d, HyperConv2d, HyperConv3d
-from hyperopt_hn.nn.convert import Report, convert, general_parameters, report, response_parameters
-from hyperopt_hn.nn.dropout import HyperChannelDropout, HyperDropout, HyperLockedDropout, LockedDropout
-from hyperopt_hn.nn.embedding import HyperEmbedding
-from hyperopt_hn.nn.hypers import Hypers
-from hyperopt_hn.nn.linear import HyperLinear
-from hyperopt_hn.nn.lstm import HyperLSTM
-from hyperopt_hn.nn.norm import HyperGroupNorm, HyperLayerNorm
-from hyperopt_hn.nn.penalty import squared_norm
-from hyperopt_hn.nn.problem import Optimisers, Schedulers, TorchProblem, TunerConfig
-from hyperopt_hn.nn.response import STN, Delta, Implicit
-from hyperopt_hn.nn.schedules import NonMonotone
-from hyperopt_hn.nn.tuner import TorchTuner
+from hyperopt_hn.nn.conversion.collapsing import collapse
+from hyperopt_hn.nn.conversion.converter import Report, convert, general_parameters, report, response_parameters
+from hyperopt_hn.nn.conversion.penalty import squared_norm
+from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
+from hyperopt_hn.nn.layers.batchnorm import HyperBatchNorm1d, HyperBatchNorm2d, HyperBatchNorm3d
+from hyperopt_hn.nn.layers.conv import HyperConv1d, HyperConv2d, HyperConv3d
+from hyperopt_hn.nn.layers.dropout import HyperChannelDropout, HyperDropout, HyperLockedDropout, LockedDropout
+from hyperopt_hn.nn.layers.embedding import HyperEmbedding
+from hyperopt_hn.nn.layers.linear import HyperLinear
+from hyperopt_hn.nn.layers.lstm import HyperLSTM
+from hyperopt_hn.nn.layers.norm import HyperGroupNorm, HyperLayerNorm
+from hyperopt_hn.nn.responses import STN, Delta, Implicit
+from hyperopt_hn.nn.setup.batches import Batches, Looped
+from hyperopt_hn.nn.setup.hypers import Hypers
+from hyperopt_hn.nn.setup.problem import Optimisers, Schedulers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.tuning.codec import TORCH, load_checkpoint, save_checkpoint
+from hyperopt_hn.nn.tuning.nonmonotone import NonMonotone
+from hyperopt_hn.nn.tuning.response_check import OverTuningWarning, ResponseCheck, Retraining, check_response
+from hyperopt_hn.nn.tuning.tuner import TorchTuner
 
 __all__ = [
     "STN",

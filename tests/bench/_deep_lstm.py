@@ -15,7 +15,7 @@ from deep.lstm_experiments import PRESETS
 from deep.ptb import LSTMConfig, build_tuner, space_of_config
 from deep.streams import Window
 from hyperopt_hn.data.text import Text
-from hyperopt_hn.nn.hypers import Noise
+from hyperopt_hn.nn.setup.hypers import Noise
 from tests.bench.harness import Row, compare
 from tests.reference.deep_lstm_loop import Loop, State
 
@@ -112,7 +112,7 @@ def _memory(what: str) -> int:
 
 def _valid(tuner: object) -> float:
     """The validation loss alone: the reference has no test text."""
-    from hyperopt_hn.nn.response.bench import means
+    from hyperopt_hn.nn.responses.base import means
 
     bench = tuner.bench  # type: ignore[attr-defined]
     with torch.no_grad(), tuner.response.view(bench, bench.hypers.lam.detach(), False):  # type: ignore[attr-defined]

@@ -32,8 +32,8 @@ from hyperopt_hn.nn import (
     general_parameters,
     response_parameters,
 )
-from hyperopt_hn.nn.response.bench import frozen
-from hyperopt_hn.nn.response.delta import linearised
+from hyperopt_hn.nn.responses.base import frozen
+from hyperopt_hn.nn.responses.delta import linearised
 from tests.bench.harness import Row, compare
 from tests.reference import nn_two_pass
 

@@ -16,7 +16,7 @@ from hyperopt_hn import UserError  # noqa: E402
 from hyperopt_hn.data import catalogue  # noqa: E402
 from hyperopt_hn.data.locate import MissingData  # noqa: E402
 from hyperopt_hn.nn import Batches  # noqa: E402
-from hyperopt_hn.nn.codec import load_checkpoint, save_checkpoint  # noqa: E402
+from hyperopt_hn.nn.tuning.codec import load_checkpoint, save_checkpoint  # noqa: E402
 from tests.deep.pictures_cases import images  # noqa: E402
 
 CPU = torch.device("cpu")

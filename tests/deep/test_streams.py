@@ -10,7 +10,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from deep.streams import Streams, rows_of  # noqa: E402
-from hyperopt_hn.nn import parallel  # noqa: E402
+from hyperopt_hn.nn import distributed  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 
 
@@ -121,8 +121,8 @@ def test_two_processes_read_what_one_with_twice_the_streams_reads(monkeypatch):
     whole = Streams(torch.arange(60), 4, 7, "training")
     ranks = []
     for rank in range(2):
-        monkeypatch.setattr(parallel, "rank", lambda rank=rank: rank)
-        monkeypatch.setattr(parallel, "world", lambda: 2)
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(distributed, "world", lambda: 2)
         ranks.append(Streams(torch.arange(60), 2, 7, "training"))
     for _ in range(4):
         mine = torch.cat([source.next().targets for source in ranks], 1)

@@ -16,11 +16,11 @@ import torch
 
 from hyperopt_hn import Alternation, RunLog, alternate
 from hyperopt_hn.nn import convert
-from hyperopt_hn.nn.batches import Batches, Looped
-from hyperopt_hn.nn.codec import TORCH
-from hyperopt_hn.nn.hypers import Hypers
-from hyperopt_hn.nn.problem import Optimisers, Schedulers, TorchProblem, TunerConfig
-from hyperopt_hn.nn.tuner import TorchTuner
+from hyperopt_hn.nn.setup.batches import Batches, Looped
+from hyperopt_hn.nn.setup.hypers import Hypers
+from hyperopt_hn.nn.setup.problem import Optimisers, Schedulers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.tuning.codec import TORCH
+from hyperopt_hn.nn.tuning.tuner import TorchTuner
 from hyperopt_hn.runs.progress import Progress
 from tests.nn.test_tuner import data, net, space_of_three, train_loss, valid_loss
 

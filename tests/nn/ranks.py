@@ -13,12 +13,12 @@ import torch.distributed as dist
 from torch import nn
 
 from hyperopt_hn import Alternation, alternate
-from hyperopt_hn.nn import convert, parallel
-from hyperopt_hn.nn.batches import Batches
-from hyperopt_hn.nn.codec import TORCH, save_checkpoint
-from hyperopt_hn.nn.hypers import Hypers
-from hyperopt_hn.nn.problem import Optimisers, TorchProblem, TunerConfig
-from hyperopt_hn.nn.tuner import TorchTuner
+from hyperopt_hn.nn import convert, distributed
+from hyperopt_hn.nn.setup.batches import Batches
+from hyperopt_hn.nn.setup.hypers import Hypers
+from hyperopt_hn.nn.setup.problem import Optimisers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.tuning.codec import TORCH, save_checkpoint
+from hyperopt_hn.nn.tuning.tuner import TorchTuner
 from hyperopt_hn.runs.progress import Progress
 from tests.nn.test_tuner import data, net, plain_loss, quiet, space_of_three, train_loss, valid_loss
 
@@ -27,7 +27,7 @@ RESPONSES = ("stn", "delta", "implicit")
 
 def make(response: str, size: int, exact: bool = True, wrap: bool = False, start: int = 1) -> TorchTuner:
     """`exact`: no dropout and no batch norm, whose effect depends on how a batch is cut."""
-    torch.manual_seed(start + 10 * parallel.rank())  # ranks differ until the tuner makes them equal
+    torch.manual_seed(start + 10 * distributed.rank())  # ranks differ until the tuner makes them equal
     space = quiet() if exact else space_of_three()
     model = convert(net(norm=not exact), space, gain="stn", dropout={"3": "dropout"})
     hypers = Hypers(space)
@@ -73,7 +73,7 @@ def main(folder: Path) -> None:
 
     tuner = make("delta", 8, exact=False)
     plan = Alternation(steps=12, evaluate_every=4, max_seconds=1e4)
-    log = parallel.open_log(folder / "run", {"experiment": "ranks", "config": {}}, TORCH)
+    log = distributed.open_log(folder / "run", {"experiment": "ranks", "config": {}}, TORCH)
     alternate(tuner, plan, log, Progress("ranks", plan.total, quiet=True))  # type: ignore[arg-type]
     keep("alternate", tuner, [])
     dist.destroy_process_group()

@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from hyperopt_hn.nn.batches import Batches  # noqa: E402
-from hyperopt_hn.nn.trace import Trace  # noqa: E402
+from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
+from hyperopt_hn.nn.tuning.history import Trace  # noqa: E402
 
 FEW = settings(max_examples=60, deadline=None)
 

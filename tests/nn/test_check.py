@@ -13,12 +13,12 @@ from torch import nn  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace, UserError  # noqa: E402
 from hyperopt_hn.nn import convert, response_parameters  # noqa: E402
-from hyperopt_hn.nn.batches import Batches  # noqa: E402
-from hyperopt_hn.nn.check import OverTuning, OverTuningWarning, Retraining, check_response  # noqa: E402
-from hyperopt_hn.nn.hypers import Hypers  # noqa: E402
-from hyperopt_hn.nn.penalty import squared_norm  # noqa: E402
-from hyperopt_hn.nn.problem import Optimisers, TorchProblem  # noqa: E402
-from hyperopt_hn.nn.tuner import TorchTuner  # noqa: E402
+from hyperopt_hn.nn.conversion.penalty import squared_norm  # noqa: E402
+from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
+from hyperopt_hn.nn.setup.hypers import Hypers  # noqa: E402
+from hyperopt_hn.nn.setup.problem import Optimisers, TorchProblem  # noqa: E402
+from hyperopt_hn.nn.tuning.response_check import OverTuning, OverTuningWarning, Retraining, check_response  # noqa: E402
+from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402
 
 GRID = {"decay": [0.1, 0.2, 0.4]}
 

@@ -18,12 +18,13 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace, Run, RunLog, UserError, alternate  # noqa: E402
-from hyperopt_hn.nn import codec, convert, snapshot  # noqa: E402
-from hyperopt_hn.nn.batches import Batches  # noqa: E402
-from hyperopt_hn.nn.codec import TORCH, load_checkpoint, save_checkpoint  # noqa: E402
-from hyperopt_hn.nn.hypers import Hypers  # noqa: E402
-from hyperopt_hn.nn.problem import Optimisers, TorchProblem  # noqa: E402
-from hyperopt_hn.nn.tuner import TorchTuner  # noqa: E402
+from hyperopt_hn.nn import convert  # noqa: E402
+from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
+from hyperopt_hn.nn.setup.hypers import Hypers  # noqa: E402
+from hyperopt_hn.nn.setup.problem import Optimisers, TorchProblem  # noqa: E402
+from hyperopt_hn.nn.tuning import checkpoint, codec  # noqa: E402
+from hyperopt_hn.nn.tuning.codec import TORCH, load_checkpoint, save_checkpoint  # noqa: E402
+from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402
 from hyperopt_hn.runs.progress import Progress  # noqa: E402
 from tests.nn import killed  # noqa: E402
 from tests.nn.test_tuner import build, data, space_of_three, train_loss, valid_loss  # noqa: E402
@@ -129,7 +130,7 @@ def test_files_load_with_weights_only(tmp_path):
     steps(tuner, 1)
     save_checkpoint(tmp_path / "a.pt", tuner.state())
     whole = torch.load(tmp_path / "a.pt", weights_only=True)
-    assert whole["state"]["kind"] == snapshot.KIND
+    assert whole["state"]["kind"] == checkpoint.KIND
 
 
 def test_the_best_state_brings_back_lambda_with_the_weights(tmp_path):

@@ -8,9 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from hyperopt_hn import UserError, perturb  # noqa: E402
-from hyperopt_hn.nn.hypers import Hypers  # noqa: E402
-from hyperopt_hn.nn.problem import Optimisers, TorchProblem  # noqa: E402
-from hyperopt_hn.nn.tuner import TorchTuner  # noqa: E402
+from hyperopt_hn.nn.setup.hypers import Hypers  # noqa: E402
+from hyperopt_hn.nn.setup.problem import Optimisers, TorchProblem  # noqa: E402
+from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402
 from tests.nn.tiny import AffineWeights, Nothing, Ridge, decay_space  # noqa: E402
 
 DRAWS = 10

@@ -14,7 +14,7 @@ if not torch.distributed.is_available() or not torch.distributed.is_gloo_availab
     pytest.skip("this torch has no gloo", allow_module_level=True)
 
 from hyperopt_hn import Run  # noqa: E402
-from hyperopt_hn.nn.codec import load_checkpoint  # noqa: E402
+from hyperopt_hn.nn.tuning.codec import load_checkpoint  # noqa: E402
 from tests.nn import ranks  # noqa: E402
 from tests.nn.test_checkpoint import equal  # noqa: E402
 

@@ -10,7 +10,7 @@ from torch import nn  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
 from hyperopt_hn.nn import at, convert  # noqa: E402
-from hyperopt_hn.nn.affine import widened  # noqa: E402
+from hyperopt_hn.nn.layers.affine_response import widened  # noqa: E402
 
 LAST = torch.channels_last
 SPACE = HyperSpace([Hyper("p", 0.3, 0, 1), Hyper("q", 0.2, 0, 1)])

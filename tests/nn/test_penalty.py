@@ -10,7 +10,7 @@ from torch import nn  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
 from hyperopt_hn.nn import at, collapse, convert, response_parameters  # noqa: E402
-from hyperopt_hn.nn.penalty import squared_norm  # noqa: E402
+from hyperopt_hn.nn.conversion.penalty import squared_norm  # noqa: E402
 
 SPACE = HyperSpace([Hyper("a", 0.3), Hyper("b", -0.4)])
 

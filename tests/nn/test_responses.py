@@ -12,14 +12,14 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace, UserError  # noqa: E402
-from hyperopt_hn.nn.batches import Batches  # noqa: E402
 from hyperopt_hn.nn.context import at  # noqa: E402
-from hyperopt_hn.nn.convert import convert, general_parameters, response_parameters  # noqa: E402
-from hyperopt_hn.nn.hypers import Hypers, Noise  # noqa: E402
-from hyperopt_hn.nn.problem import Optimisers, TorchProblem, TunerConfig  # noqa: E402
-from hyperopt_hn.nn.response import STN, Delta, Implicit  # noqa: E402
-from hyperopt_hn.nn.response.delta import linearised  # noqa: E402
-from hyperopt_hn.nn.tuner import TorchTuner  # noqa: E402
+from hyperopt_hn.nn.conversion.converter import convert, general_parameters, response_parameters  # noqa: E402
+from hyperopt_hn.nn.responses import STN, Delta, Implicit  # noqa: E402
+from hyperopt_hn.nn.responses.delta import linearised  # noqa: E402
+from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
+from hyperopt_hn.nn.setup.hypers import Hypers, Noise  # noqa: E402
+from hyperopt_hn.nn.setup.problem import Optimisers, TorchProblem, TunerConfig  # noqa: E402
+from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402
 from tests.nn.tiny import AffineWeights, FixedNoise, Nothing, Ridge, decay_space  # noqa: E402
 from tests.reference.unrolled import unrolled_slope  # noqa: E402
 

@@ -15,14 +15,14 @@ from torch import nn  # noqa: E402
 
 from hyperopt_hn import Alternation, Hyper, HyperSpace, NonFiniteError, RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.nn import convert  # noqa: E402
-from hyperopt_hn.nn.batches import Batches, Looped  # noqa: E402
-from hyperopt_hn.nn.codec import TORCH  # noqa: E402
 from hyperopt_hn.nn.context import hyper_values  # noqa: E402
-from hyperopt_hn.nn.hypers import Hypers  # noqa: E402
-from hyperopt_hn.nn.penalty import squared_norm  # noqa: E402
-from hyperopt_hn.nn.problem import Optimisers, Schedulers, TorchProblem, TunerConfig  # noqa: E402
-from hyperopt_hn.nn.response import Delta  # noqa: E402
-from hyperopt_hn.nn.tuner import TorchTuner  # noqa: E402
+from hyperopt_hn.nn.conversion.penalty import squared_norm  # noqa: E402
+from hyperopt_hn.nn.responses import Delta  # noqa: E402
+from hyperopt_hn.nn.setup.batches import Batches, Looped  # noqa: E402
+from hyperopt_hn.nn.setup.hypers import Hypers  # noqa: E402
+from hyperopt_hn.nn.setup.problem import Optimisers, Schedulers, TorchProblem, TunerConfig  # noqa: E402
+from hyperopt_hn.nn.tuning.codec import TORCH  # noqa: E402
+from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402
 
 RESPONSES = ["stn", "delta", "implicit"]
 

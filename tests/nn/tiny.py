@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from hyperopt_hn import Hyper, HyperSpace
-from hyperopt_hn.nn.affine import joined
 from hyperopt_hn.nn.context import Home, bind, scope_of
+from hyperopt_hn.nn.layers.affine_response import joined
 
 
 class AffineWeights(nn.Module):

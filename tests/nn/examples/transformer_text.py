@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from hyperopt_hn import Alternation, Hyper, HyperSpace, RunLog, alternate
 from hyperopt_hn.nn import Batches, Hypers, Optimisers, TorchProblem, TorchTuner, TunerConfig, convert, squared_norm
-from hyperopt_hn.nn.codec import TORCH
+from hyperopt_hn.nn.tuning.codec import TORCH
 from hyperopt_hn.runs.progress import Progress
 
 LENGTH = 32

@@ -18,9 +18,9 @@ from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map
 
-from hyperopt_hn.nn.batches import Batch
 from hyperopt_hn.nn.context import at
-from hyperopt_hn.nn.response.bench import Bench, Phase, Slope, slope
+from hyperopt_hn.nn.responses.base import Bench, Phase, Slope, slope
+from hyperopt_hn.nn.setup.batches import Batch
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ implicit  no response at all: λ̂'s gradient by the implicit function theorem; 
 
 from __future__ import annotations
 
-from hyperopt_hn.nn.response.bench import Bench, Phase, Response
-from hyperopt_hn.nn.response.delta import Delta
-from hyperopt_hn.nn.response.implicit import Implicit
-from hyperopt_hn.nn.response.stn import STN
+from hyperopt_hn.nn.responses.base import Bench, Phase, Response
+from hyperopt_hn.nn.responses.delta import Delta
+from hyperopt_hn.nn.responses.implicit import Implicit
+from hyperopt_hn.nn.responses.stn import STN
 
 __all__ = ["STN", "Bench", "Delta", "Implicit", "Phase", "Response"]

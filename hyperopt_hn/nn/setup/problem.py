@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from hyperopt_hn.config import check, option
-from hyperopt_hn.nn.batches import Batch, Source
+from hyperopt_hn.nn.setup.batches import Batch, Source
 
 TrainLoss = Callable[[nn.Module, Batch, Mapping[str, Any]], Tensor]
 ValidLoss = Callable[[nn.Module, Batch], Tensor]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import at, hyper_layers, hyper_values
-from hyperopt_hn.nn.convert import replace
+from hyperopt_hn.nn.conversion.converter import replace
 
 
 @torch.no_grad()

@@ -12,8 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperopt_hn.nn.affine import joined, new_parameter, parts, plus, product, reset_gain, shared_weights
 from hyperopt_hn.nn.context import Scope, scope_of
+from hyperopt_hn.nn.layers.affine_response import (
+    joined,
+    new_parameter,
+    parts,
+    plus,
+    product,
+    reset_gain,
+    shared_weights,
+)
 
 
 def make(layer: Any, shape: tuple[int, ...] | None, bias: bool, kind: dict[str, Any]) -> None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperopt_hn.nn.affine import (
+from hyperopt_hn.nn.context import Home, scope_of
+from hyperopt_hn.nn.layers.affine_response import (
     Gain,
     Rows,
     adopt,
@@ -23,7 +24,6 @@ from hyperopt_hn.nn.affine import (
     respond,
     shared_weights,
 )
-from hyperopt_hn.nn.context import Home, scope_of
 
 Size = int | tuple[int, ...]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperopt_hn.nn import pointwise
-from hyperopt_hn.nn.affine import Gain, adopt, align, batch_axis, lift_channels
 from hyperopt_hn.nn.context import Home
+from hyperopt_hn.nn.layers import per_feature_response
+from hyperopt_hn.nn.layers.affine_response import Gain, adopt, align, batch_axis, lift_channels
 
 
 class HyperLayerNorm(nn.Module):
@@ -37,16 +37,16 @@ class HyperLayerNorm(nn.Module):
         self.normalized_shape, self.num_hyper, self.eps, self.gain = shape, num_hyper, eps, gain
         self.elementwise_affine = elementwise_affine
         self.home = Home(None, num_hyper)
-        pointwise.make(self, shape if elementwise_affine else None, bias, {"device": device, "dtype": dtype})
+        per_feature_response.make(self, shape if elementwise_affine else None, bias, {"device": device, "dtype": dtype})
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Gain 1, offset 0; V and C by `gain`."""
-        pointwise.reset(self)
+        per_feature_response.reset(self)
 
     def reset_response(self) -> None:
         """The response part alone."""
-        pointwise.reset_response(self)
+        per_feature_response.reset_response(self)
 
     @classmethod
     def from_plain(cls, plain: nn.LayerNorm, num_hyper: int, gain: Gain = "delta") -> HyperLayerNorm:
@@ -64,14 +64,16 @@ class HyperLayerNorm(nn.Module):
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight", "bias"} as nn.LayerNorm holds them."""
-        return pointwise.weights(self, h)
+        return per_feature_response.weights(self, h)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., *normalized_shape) -> the same."""
-        own = pointwise.one_for_all(self)
+        own = per_feature_response.one_for_all(self)
         if own is not None:
             return F.layer_norm(x, self.normalized_shape, own.get("weight"), own.get("bias"), self.eps)
-        return pointwise.scale_and_shift(self, F.layer_norm(x, self.normalized_shape, None, None, self.eps), self._lift)
+        return per_feature_response.scale_and_shift(
+            self, F.layer_norm(x, self.normalized_shape, None, None, self.eps), self._lift
+        )
 
     def _lift(self, rows: Tensor, y: Tensor) -> Tensor:
         if rows.dim() == 1:
@@ -104,16 +106,16 @@ class HyperGroupNorm(nn.Module):
         self.num_groups, self.num_channels, self.num_hyper = num_groups, num_channels, num_hyper
         self.eps, self.affine, self.gain = eps, affine, gain
         self.home = Home(None, num_hyper)
-        pointwise.make(self, (num_channels,) if affine else None, True, {"device": device, "dtype": dtype})
+        per_feature_response.make(self, (num_channels,) if affine else None, True, {"device": device, "dtype": dtype})
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Gain 1, offset 0; V and C by `gain`."""
-        pointwise.reset(self)
+        per_feature_response.reset(self)
 
     def reset_response(self) -> None:
         """The response part alone."""
-        pointwise.reset_response(self)
+        per_feature_response.reset_response(self)
 
     @classmethod
     def from_plain(cls, plain: nn.GroupNorm, num_hyper: int, gain: Gain = "delta") -> HyperGroupNorm:
@@ -129,14 +131,16 @@ class HyperGroupNorm(nn.Module):
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight", "bias"} as nn.GroupNorm holds them."""
-        return pointwise.weights(self, h)
+        return per_feature_response.weights(self, h)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, ...) -> the same."""
-        own = pointwise.one_for_all(self)
+        own = per_feature_response.one_for_all(self)
         if own is not None:
             return F.group_norm(x, self.num_groups, own.get("weight"), own.get("bias"), self.eps)
-        return pointwise.scale_and_shift(self, F.group_norm(x, self.num_groups, None, None, self.eps), self._lift)
+        return per_feature_response.scale_and_shift(
+            self, F.group_norm(x, self.num_groups, None, None, self.eps), self._lift
+        )
 
     def _lift(self, rows: Tensor, y: Tensor) -> Tensor:
         return lift_channels(rows, y, self.home)

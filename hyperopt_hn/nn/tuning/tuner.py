@@ -18,18 +18,19 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from hyperopt_hn.errors import Exhausted, UserError
-from hyperopt_hn.nn import parallel, snapshot
-from hyperopt_hn.nn.batches import Batch, Source
-from hyperopt_hn.nn.collapse import collapse
+from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import hyper_layers
-from hyperopt_hn.nn.fit import autocast_dtype, check_course, check_fit, unwrap
-from hyperopt_hn.nn.guard import backward, look, parts_of, reached
-from hyperopt_hn.nn.hypers import Hypers, Noise
-from hyperopt_hn.nn.overtuning import OverTuning
-from hyperopt_hn.nn.problem import Optimisers, TorchProblem, TunerConfig
-from hyperopt_hn.nn.response import STN, Bench, Delta, Implicit, Phase, Response
-from hyperopt_hn.nn.response.bench import frozen, means
-from hyperopt_hn.nn.trace import Trace
+from hyperopt_hn.nn.conversion.collapsing import collapse
+from hyperopt_hn.nn.responses import STN, Bench, Delta, Implicit, Phase, Response
+from hyperopt_hn.nn.responses.base import frozen, means
+from hyperopt_hn.nn.setup.batches import Batch, Source
+from hyperopt_hn.nn.setup.hypers import Hypers, Noise
+from hyperopt_hn.nn.setup.problem import Optimisers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.tuning import checkpoint
+from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit, unwrap
+from hyperopt_hn.nn.tuning.guard import backward, look, parts_of, reached
+from hyperopt_hn.nn.tuning.history import Trace
+from hyperopt_hn.nn.tuning.overtuning import OverTuning
 
 NAMES: dict[str, Response] = {"stn": STN(), "delta": Delta(), "implicit": Implicit()}
 
@@ -59,7 +60,7 @@ class TorchTuner:
         bare = unwrap(model)
         calls = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
         self.bench = Bench(calls, bare, hypers, problem, autocast_dtype(self.config.autocast))
-        self.noise = Noise(hypers.space.n, self.config.seed, parallel.rank(), parallel.world())
+        self.noise = Noise(hypers.space.n, self.config.seed, distributed.rank(), distributed.world())
         self.steps = {"train": 0, "tune": 0}
         self._trace = Trace(self.config.course_rows)
         self._over = OverTuning()
@@ -67,7 +68,7 @@ class TorchTuner:
         self._answers = next(hyper_layers(bare), None) is not None
         self._norms = [m for m in bare.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
         self._follow(0)
-        parallel.broadcast_([*bare.state_dict().values(), *hypers.state_dict().values()])
+        distributed.broadcast_([*bare.state_dict().values(), *hypers.state_dict().values()])
 
     def train_step(self, batch: Batch | None = None) -> dict[str, float]:
         """One step on φ, at λ drawn around λ̂; λ̂, ρ stay. Without `batch`: the problem's next ones, accumulated.
@@ -157,29 +158,29 @@ class TorchTuner:
         """Everything the next step depends on, copied to the processor; all ranks must call it together."""
         bench, opt = self.bench, self.optimisers
         live = {
-            "kind": snapshot.KIND,
-            "version": snapshot.VERSION,
+            "kind": checkpoint.KIND,
+            "version": checkpoint.VERSION,
             "response": type(self.response).__name__,
             "names": list(self._hypers.space.tuned),
             "model": bench.bare.state_dict(),
             "hypers": self._hypers.state_dict(),
-            "kinds": snapshot.kinds(opt),
+            "kinds": checkpoint.kinds(opt),
             "optimisers": [o.state_dict() for o in opt.all()],
             "schedulers": [s.state_dict() for s in opt.schedulers.all()],
             "batches": [source.state() for source in (self.problem.train, self.problem.valid)],
             "noise": self.noise.state(),
-            "random": snapshot.random_state(self._hypers.lam.device),
+            "random": checkpoint.random_state(self._hypers.lam.device),
             "steps": dict(self.steps),
             "course": self._trace.state(),
             "over": self._over.state(),
         }
-        whole: dict[str, Any] = snapshot.copied(live)
+        whole: dict[str, Any] = checkpoint.copied(live)
         return whole
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state()` was taken; UserError if it belongs to another model, space or optimisers."""
         self._check_state(state)
-        held = snapshot.copied(state)
+        held = checkpoint.copied(state)
         opt = self.optimisers
         self.bench.bare.load_state_dict(held["model"])
         self._hypers.load_state_dict(held["hypers"])
@@ -194,16 +195,16 @@ class TorchTuner:
         self._follow(max(self.steps["train"] - 1, 0))
         self._trace.load_state(held["course"], self._hypers.lam.device)
         self._over.load_state(held["over"])
-        snapshot.set_random_state(held["random"], self._hypers.lam.device)  # last: sources may draw while loading
+        checkpoint.set_random_state(held["random"], self._hypers.lam.device)  # last: sources may draw while loading
 
     def _check_state(self, state: dict[str, Any]) -> None:
-        snapshot.check_kind(state)
+        checkpoint.check_kind(state)
         opt = self.optimisers
-        snapshot.check_names("response", state["response"], type(self.response).__name__)
-        snapshot.check_names("tuned hyperparameters", state["names"], list(self._hypers.space.tuned))
-        snapshot.check_fits(self.bench.bare, state["model"], "model")
-        snapshot.check_fits(self._hypers, state["hypers"], "space")
-        snapshot.check_names("optimisers and schedulers", state["kinds"], snapshot.kinds(opt))
+        checkpoint.check_names("response", state["response"], type(self.response).__name__)
+        checkpoint.check_names("tuned hyperparameters", state["names"], list(self._hypers.space.tuned))
+        checkpoint.check_fits(self.bench.bare, state["model"], "model")
+        checkpoint.check_fits(self._hypers, state["hypers"], "space")
+        checkpoint.check_names("optimisers and schedulers", state["kinds"], checkpoint.kinds(opt))
 
     def _draw(self, rows: int) -> Tensor:
         """λ ~ p(λ|λ̂): (rows, n), or one (n,) where no perturbed hyperparameter differs between examples."""
@@ -238,7 +239,7 @@ class TorchTuner:
                     loss = self.bench.train_loss(batch, lam) * (count / sum(rows))
                     backward(loss, phase)
                 losses.append(loss.detach())
-        parallel.average_([p.grad for p in trained if p.grad is not None])
+        distributed.average_([p.grad for p in trained if p.grad is not None])
         report = self._look("train_loss", torch.stack(losses).sum(), "train")
         if self.config.clip:
             nn.utils.clip_grad_norm_(trained, self.config.clip)
@@ -256,7 +257,7 @@ class TorchTuner:
         if perturbed and self.config.tau:
             (-self.config.tau * self._hypers.entropy()).backward()
         present = [p for o, p in moving if o is not None and p.grad is not None]
-        parallel.average_([p.grad for p in present])  # type: ignore[misc]
+        distributed.average_([p.grad for p in present])  # type: ignore[misc]
         if self.config.clip_lam:
             nn.utils.clip_grad_norm_(present, self.config.clip_lam)
         for optimiser, _ in moving:
@@ -280,7 +281,7 @@ class TorchTuner:
 
     def _average_norms(self) -> None:
         """Batch-norm statistics are the same on all ranks: their mean."""
-        parallel.average_([t for m in self._norms for t in (m.running_mean, m.running_var) if t is not None])
+        distributed.average_([t for m in self._norms for t in (m.running_mean, m.running_var) if t is not None])
 
 
 def _response(given: str | Response) -> Response:

@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperopt_hn.nn.affine import align, batch_axis, widened
 from hyperopt_hn.nn.context import Home, value_of
-from hyperopt_hn.nn.masks import keep_mask
+from hyperopt_hn.nn.layers.affine_response import align, batch_axis, widened
+from hyperopt_hn.nn.layers.masks import keep_mask
 
 
 class HyperDropout(nn.Module):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import parallel
-from hyperopt_hn.nn.problem import Optimisers
+from hyperopt_hn.nn import distributed
+from hyperopt_hn.nn.setup.problem import Optimisers
 
 KIND = "hyperopt_hn.nn.TorchTuner"
 VERSION = 1
@@ -53,8 +53,8 @@ def random_state(device: torch.device) -> dict[str, Any]:
     """torch's generators (each rank's own), Python's and numpy's global ones. All ranks must call it together."""
     kind, keys, place, has_gauss, gauss = np.random.get_state()
     state = {
-        "torch": parallel.gather(torch.get_rng_state()),
-        "device": parallel.gather(torch.cuda.get_rng_state(device)) if device.type == "cuda" else [],
+        "torch": distributed.gather(torch.get_rng_state()),
+        "device": distributed.gather(torch.cuda.get_rng_state(device)) if device.type == "cuda" else [],
         "python": random.getstate(),
         "numpy": [kind, torch.as_tensor(np.asarray(keys).astype(np.int64)), int(place), int(has_gauss), float(gauss)],
     }
@@ -63,7 +63,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
     """Put back what `random_state` took; a rank that was not there then keeps its own torch generators."""
-    rank = parallel.rank()
+    rank = distributed.rank()
     if rank < len(state["torch"]):
         torch.set_rng_state(state["torch"][rank].cpu())
     if device.type == "cuda" and rank < len(state["device"]):

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperopt_hn.nn.affine import (
+from hyperopt_hn.nn.context import Home, Scope, scope_of
+from hyperopt_hn.nn.layers.affine_response import (
     Gain,
     Rows,
     adopt,
@@ -25,8 +26,7 @@ from hyperopt_hn.nn.affine import (
     respond,
     shared_weights,
 )
-from hyperopt_hn.nn.context import Home, Scope, scope_of
-from hyperopt_hn.nn.masks import connected
+from hyperopt_hn.nn.layers.masks import connected
 
 MERGE_ROWS = 512
 """From how many rows on, with gradients, one product with merged weights is faster than two: merging W + diag(s) R and

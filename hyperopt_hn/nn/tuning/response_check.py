@@ -19,13 +19,13 @@ from torch.optim import Optimizer
 
 from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import snapshot
-from hyperopt_hn.nn.convert import general_parameters
-from hyperopt_hn.nn.overtuning import OverTuning, OverTuningWarning
-from hyperopt_hn.nn.problem import TorchProblem
-from hyperopt_hn.nn.response import Bench, Implicit
-from hyperopt_hn.nn.response.bench import means
-from hyperopt_hn.nn.tuner import TorchTuner
+from hyperopt_hn.nn.conversion.converter import general_parameters
+from hyperopt_hn.nn.responses import Bench, Implicit
+from hyperopt_hn.nn.responses.base import means
+from hyperopt_hn.nn.setup.problem import TorchProblem
+from hyperopt_hn.nn.tuning import checkpoint
+from hyperopt_hn.nn.tuning.overtuning import OverTuning, OverTuningWarning
+from hyperopt_hn.nn.tuning.tuner import TorchTuner
 
 __all__ = ["OverTuning", "OverTuningWarning", "ResponseCheck", "Retraining", "check_response"]
 
@@ -120,14 +120,14 @@ def check_response(
     settings = _settings(grid)
     bench = replace(tuner.bench, model=tuner.bench.bare, problem=problem)
     lams = [bench.hypers.raw(setting) for setting in settings]
-    kept = snapshot.random_state(bench.hypers.lam.device)
+    kept = checkpoint.random_state(bench.hypers.lam.device)
     try:
         unmoved = _loss(bench, tuner.response.held(bench, bench.hypers.lam.detach()))
         response = [_loss(bench, tuner.response.view(bench, lam, True)) for lam in lams]
         with ThreadPoolExecutor(plan.workers) as pool:
             truth = list(pool.map(lambda lam: _retrain(tuner, bench, lam, plan), lams))
     finally:
-        snapshot.set_random_state(kept, bench.hypers.lam.device)
+        checkpoint.set_random_state(kept, bench.hypers.lam.device)
     return ResponseCheck(settings, tuple(response), tuple(t for _, t in truth), tuple(h for h, _ in truth), unmoved)
 
 

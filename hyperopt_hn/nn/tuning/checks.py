@@ -8,9 +8,9 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import hyper_layers, space_of
-from hyperopt_hn.nn.hypers import Hypers
-from hyperopt_hn.nn.problem import Optimisers, TunerConfig
-from hyperopt_hn.nn.response import Delta, Implicit, Response
+from hyperopt_hn.nn.responses import Delta, Implicit, Response
+from hyperopt_hn.nn.setup.hypers import Hypers
+from hyperopt_hn.nn.setup.problem import Optimisers, TunerConfig
 
 
 def unwrap(model: nn.Module) -> nn.Module:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hyperopt_hn.nn.masks import keep_mask
+from hyperopt_hn.nn.layers.masks import keep_mask
 
 
 @dataclass(frozen=True)

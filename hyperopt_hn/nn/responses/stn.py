@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.batches import Batch
 from hyperopt_hn.nn.context import at
-from hyperopt_hn.nn.hypers import Hypers
-from hyperopt_hn.nn.response.bench import Bench, Phase, Slope, slope
+from hyperopt_hn.nn.responses.base import Bench, Phase, Slope, slope
+from hyperopt_hn.nn.setup.batches import Batch
+from hyperopt_hn.nn.setup.hypers import Hypers
 
 
 @dataclass(frozen=True)

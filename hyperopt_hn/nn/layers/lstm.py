@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.affine import (
+from hyperopt_hn.nn.context import Home, Scope, scope_of, value_of
+from hyperopt_hn.nn.layers.affine_response import (
     Gain,
     adopt,
     align,
@@ -26,9 +27,8 @@ from hyperopt_hn.nn.affine import (
     reset_uniform,
     shared_weights,
 )
-from hyperopt_hn.nn.context import Home, Scope, scope_of, value_of
-from hyperopt_hn.nn.masks import connected, keep_mask
-from hyperopt_hn.nn.recurrence import Side, Steps, recur, recur_tangent
+from hyperopt_hn.nn.layers.lstm_kernel import Side, Steps, recur, recur_tangent
+from hyperopt_hn.nn.layers.masks import connected, keep_mask
 
 State = tuple[Tensor, Tensor]
 _OPTIONS = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")

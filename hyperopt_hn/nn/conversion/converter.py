@@ -11,14 +11,14 @@ from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import batchnorm, conv, norm
-from hyperopt_hn.nn.affine import Gain
-from hyperopt_hn.nn.attention import HyperMultiheadAttention
-from hyperopt_hn.nn.choose import DROPOUTS, Choice, Rates, Select
 from hyperopt_hn.nn.context import bind, hyper_layers
-from hyperopt_hn.nn.embedding import HyperEmbedding
-from hyperopt_hn.nn.linear import HyperLinear
-from hyperopt_hn.nn.lstm import HyperLSTM
+from hyperopt_hn.nn.conversion.selection import DROPOUTS, Choice, Rates, Select
+from hyperopt_hn.nn.layers import batchnorm, conv, norm
+from hyperopt_hn.nn.layers.affine_response import Gain
+from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
+from hyperopt_hn.nn.layers.embedding import HyperEmbedding
+from hyperopt_hn.nn.layers.linear import HyperLinear
+from hyperopt_hn.nn.layers.lstm import HyperLSTM
 from hyperopt_hn.space import HyperSpace
 
 KINDS: dict[type[nn.Module], Any] = {

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import parallel
-from hyperopt_hn.nn.batches import Batch
+from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import at, hyper_layers
-from hyperopt_hn.nn.response.bench import Bench, Phase, Slope, evaluating
+from hyperopt_hn.nn.responses.base import Bench, Phase, Slope, evaluating
+from hyperopt_hn.nn.setup.batches import Batch
 
 Vectors = list[Tensor]
 
@@ -121,7 +121,7 @@ def _product(slopes: Vectors, w: Sequence[Tensor], u: Vectors) -> Vectors:
 
 
 def _averaged(tensors: Vectors) -> Vectors:
-    parallel.average_(tensors)  # the Hessian of the global batch, the same solution on every rank
+    distributed.average_(tensors)  # the Hessian of the global batch, the same solution on every rank
     return tensors
 
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.affine import (
+from hyperopt_hn.nn.context import Home, Scope, scope_of, value_of
+from hyperopt_hn.nn.layers.affine_response import (
     Gain,
     Rows,
     adopt,
@@ -25,9 +26,8 @@ from hyperopt_hn.nn.affine import (
     respond,
     shared_weights,
 )
-from hyperopt_hn.nn.attend import Masks, attend
-from hyperopt_hn.nn.context import Home, Scope, scope_of, value_of
-from hyperopt_hn.nn.linear import HyperLinear
+from hyperopt_hn.nn.layers.attention_scores import Masks, attend
+from hyperopt_hn.nn.layers.linear import HyperLinear
 
 _PACKED = ("in_proj_weight",)
 _SEPARATE = ("q_proj_weight", "k_proj_weight", "v_proj_weight")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import parallel
+from hyperopt_hn.nn import distributed
 
 Batch = Any
 """Whatever the losses take: a tensor, or a tuple or dict of tensors."""
@@ -49,7 +49,7 @@ class Batches:
     def __init__(
         self, rows: int, fetch: Callable[[Tensor], Batch], size: int, seed: int = 0, shuffle: bool = True
     ) -> None:
-        self.rank, self.world = parallel.rank(), parallel.world()
+        self.rank, self.world = distributed.rank(), distributed.world()
         if not 1 <= size * self.world <= rows:
             raise UserError(
                 f"a batch of {size} on {self.world} process(es) does not fit {rows} rows; give a smaller size"

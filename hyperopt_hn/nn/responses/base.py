@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import parallel
-from hyperopt_hn.nn.batches import Batch, Source
-from hyperopt_hn.nn.hypers import Hypers
-from hyperopt_hn.nn.problem import TorchProblem
+from hyperopt_hn.nn import distributed
+from hyperopt_hn.nn.setup.batches import Batch, Source
+from hyperopt_hn.nn.setup.hypers import Hypers
+from hyperopt_hn.nn.setup.problem import TorchProblem
 
 Slope = tuple[Tensor, Tensor | None]
 """L_V, (), and ∂L_V/∂λ in λ's shape; None where no path leads from λ to the loss."""
@@ -143,7 +143,7 @@ def means(bench: Bench, source: Source) -> dict[str, float]:
                 sums[name] = sums.get(name, 0) + value.detach().double() * problem.rows(batch)
     if not sums:
         raise UserError("a split gave no batch to evaluate on; give it data")
-    whole = parallel.total(torch.stack(list(sums.values())))
+    whole = distributed.total(torch.stack(list(sums.values())))
     found = dict(zip(sums, (whole / whole[-1]).tolist(), strict=True))
     return {name: value for name, value in found.items() if name}
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from hyperopt_hn.nn.affine import product
-from hyperopt_hn.nn.attention import HyperMultiheadAttention
 from hyperopt_hn.nn.context import scope_of
-from hyperopt_hn.nn.conv import HyperConv1d, HyperConv2d, HyperConv3d
-from hyperopt_hn.nn.embedding import HyperEmbedding
-from hyperopt_hn.nn.linear import HyperLinear
-from hyperopt_hn.nn.lstm import HyperLSTM
+from hyperopt_hn.nn.layers.affine_response import product
+from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
+from hyperopt_hn.nn.layers.conv import HyperConv1d, HyperConv2d, HyperConv3d
+from hyperopt_hn.nn.layers.embedding import HyperEmbedding
+from hyperopt_hn.nn.layers.linear import HyperLinear
+from hyperopt_hn.nn.layers.lstm import HyperLSTM
 
 Piece = tuple[Tensor, Tensor, Tensor, int]
 """W, R, V (k, n), and the dimension of W that V's rows belong to."""

@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.attention import HyperMultiheadAttention
-from hyperopt_hn.nn.dropout import HyperChannelDropout, HyperDropout, HyperLockedDropout, LockedDropout
-from hyperopt_hn.nn.embedding import HyperEmbedding
-from hyperopt_hn.nn.linear import HyperLinear
-from hyperopt_hn.nn.lstm import HyperLSTM
+from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
+from hyperopt_hn.nn.layers.dropout import HyperChannelDropout, HyperDropout, HyperLockedDropout, LockedDropout
+from hyperopt_hn.nn.layers.embedding import HyperEmbedding
+from hyperopt_hn.nn.layers.linear import HyperLinear
+from hyperopt_hn.nn.layers.lstm import HyperLSTM
 from hyperopt_hn.space import HyperSpace
 
 Select = Sequence[str | type[nn.Module]]

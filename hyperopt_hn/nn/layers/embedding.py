@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.affine import Gain, adopt, joined, lift_features, merged, product, reset_gain
 from hyperopt_hn.nn.context import Home, scope_of
-from hyperopt_hn.nn.masks import keep_mask, shared_rate
+from hyperopt_hn.nn.layers.affine_response import Gain, adopt, joined, lift_features, merged, product, reset_gain
+from hyperopt_hn.nn.layers.masks import keep_mask, shared_rate
 
 
 class HyperEmbedding(nn.Module):

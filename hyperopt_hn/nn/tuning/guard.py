@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from hyperopt_hn.errors import NonFiniteError, UserError
-from hyperopt_hn.nn import parallel
-from hyperopt_hn.nn.convert import response_parameters
-from hyperopt_hn.nn.response import Phase
+from hyperopt_hn.nn import distributed
+from hyperopt_hn.nn.conversion.converter import response_parameters
+from hyperopt_hn.nn.responses import Phase
 
 
 def look(name: str, where: str, loss: Tensor, grad: Tensor | None, hypers: Callable[[], Mapping[str, Any]]) -> float:
     """The loss as a number, its mean over all ranks. Raises NonFiniteError if it or its gradient is not finite."""
     seen = torch.stack([loss.double(), loss.double() if grad is None else grad.detach().double().abs().sum()])
-    parallel.average_([seen])
+    distributed.average_([seen])
     value, slope = seen.tolist()
     if math.isfinite(value) and math.isfinite(slope):
         return float(value)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hyperopt_hn.nn import pointwise
-from hyperopt_hn.nn.affine import Gain, adopt, lift_channels
 from hyperopt_hn.nn.context import Home
+from hyperopt_hn.nn.layers import per_feature_response
+from hyperopt_hn.nn.layers.affine_response import Gain, adopt, lift_channels
 
 _PLAIN: dict[int, Any] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _NDIM: dict[int, tuple[int, ...]] = {1: (2, 3), 2: (4,), 3: (5,)}
@@ -45,18 +45,18 @@ class _HyperBatchNorm(_BatchNorm):
         self.num_hyper, self.gain = num_hyper, gain
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
         self.home = Home(None, num_hyper)
-        pointwise.make_response(self)
-        pointwise.reset_response(self)
+        per_feature_response.make_response(self)
+        per_feature_response.reset_response(self)
 
     def reset_parameters(self) -> None:
         """Gain 1, offset 0, fresh statistics; V and C by `gain`."""
         super().reset_parameters()
         if "home" in self.__dict__:  # torch's constructor calls this before the response is there
-            pointwise.reset_response(self)
+            per_feature_response.reset_response(self)
 
     def reset_response(self) -> None:
         """The response part alone."""
-        pointwise.reset_response(self)
+        per_feature_response.reset_response(self)
 
     @classmethod
     def from_plain(cls, plain: Any, num_hyper: int, gain: Gain = "delta") -> Any:
@@ -76,15 +76,15 @@ class _HyperBatchNorm(_BatchNorm):
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight", "bias"} as the plain layer holds them."""
-        return pointwise.weights(self, h)
+        return per_feature_response.weights(self, h)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, ...) -> the same. Raises ValueError for another number of dimensions, as torch does."""
         self._check_input_dim(x)
-        own = pointwise.one_for_all(self)
+        own = per_feature_response.one_for_all(self)
         if own is not None:
             return self._normalise(x, own.get("weight"), own.get("bias"))
-        return pointwise.scale_and_shift(self, self._normalise(x, None, None), self._lift)
+        return per_feature_response.scale_and_shift(self, self._normalise(x, None, None), self._lift)
 
     def _normalise(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         factor = 0.0 if self.momentum is None else self.momentum

@@ -1,0 +1,1 @@
+"""From an ordinary model to a responding one and back."""

@@ -1,0 +1,1 @@
+"""Layers with a response: each torch layer's twin whose weights answer to λ."""

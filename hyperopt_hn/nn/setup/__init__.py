@@ -1,0 +1,1 @@
+"""What a user hands over: losses, hyperparameters, batches, optimizers."""
