@@ -7,14 +7,17 @@ from collections.abc import Sequence
 
 import torch.distributed as dist
 
-from deep import assemble, cifar, compare_experiments, lstm_experiments, schedules
-from deep.compare_experiments import ARMS, COMPARE
-from deep.corpus import read_text
-from deep.experiments import CNN
+from deep.cnn import assemble, experiment
+from deep.cnn.images import load_images
+from deep.cnn.presets import CNN
+from deep.compare import presets as compare_presets
+from deep.compare.presets import ARMS, COMPARE
 from deep.logs import open_log, speaks
+from deep.lstm import presets as lstm_presets
+from deep.lstm import table1
+from deep.lstm.experiment import perplexities
+from deep.lstm.text import read_text
 from deep.machine import room
-from deep.pictures import load_images
-from deep.ptb import perplexities
 from hyperopt_hn.cli import launch
 from hyperopt_hn.cli.experiment import Experiment, Wing
 from hyperopt_hn.errors import UserError
@@ -35,28 +38,28 @@ WING = Wing(
     (
         Experiment(
             "cnn", "one CNN on CIFAR-10 and its kind, self-tuning or fixed (MacKay et al. 2019, sec. 4.2)",
-            CNN, ("network",), assemble.cnn, cifar.fit, load=load_images,
+            CNN, ("network",), assemble.cnn, experiment.fit, load=load_images,
             data_help=IMAGES,
         ),
         Experiment(
             "lstm", "one language model, self-tuning, fixed or along a schedule (MacKay et al. 2019)",
-            lstm_experiments.PRESETS["lstm"], ("network",), schedules.network, load=read_text, data_help=TEXTS,
+            lstm_presets.PRESETS["lstm"], ("network",), table1.network, load=read_text, data_help=TEXTS,
             told=perplexities,
         ),
         Experiment(
             "table1", "what a schedule of output dropout is worth: fixed, noisy, tuned, replayed (table 1, fig. 3)",
-            lstm_experiments.PRESETS["table1"], schedules.ARMS, schedules.table1, load=read_text, data_help=TEXTS,
+            lstm_presets.PRESETS["table1"], table1.ARMS, table1.table1, load=read_text, data_help=TEXTS,
             told=perplexities,
-            after=schedules.AFTER,
+            after=table1.AFTER,
         ),
         Experiment(
             "compare-cnn", "a self-tuning CNN, constants, searches and population-based training under one budget",
-            COMPARE["compare-cnn"], ARMS, compare_experiments.cnn, compare_experiments.fit_cnn, load=load_images,
+            COMPARE["compare-cnn"], ARMS, compare_presets.cnn, compare_presets.fit_cnn, load=load_images,
             data_help=IMAGES,
         ),
         Experiment(
             "compare-lstm", "the same for a language model (MacKay et al. 2019, table 2)",
-            COMPARE["compare-lstm"], ARMS, compare_experiments.lstm, load=read_text, data_help=TEXTS,
+            COMPARE["compare-lstm"], ARMS, compare_presets.lstm, load=read_text, data_help=TEXTS,
             told=perplexities,
         ),
     ),

@@ -57,8 +57,8 @@ def test_every_experiment_and_arm_is_in_the_table():
 def test_every_experiment_arm_and_hyperparameter_of_the_deep_wing_is_in_its_readme():
     pytest.importorskip("torch")
     from deep.__main__ import WING as deep_wing
-    from deep.augment import NAMES
-    from deep.ptb import HYPERS
+    from deep.augment.pipeline import NAMES
+    from deep.lstm.experiment import HYPERS
 
     for experiment in deep_wing.experiments:
         assert f"python -m deep {experiment.name.replace('-', ' ')}" in DEEP

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from deep.lstm_experiments import PRESETS
-from deep.ptb import LSTMConfig, build_tuner, space_of_config
-from deep.streams import Window
+from deep.lstm.experiment import LSTMConfig, build_tuner, space_of_config
+from deep.lstm.presets import PRESETS
+from deep.lstm.streams import Window
 from hyperopt_hn.data.text import Text
 from hyperopt_hn.nn.setup.hypers import Noise
 from tests.bench.harness import Row, compare

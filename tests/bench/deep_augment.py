@@ -26,7 +26,7 @@ def rows() -> list[Row]:
         import torchvision  # noqa: F401
     except ImportError:
         return []
-    from deep.augment import CIFAR_NORMAL, apply, draw
+    from deep.augment.pipeline import CIFAR_NORMAL, apply, draw
     from tests.reference import deep_augment_loops as slow
 
     torch.set_num_threads(1)

@@ -48,15 +48,15 @@ def pictures(count: int = 2048) -> Images:
 def _compared(name: str, machine: object, pil: bool, bar: float | None) -> Row:
     import torch
 
-    from deep import cifar
     from deep.choice import Choice
+    from deep.cnn import experiment
     from tests.reference.deep_step_loops import Step
 
     data = pictures()
     strengths = "dropouts=0.2,jitters=0.4,hue=0.2,cutlength=8,cutholes=2,input=0.1"
-    config = cifar.CNNConfig(choice=Choice(tune="stn", init=strengths))
-    config = cifar.fit(replace(config, machine=machine, descent=replace(config.descent, batch=BATCH)), data)
-    tuner = cifar.build_tuner(config, data, cifar.space_of_config(config, data))
+    config = experiment.CNNConfig(choice=Choice(tune="stn", init=strengths))
+    config = experiment.fit(replace(config, machine=machine, descent=replace(config.descent, batch=BATCH)), data)
+    tuner = experiment.build_tuner(config, data, experiment.space_of_config(config, data))
     handed = iter(_handed(tuner, REPEATS + 1))
     train = tuner.problem.train
     reference = Step(tuner.bench.bare, data.train_images, train.labels, _view(tuner).normal, config.descent, pil)
@@ -78,7 +78,7 @@ def _view(tuner: object) -> object:
 
 def _handed(tuner: object, count: int) -> list[object]:
     """The batches, λ and draws that the tuner's next train steps will make; the tuner is left as it was."""
-    from deep.augment import draw
+    from deep.augment.pipeline import draw
     from tests.reference.deep_step_loops import Outside
 
     train, hypers, before = tuner.problem.train, tuner.bench.hypers, tuner.state()  # type: ignore[attr-defined]

@@ -22,9 +22,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from deep import cifar, ptb
-from deep.experiments import DELTA, PAPER
-from deep.lstm_experiments import PAPER as LSTM
+from deep.cnn import experiment as cnn_experiment
+from deep.cnn.presets import DELTA, PAPER
+from deep.lstm import experiment as lstm_experiment
+from deep.lstm.presets import PAPER as LSTM
 from deep.machine import Machine
 from hyperopt_hn.data.catalogue import Images, load
 from hyperopt_hn.data.text import Text, load_text
@@ -97,16 +98,16 @@ def measure(tuner: TorchTuner, steps: int) -> dict[str, float]:
     return found
 
 
-def _cnn(config: cifar.CNNConfig, data: Images) -> Make:
+def _cnn(config: cnn_experiment.CNNConfig, data: Images) -> Make:
     def make() -> TorchTuner:
-        fitted = cifar.fit(config, data)
-        return cifar.build_tuner(fitted, data, cifar.space_of_config(fitted, data))
+        fitted = cnn_experiment.fit(config, data)
+        return cnn_experiment.build_tuner(fitted, data, cnn_experiment.space_of_config(fitted, data))
 
     return make
 
 
-def _lstm(config: ptb.LSTMConfig, data: Text) -> Make:
-    return lambda: ptb.build_tuner(config, data, ptb.space_of_config(config))
+def _lstm(config: lstm_experiment.LSTMConfig, data: Text) -> Make:
+    return lambda: lstm_experiment.build_tuner(config, data, lstm_experiment.space_of_config(config))
 
 
 def _wait(device: torch.device) -> None:

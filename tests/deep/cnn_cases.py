@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from deep import cifar
 from deep.choice import Choice
-from deep.cifar import CNNConfig, Network
+from deep.cnn import experiment
+from deep.cnn.experiment import CNNConfig, Network
 from deep.machine import Machine
 from deep.training import Descent, Method, Span
 from tests.deep.pictures_cases import images
@@ -21,6 +21,6 @@ def made(data=None, network=None, course=None, **kind):
         kind.get("span", Span(epochs=4, warmup_epochs=0.5)),
         kind.get("machine", Machine(device="cpu")),
     )
-    config = cifar.fit(config, data)
-    space = cifar.space_of_config(config, data)
-    return config, space, cifar.build_tuner(config, data, space, course)
+    config = experiment.fit(config, data)
+    space = experiment.space_of_config(config, data)
+    return config, space, experiment.build_tuner(config, data, space, course)

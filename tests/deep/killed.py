@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from deep import cifar
 from deep.choice import Choice
+from deep.cnn import experiment
 from deep.training import Descent, Method, Span
 from hyperopt_hn import RunLog, alternate
 from hyperopt_hn.nn import TORCH, TorchTuner
@@ -21,10 +21,10 @@ from hyperopt_hn.runs.progress import Progress
 from tests.deep.pictures_cases import images
 
 
-def config(response: str) -> cifar.CNNConfig:
+def config(response: str) -> experiment.CNNConfig:
     """Everything that a checkpoint must hold: order, draws, masks, λ and spreads, momentum, a decay that fires."""
-    return cifar.CNNConfig(
-        cifar.Network(flip=True, crop=2),
+    return experiment.CNNConfig(
+        experiment.Network(flip=True, crop=2),
         Choice(tune="all"),
         Method(response=response, tune_spreads=True, tau=1e-3, lr_lam=0.05, lr_rho=0.02),
         Descent(batch=8, lr=0.05, decay="nonmono", window=1, factor=0.5),
@@ -36,9 +36,9 @@ def config(response: str) -> cifar.CNNConfig:
 def run(path: Path, response: str, kill_at: int = 0, resume: bool = False) -> TorchTuner:
     """To the end, or until the process kills itself inside training step `kill_at`."""
     data = images(80)
-    ready = cifar.fit(config(response), data)
-    space = cifar.space_of_config(ready, data)
-    tuner = cifar.build_tuner(ready, data, space)
+    ready = experiment.fit(config(response), data)
+    space = experiment.space_of_config(ready, data)
+    tuner = experiment.build_tuner(ready, data, space)
     layer, calls = tuner.bench.bare.get_submodule("fc"), [0]
 
     def count(module: torch.nn.Module, inputs: object) -> None:
@@ -48,7 +48,7 @@ def run(path: Path, response: str, kill_at: int = 0, resume: bool = False) -> To
 
     layer.register_forward_pre_hook(count)
     log = RunLog(path, {"experiment": "killed", "config": {"response": response}}, resume=resume, codec=TORCH)
-    plan = cifar.plan(ready, space)
+    plan = experiment.plan(ready, space)
     alternate(tuner, plan, log, Progress("killed", plan.total, quiet=True))
     return tuner
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from deep.lstm_experiments import PRESETS
-from deep.ptb import LSTMConfig, build_tuner, space_of_config
+from deep.lstm.experiment import LSTMConfig, build_tuner, space_of_config
+from deep.lstm.presets import PRESETS
 from hyperopt_hn.data.text import Text
 
 WORDS = 23

@@ -10,8 +10,9 @@ from hypothesis import given
 torch = pytest.importorskip("torch")
 F = pytest.importorskip("torchvision.transforms.functional")
 
-from deep import colour, geometry  # noqa: E402
-from deep.augment import (  # noqa: E402
+from deep.augment import colour, geometry  # noqa: E402
+from deep.augment.draws import LEVELS, levels  # noqa: E402
+from deep.augment.pipeline import (  # noqa: E402
     CIFAR_NORMAL,
     MOST_HOLES,
     NAMES,
@@ -27,7 +28,6 @@ from deep.augment import (  # noqa: E402
     draw_scale,
     normalise,
 )
-from deep.draws import LEVELS, levels  # noqa: E402
 from hyperopt_hn.errors import UserError  # noqa: E402
 from tests.deep.cases import FEW, MANY, NEAR, SEEDS, batch, each, even, source  # noqa: E402
 

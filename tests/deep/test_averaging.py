@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from deep.averaging import Averaged  # noqa: E402
+from deep.lstm.averaging import Averaged  # noqa: E402
 from tests.deep.lstm_cases import config, tuner  # noqa: E402
 
 

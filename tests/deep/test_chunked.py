@@ -10,7 +10,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from deep.chunked import cross_entropy  # noqa: E402
+from deep.lstm.chunked_loss import cross_entropy  # noqa: E402
 
 
 def problem(rows=13, size=5, words=7, dtype=torch.float64, seed=0):

@@ -9,11 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from deep import cifar  # noqa: E402
 from deep.choice import Choice, choose  # noqa: E402
-from deep.cifar import Network  # noqa: E402
-from deep.cnn import NETWORKS, Shape, count, dropout_names  # noqa: E402
-from deep.hypers import Setting, cnn_hypers, groups  # noqa: E402
+from deep.cnn import experiment  # noqa: E402
+from deep.cnn.experiment import Network  # noqa: E402
+from deep.cnn.hypers import Setting, cnn_hypers, groups  # noqa: E402
+from deep.cnn.networks import NETWORKS, Shape, count, dropout_names  # noqa: E402
 from deep.machine import Machine  # noqa: E402
 from deep.training import Descent, Method, Span  # noqa: E402
 from hyperopt_hn import UserError  # noqa: E402
@@ -35,10 +35,10 @@ def test_published_parameter_counts(model, ranges, published, scalars):
     """STN's code also learns one scalar for each layer, by which it multiplies the elementary part; ours does not."""
     network = Network(model=model, ranges=ranges)
     with torch.device("meta"):
-        plain = cifar.plain_network(network, Shape())
+        plain = experiment.plain_network(network, Shape())
         here = Setting(model, dropout_names(plain), ranges=ranges)
         space = choose(cnn_hypers(here), groups(here), Choice(tune=ranges))
-        tuned = cifar.self_tuning(network, Shape(), space, ranges)
+        tuned = experiment.self_tuning(network, Shape(), space, ranges)
     assert count(tuned) == published - scalars
     assert [name for name, _ in tuned.named_parameters() if "response" not in name] == [
         name for name, _ in plain.named_parameters()
@@ -51,12 +51,12 @@ def test_with_nothing_tuned_the_network_is_the_plain_one(model, fix):
     network = Network(model=model)
     shape = Shape(10, 3, 32)
     with torch.device("meta"):
-        here = Setting(model, dropout_names(cifar.plain_network(network, shape)))
+        here = Setting(model, dropout_names(experiment.plain_network(network, shape)))
     space = choose(cnn_hypers(here), groups(here), Choice(tune="none", fix=fix, init="dropouts=0.5" if fix else ""))
     torch.manual_seed(0)
-    plain = cifar.plain_network(network, shape)
+    plain = experiment.plain_network(network, shape)
     torch.manual_seed(0)
-    mine = cifar.self_tuning(network, shape, space, "stn")
+    mine = experiment.self_tuning(network, shape, space, "stn")
     assert count(mine) == count(plain) and list(mine.state_dict()) == list(plain.state_dict())
     kinds = {type(m).__name__ for _, m in hyper_layers(mine)}
     assert kinds <= {"HyperDropout", "HyperChannelDropout"} and bool(kinds) == bool(fix)
@@ -87,8 +87,10 @@ def test_validation_sees_clean_images_and_no_dropout(response):
     for _ in range(3):
         tuner.train_step()
     source = tuner.problem.valid
-    twin = cifar.Pictures(cifar.split(cifar.Parts(), data).valid, 8, config.seed + 1, torch.device("cpu"), False)
-    normal = cifar.split(cifar.Parts(), data).normal
+    twin = experiment.Pictures(
+        experiment.split(experiment.Parts(), data).valid, 8, config.seed + 1, torch.device("cpu"), False
+    )
+    normal = experiment.split(experiment.Parts(), data).normal
     mean, sd = (np.array(x, dtype=np.float32)[:, None, None] for x in (normal.mean, normal.sd))
     seen = inputs_of(tuner)
     tuner.tune_step()
@@ -168,10 +170,10 @@ def test_an_epoch_and_the_schedule():
     data = images(80)
     config, space, _ = made(data, span=Span(epochs=3, warmup_epochs=1, train_per_cycle=2, tune_per_cycle=1))
     assert (config.network.n_train, config.network.n_valid, config.network.n_test) == (64, 16, 24)
-    assert cifar.per_epoch(config) == 8
-    plan = cifar.plan(config, space)
+    assert experiment.per_epoch(config) == 8
+    plan = experiment.plan(config, space)
     assert (plan.steps, plan.warmup, plan.total) == (24, 8, 32)
-    assert cifar.plan(config, space.with_tuned([])).total == 24
+    assert experiment.plan(config, space.with_tuned([])).total == 24
 
 
 @pytest.mark.parametrize(

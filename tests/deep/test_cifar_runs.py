@@ -11,10 +11,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from deep import cifar  # noqa: E402
 from deep.choice import Choice  # noqa: E402
-from deep.cifar import CNNConfig, Network  # noqa: E402
-from deep.cnn import Shape, count  # noqa: E402
+from deep.cnn import experiment  # noqa: E402
+from deep.cnn.experiment import CNNConfig, Network  # noqa: E402
+from deep.cnn.networks import Shape, count  # noqa: E402
 from deep.training import Descent, Method, Span  # noqa: E402
 from hyperopt_hn import RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.nn import TORCH, load_checkpoint  # noqa: E402
@@ -53,7 +53,7 @@ def test_a_killed_run_goes_on_bit_by_bit(response, kill_at, tmp_path, one_thread
 
 def finished(config, space, tuner, path):
     log = RunLog(path, {"experiment": "cnn"}, codec=TORCH)
-    plan = cifar.plan(config, space)
+    plan = experiment.plan(config, space)
     return alternate(tuner, plan, log, Progress("cnn", plan.total, quiet=True))
 
 
@@ -89,7 +89,7 @@ def recorded(tmp_path, data):
     config, space, tuner = made(data, choice=choice, method=Method(lr_lam=0.3))
     path = tmp_path / "tuned"
     log = RunLog(path, {"experiment": "cnn", "config": {}}, codec=TORCH)
-    alternate(tuner, cifar.plan(config, space), log, Progress("cnn", 1, quiet=True))
+    alternate(tuner, experiment.plan(config, space), log, Progress("cnn", 1, quiet=True))
     return path
 
 
@@ -98,12 +98,12 @@ def test_a_replay_follows_the_run_step_by_step(tmp_path):
     path = recorded(tmp_path, data)
     records = lines(path)
     network = Network(replay=str(path))
-    config = cifar.fit(CNNConfig(network, descent=Descent(batch=8, decay="none"), span=Span(4, 0.5)), data)
-    space, course = cifar.replayed(config, data)
+    config = experiment.fit(CNNConfig(network, descent=Descent(batch=8, decay="none"), span=Span(4, 0.5)), data)
+    space, course = experiment.replayed(config, data)
     wanted = {"dropout0", "dropout1", "dropout2", "cutlength", "cutholes", "hue"}
     assert space.n == 0 and set(space.names) == set(records[0]["hypers"]) == wanted
-    tuner = cifar.build_tuner(config, data, space, course)
-    assert count(tuner.bench.bare) == count(cifar.plain_network(network, Shape(4, 3, 8)))
+    tuner = experiment.build_tuner(config, data, space, course)
+    assert count(tuner.bench.bare) == count(experiment.plain_network(network, Shape(4, 3, 8)))
     moved = set()
     for step in range(30):
         tuner.train_step()
@@ -117,7 +117,7 @@ def test_a_replay_holds_the_final_values_if_it_is_told_to(tmp_path):
     data = images()
     path = recorded(tmp_path, data)
     config = CNNConfig(Network(replay=str(path), replay_final=True), Choice(fix="sat", init="sat=0.7"))
-    space, course = cifar.replayed(cifar.fit(config, data), data)
+    space, course = experiment.replayed(experiment.fit(config, data), data)
     assert course is None and space.n == 0
     held = {name: space[name].init for name in space.names}
     assert held == pytest.approx({**lines(path)[-1]["hypers"], "sat": 0.7})
@@ -126,12 +126,12 @@ def test_a_replay_holds_the_final_values_if_it_is_told_to(tmp_path):
 def test_a_replay_reads_tables_and_refuses_what_does_not_fit(tmp_path):
     data = images()
     (tmp_path / "course.csv").write_text("step,dropout0,other\n0,0.1,9\n5,0.3,9\n")
-    config = cifar.fit(CNNConfig(Network(replay=str(tmp_path / "course.csv"))), data)
-    space, course = cifar.replayed(config, data)
+    config = experiment.fit(CNNConfig(Network(replay=str(tmp_path / "course.csv"))), data)
+    space, course = experiment.replayed(config, data)
     assert space.names == ("dropout0",) and [course.at(s)["dropout0"] for s in (0, 4, 5, 99)] == [0.1, 0.1, 0.3, 0.3]
     path = recorded(tmp_path, data)
     gray = images(channels=1)
     with pytest.raises(UserError, match="recorded hue, which are no hyperparameters here"):
-        cifar.replayed(cifar.fit(CNNConfig(Network(replay=str(path))), gray), gray)
+        experiment.replayed(experiment.fit(CNNConfig(Network(replay=str(path))), gray), gray)
     with pytest.raises(UserError, match=r"cannot be read|missing"):
-        cifar.replayed(cifar.fit(CNNConfig(Network(replay=str(tmp_path / "nothing"))), data), data)
+        experiment.replayed(experiment.fit(CNNConfig(Network(replay=str(tmp_path / "nothing"))), data), data)

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from deep.cnn import NETWORKS, VGG16, AlexNet, ResNet18, Shape, SmallCNN, count, dropout_names  # noqa: E402
+from deep.cnn.networks import NETWORKS, VGG16, AlexNet, ResNet18, Shape, SmallCNN, count, dropout_names  # noqa: E402
 from hyperopt_hn.errors import UserError  # noqa: E402
 
 ALL = pytest.mark.parametrize("name", NETWORKS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 F = pytest.importorskip("torchvision.transforms.functional")
 
-from deep import colour  # noqa: E402
+from deep.augment import colour  # noqa: E402
 from tests.deep.cases import FEW, MANY, NEAR, SEEDS, batch, each, even, source  # noqa: E402
 
 COLOURS = [

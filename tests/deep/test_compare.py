@@ -14,9 +14,9 @@ import pytest
 pytest.importorskip("torch")
 
 from deep.__main__ import main
-from deep.compare import ARMS, NO_LIMIT, Entry, SearchConfig, budget, compared
-from deep.compare_experiments import CNN, COMPARE, fit_cnn
-from deep.pictures import load_images
+from deep.cnn.images import load_images
+from deep.compare.arms import ARMS, NO_LIMIT, Entry, SearchConfig, budget, compared
+from deep.compare.presets import CNN, COMPARE, fit_cnn
 from deep.training import Span
 from hyperopt_hn import Run, RunLog, UserError, alternate
 from hyperopt_hn.config import fields, override

@@ -14,8 +14,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from deep import __main__ as command  # noqa: E402
-from deep import assemble  # noqa: E402
-from deep.experiments import CNN  # noqa: E402
+from deep.cnn import assemble  # noqa: E402
+from deep.cnn.presets import CNN  # noqa: E402
 from hyperopt_hn import Run  # noqa: E402
 from hyperopt_hn.config import flat  # noqa: E402
 from tests.deep.pictures_cases import images  # noqa: E402

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 F = pytest.importorskip("torchvision.transforms.functional")
 
-from deep import geometry  # noqa: E402
-from deep.geometry import Affine, AffineStrengths  # noqa: E402
+from deep.augment import geometry  # noqa: E402
+from deep.augment.geometry import Affine, AffineStrengths  # noqa: E402
 from tests.deep.cases import FEW, MANY, NEAR, SEEDS, batch, even, source  # noqa: E402
 
 

@@ -7,10 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from deep.augment import MOST_HOLES, NAMES  # noqa: E402
+from deep.augment.pipeline import MOST_HOLES, NAMES  # noqa: E402
 from deep.choice import Choice, choose  # noqa: E402
-from deep.cnn import NETWORKS, AlexNet, Shape, dropout_names  # noqa: E402
-from deep.hypers import RANGES, Setting, check_cutout, check_words, cnn_hypers, groups, words  # noqa: E402
+from deep.cnn.hypers import RANGES, Setting, check_cutout, check_words, cnn_hypers, groups, words  # noqa: E402
+from deep.cnn.networks import NETWORKS, AlexNet, Shape, dropout_names  # noqa: E402
 from hyperopt_hn import UserError  # noqa: E402
 
 

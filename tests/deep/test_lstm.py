@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from deep.choice import Choice, choose  # noqa: E402
-from deep.lstm import LanguageModel, Shape, rates  # noqa: E402
-from deep.ptb import GROUPS, HYPERS  # noqa: E402
+from deep.lstm.experiment import GROUPS, HYPERS  # noqa: E402
+from deep.lstm.network import LanguageModel, Shape, rates  # noqa: E402
 from hyperopt_hn.nn import at, collapse, convert, set_batch_dim  # noqa: E402
 from tests.deep.lstm_cases import lively  # noqa: E402
 from tests.refusals import refused  # noqa: E402

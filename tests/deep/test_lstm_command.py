@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from deep.__main__ import main  # noqa: E402
-from deep.corpus import read_text  # noqa: E402
+from deep.lstm.text import read_text  # noqa: E402
 from hyperopt_hn import Run  # noqa: E402
 
 SIZES = ["--train-tokens", "0", "--valid-tokens", "0", "--test-tokens", "0", "--epochs", "1", "--hidden", "4"]

@@ -9,9 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from deep import pictures  # noqa: E402
-from deep.augment import CIFAR_NORMAL, apply, draw  # noqa: E402
-from deep.pictures import Parts, Pictures, View, counts, load_images, measured, split  # noqa: E402
+from deep.augment.pipeline import CIFAR_NORMAL, apply, draw  # noqa: E402
+from deep.cnn import images as image_batches  # noqa: E402
+from deep.cnn.images import Parts, Pictures, View, counts, load_images, measured, split  # noqa: E402
 from hyperopt_hn import UserError  # noqa: E402
 from hyperopt_hn.data import catalogue  # noqa: E402
 from hyperopt_hn.data.locate import MissingData  # noqa: E402
@@ -84,7 +84,7 @@ def test_batches_are_the_rows_that_their_numbers_say(last):
 
 
 def test_once_is_every_image_in_order(monkeypatch):
-    monkeypatch.setattr(pictures, "EVALUATED", 30)
+    monkeypatch.setattr(image_batches, "EVALUATED", 30)
     found = images(80)
     parts = list(source(found).once())
     assert [len(labels) for _, labels in parts] == [30, 30, 4]
@@ -180,7 +180,7 @@ def test_a_state_brings_back_order_and_draws(tmp_path):
 def test_ranks_draw_differently(monkeypatch):
     found = images(80)
     first = source(found).generator.get_state()
-    monkeypatch.setattr(pictures.parallel, "rank", lambda: 1)
+    monkeypatch.setattr(image_batches.parallel, "rank", lambda: 1)
     assert not torch.equal(first, source(found).generator.get_state())
 
 

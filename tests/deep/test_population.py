@@ -11,9 +11,9 @@ pytest.importorskip("torch")
 
 import torch
 
-from deep.population import Plan, Population, Values, explored
-from deep.trials import Plan as TrialPlan
-from deep.trials import Trials
+from deep.compare.population import Plan, Population, Values, explored
+from deep.compare.trials import Plan as TrialPlan
+from deep.compare.trials import Trials
 from hyperopt_hn import Hyper, HyperSpace, NonFiniteError, UserError
 from hyperopt_hn.nn import Hypers, Optimisers, TorchProblem, TorchTuner, TunerConfig
 from hyperopt_hn.search.proposals import Search, searchable

@@ -12,10 +12,10 @@ torch = pytest.importorskip("torch")
 
 from torch.nn import functional as F  # noqa: E402
 
-from deep.corpus import shortened  # noqa: E402
-from deep.lstm_experiments import PRESETS  # noqa: E402
-from deep.ptb import HYPERS, build_tuner, network_of, per_epoch, space_of_config, train_loss, valid_loss  # noqa: E402
-from deep.streams import Streams, rows_of  # noqa: E402
+from deep.lstm.experiment import HYPERS, build_tuner, network_of, per_epoch, space_of_config, train_loss, valid_loss  # noqa: E402
+from deep.lstm.presets import PRESETS  # noqa: E402
+from deep.lstm.streams import Streams, rows_of  # noqa: E402
+from deep.lstm.text import shortened  # noqa: E402
 from hyperopt_hn import UserError  # noqa: E402
 from hyperopt_hn.nn import at  # noqa: E402
 from tests.deep.lstm_cases import WORDS, config, lively, text, tuner  # noqa: E402

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from deep.streams import Streams, rows_of  # noqa: E402
+from deep.lstm.streams import Streams, rows_of  # noqa: E402
 from hyperopt_hn.nn import distributed  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 

@@ -14,9 +14,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from deep import schedules  # noqa: E402
-from deep.lstm_experiments import PRESETS  # noqa: E402
-from deep.schedules import ARMS, network, table1  # noqa: E402
+from deep.lstm import table1 as table1_module  # noqa: E402
+from deep.lstm.presets import PRESETS  # noqa: E402
+from deep.lstm.table1 import ARMS, network, table1  # noqa: E402
 from hyperopt_hn import Run, RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.cli.experiment import Context  # noqa: E402
 from hyperopt_hn.course import Gaussian, Replay, Sinusoid  # noqa: E402
@@ -30,7 +30,7 @@ SMOKE = PRESETS["table1"]["smoke"]
 
 
 def small(**rates):
-    lstm = replace(config(), choice=schedules.ONE, span=replace(SMOKE.lstm.span, epochs=2, evaluations=4.0))
+    lstm = replace(config(), choice=table1_module.ONE, span=replace(SMOKE.lstm.span, epochs=2, evaluations=4.0))
     return replace(SMOKE, lstm=lstm, rates=replace(SMOKE.rates, **rates))
 
 
@@ -191,7 +191,7 @@ def test_missing_and_foreign_runs_get_one_line(tmp_path):
     with pytest.raises(UserError, match="a run of another space"):
         network(replace(config(), replay=str(tmp_path / "cnn")), "network", context)
     with pytest.raises(UserError, match="table1 is about dropouto"):
-        lstm = replace(small().lstm, choice=replace(schedules.ONE, tune="dropouti", fix="", init=""))
+        lstm = replace(small().lstm, choice=replace(table1_module.ONE, tune="dropouti", fix="", init=""))
         table1(replace(small(), lstm=lstm), "stn", context)
 
 
@@ -200,7 +200,7 @@ def test_a_killed_row_goes_on_bit_for_bit(tmp_path, one_thread):
     arm = "stn"
     code = (
         "import os, sys, signal; from pathlib import Path; import torch; torch.set_num_threads(1)\n"
-        "import tests.deep.test_table1 as t, deep.ptb as p\n"
+        "import tests.deep.test_table1 as t, deep.lstm.experiment as p\n"
         "real, calls = p.train_loss, [0]\n"
         "def loss(*a):\n"
         "    calls[0] += 1\n"

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from deep.trials import Plan, Trials
+from deep.compare.trials import Plan, Trials
 from hyperopt_hn import Alternation, Run, RunLog, UserError, alternate
 from hyperopt_hn.nn import TORCH
 from hyperopt_hn.runs.progress import Progress

@@ -14,8 +14,8 @@ from torch import nn  # noqa: E402
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode  # noqa: E402
 from torch.nn.functional import cross_entropy  # noqa: E402
 
-from deep.augment import CIFAR_NORMAL, NAMES, augment  # noqa: E402
-from deep.cnn import AlexNet  # noqa: E402
+from deep.augment.pipeline import CIFAR_NORMAL, NAMES, augment  # noqa: E402
+from deep.cnn.networks import AlexNet  # noqa: E402
 from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
 from hyperopt_hn.nn import (  # noqa: E402
     Batches,

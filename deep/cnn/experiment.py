@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deep.augment import apply
+from deep.augment.pipeline import apply
 from deep.choice import Choice, choose
-from deep.cnn import NETWORKS, AlexNet, Shape, dropout_names
-from deep.hypers import Setting, check_cutout, check_words, cnn_hypers, groups, words
+from deep.cnn.hypers import Setting, check_cutout, check_words, cnn_hypers, groups, words
+from deep.cnn.images import Pair, Parts, Pictures, Splits, View, counts, split
+from deep.cnn.networks import NETWORKS, AlexNet, Shape, dropout_names
 from deep.machine import Machine, device_of
-from deep.pictures import Pair, Parts, Pictures, Splits, View, counts, split
 from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner
 from hyperopt_hn import Alternation, HyperSpace
 from hyperopt_hn.config import check, option

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deep import population, trials
+from deep.compare import population, trials
 from deep.training import Span, alternation
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.experiment import Data

@@ -7,7 +7,7 @@ Grosse 2020; `quick` shows the method on a CPU in minutes, `smoke` only that eve
 from __future__ import annotations
 
 from deep.choice import Choice
-from deep.cifar import CNNConfig, Network
+from deep.cnn.experiment import CNNConfig, Network
 from deep.training import Descent, Method, Span
 
 STN = Method(response="stn", tune_spreads=True, tau=1e-3)

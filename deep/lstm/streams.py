@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deep.lstm import State
+from deep.lstm.network import State
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import distributed
 

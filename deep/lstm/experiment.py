@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deep.averaging import Averaged
 from deep.choice import Choice, choose
-from deep.chunked import cross_entropy
-from deep.corpus import shortened
-from deep.lstm import LanguageModel, Shape, rates
+from deep.lstm.averaging import Averaged
+from deep.lstm.chunked_loss import cross_entropy
+from deep.lstm.network import LanguageModel, Shape, rates
+from deep.lstm.streams import Streams, Window, rows_of, words
+from deep.lstm.text import shortened
 from deep.machine import Machine, device_of
-from deep.streams import Streams, Window, rows_of, words
 from deep.training import Descent, Method, Recipe, Span, make_tuner
 from hyperopt_hn.config import check, option
 from hyperopt_hn.data.text import Text

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deep.draws import along, uniform, unit
+from deep.augment.draws import along, uniform, unit
 
 LUMA = (0.2989, 0.587, 0.114)  # shares of red, green and blue in grey (ITU-R BT.601, as PIL and torchvision round it)
 NAMES = ("brightness", "contrast", "saturation", "hue")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from deep.augment import AFFINE
+from deep.augment.pipeline import AFFINE
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.space import Hyper
 

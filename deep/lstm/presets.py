@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deep.ptb import LSTMConfig, Network
-from deep.schedules import ONE, Rates, Table1
+from deep.lstm.experiment import LSTMConfig, Network
+from deep.lstm.table1 import ONE, Rates, Table1
 
 # Table 2; recalled, not re-read: test perplexity 67.68 with all seven hyperparameters tuned (run with --seed 3).
 PAPER = LSTMConfig()

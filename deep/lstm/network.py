@@ -43,7 +43,7 @@ class Shape:
 class LanguageModel(nn.Module):
     """Embedding, LSTM layers, and a linear decoder with the embedding's weight (Press & Wolf 2017).
 
-    The decoder is a part of the model that `forward` does not call: losses take it in chunks (deep.chunked). It stays
+    The decoder is a part of the model that `forward` does not call: losses take it in chunks (`chunked_loss`). It stays
     plain and tied to the elementary embedding alone, as published.
     """
 

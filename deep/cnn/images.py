@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deep.augment import CIFAR_NORMAL, Draws, Normal, apply, draw, normalise
+from deep.augment.pipeline import CIFAR_NORMAL, Draws, Normal, apply, draw, normalise
 from hyperopt_hn.data.catalogue import Images, load
 from hyperopt_hn.data.locate import MissingData
 from hyperopt_hn.errors import UserError
@@ -189,7 +189,7 @@ class View:
     always: Mapping[str, float] = field(default_factory=dict)
     """Strengths that are no hyperparameters: flip, crop."""
     apply: Apply = apply
-    """`deep.augment.apply`, perhaps compiled."""
+    """`deep.augment.pipeline.apply`, perhaps compiled."""
     channels_last: bool = False
 
     def clean(self, images: Tensor) -> Tensor:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deep.colour import Jitter, draw_jitter, jitter
-from deep.draws import LEVELS, along, levels, uniform, unit
-from deep.geometry import Affine, AffineStrengths, affine, draw_affine, draw_flip, draw_shifts, flip, shift
+from deep.augment.colour import Jitter, draw_jitter, jitter
+from deep.augment.draws import LEVELS, along, levels, uniform, unit
+from deep.augment.geometry import Affine, AffineStrengths, affine, draw_affine, draw_flip, draw_shifts, flip, shift
 from hyperopt_hn.errors import UserError
 
 JITTERS = ("bright", "contrast", "sat", "hue")

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from deep import cifar, experiments, hypers, lstm_experiments, ptb
-from deep.cifar import CNNConfig
-from deep.compare import ARMS, Entry, SearchConfig, Side, compared
-from deep.ptb import LSTMConfig
+from deep.cnn import experiment as cnn_experiment
+from deep.cnn import hypers
+from deep.cnn import presets as cnn_presets
+from deep.cnn.experiment import CNNConfig
+from deep.compare.arms import ARMS, Entry, SearchConfig, Side, compared
+from deep.lstm import experiment as lstm_experiment
+from deep.lstm import presets as lstm_presets
+from deep.lstm.experiment import LSTMConfig
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.experiment import Context
 from hyperopt_hn.data.catalogue import Images
@@ -56,7 +60,7 @@ def cnn(config: CompareCNN, arm: str, context: Context) -> tuple[Tuner, Alternat
 
 def fit_cnn(config: CompareCNN, data: Images) -> CompareCNN:
     """The configuration with the numbers of images that the data can fill."""
-    return replace(config, cnn=cifar.fit(config.cnn, data))
+    return replace(config, cnn=cnn_experiment.fit(config.cnn, data))
 
 
 def lstm(config: CompareLSTM, arm: str, context: Context) -> tuple[Tuner, Alternation]:
@@ -68,30 +72,30 @@ def lstm(config: CompareLSTM, arm: str, context: Context) -> tuple[Tuner, Altern
 
 def _hand_cnn(config: CNNConfig, data: Images) -> Mapping[str, float]:
     """What of the published constant network and images have."""
-    here = cifar.setting(config, data)
+    here = cnn_experiment.setting(config, data)
     rates = {name: HAND_LINEAR if name.startswith("fc") else HAND_CONV for name in here.dropouts}
     there = {hyper.name for hyper in hypers.cnn_hypers(here)}
     return {name: value for name, value in {**rates, **HAND_CNN}.items() if name in there}
 
 
 def _groups_cnn(config: CNNConfig, data: Images) -> Mapping[str, tuple[str, ...]]:
-    known = hypers.groups(cifar.setting(config, data))
+    known = hypers.groups(cnn_experiment.setting(config, data))
     return {name: known[name] for name in GROUPS_CNN}
 
 
 CNN = Side(
     "compare-cnn",
-    cifar.space_of_config,
-    cifar.build_tuner,
-    lambda config, data: cifar.per_epoch(config),
+    cnn_experiment.space_of_config,
+    cnn_experiment.build_tuner,
+    lambda config, data: cnn_experiment.per_epoch(config),
     _groups_cnn,
     _hand_cnn,
 )
 LSTM = Side(
     "compare-lstm",
-    lambda config, data: ptb.space_of_config(config),
-    ptb.build_tuner,
-    ptb.per_epoch,
+    lambda config, data: lstm_experiment.space_of_config(config),
+    lstm_experiment.build_tuner,
+    lstm_experiment.per_epoch,
     lambda config, data: GROUPS_LSTM,
     lambda config, data: HAND_LSTM,
 )
@@ -109,29 +113,29 @@ COMPARE: dict[str, dict[str, object]] = {
     "compare-cnn": {
         # Budget: what 200 epochs of self-tuning take, 93,000 steps of either kind.
         "paper": CompareCNN(
-            _spanned(experiments.PAPER, epochs=200, patience=0),
+            _spanned(cnn_presets.PAPER, epochs=200, patience=0),
             SearchConfig(trial_steps=18_720, trial_patience=10, population=8, interval=312),
         ),
         # One clock, as a self-tuning step costs more than a plain one: room for five or six trials.
-        "quick": CompareCNN(_spanned(experiments.QUICK, max_seconds=150.0, evaluations=0.5), SearchConfig(startup=3)),
+        "quick": CompareCNN(_spanned(cnn_presets.QUICK, max_seconds=150.0, evaluations=0.5), SearchConfig(startup=3)),
         "smoke": CompareCNN(
-            _spanned(experiments.SMOKE, max_steps=24, warmup_epochs=1),
+            _spanned(cnn_presets.SMOKE, max_steps=24, warmup_epochs=1),
             SearchConfig(trial_steps=8, population=2, grid_levels=2),
         ),
     },
     "compare-lstm": {
         "paper": CompareLSTM(
-            _spoken(lstm_experiments.PAPER, epochs=200, patience=0),
+            _spoken(lstm_presets.PAPER, epochs=200, patience=0),
             SearchConfig(trial_steps=332 * 40, trial_patience=10, population=8, interval=332),
         ),
         # Budget: 50 epochs of self-tuning, 5,588 steps of either kind. A fixed run's loss is within 0.03 nats of
         # its best after ten epochs, where a trial ends (seen with seed 7, output dropout alone): room for eight trials
         # or so. With 25 epochs (seed 7) the seven hyperparameters were still far from where they end.
         "quick": CompareLSTM(
-            _spoken(lstm_experiments.STUDY, epochs=50), SearchConfig(trial_steps=750, trial_patience=4, startup=3)
+            _spoken(lstm_presets.STUDY, epochs=50), SearchConfig(trial_steps=750, trial_patience=4, startup=3)
         ),
         "smoke": CompareLSTM(
-            _spoken(lstm_experiments.TINY, max_steps=24),
+            _spoken(lstm_presets.TINY, max_steps=24),
             SearchConfig(trial_steps=8, population=2, grid_levels=2),
         ),
     },

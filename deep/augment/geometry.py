@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deep.draws import along, uniform, unit
+from deep.augment.draws import along, uniform, unit
 
 
 def draw_flip(chances: Tensor, generator: torch.Generator) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deep import cifar
-from deep.cifar import CNNConfig
+from deep.cnn import experiment
+from deep.cnn.experiment import CNNConfig
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.experiment import Context
 from hyperopt_hn.loop import Alternation
@@ -12,7 +12,7 @@ from hyperopt_hn.loop import Alternation
 def cnn(config: CNNConfig, arm: str, context: Context) -> tuple[Tuner, Alternation]:
     """One CNN: what `--tune` names is tuned, what `--fix` names is held, or a recorded schedule is followed."""
     if config.network.replay:
-        space, course = cifar.replayed(config, context.data)
+        space, course = experiment.replayed(config, context.data)
     else:
-        space, course = cifar.space_of_config(config, context.data), None
-    return cifar.build_tuner(config, context.data, space, course), cifar.plan(config, space)
+        space, course = experiment.space_of_config(config, context.data), None
+    return experiment.build_tuner(config, context.data, space, course), experiment.plan(config, space)

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from deep.trials import Best, looked
+from deep.compare.trials import Best, looked
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.nn import TorchTuner
 from hyperopt_hn.nn.setup.problem import Follows
 from hyperopt_hn.search.proposals import initial
 from hyperopt_hn.space import Hyper, HyperSpace, at_fraction
 
-KIND = "deep.population.Population"
+KIND = "deep.compare.population.Population"
 COPIED = ("model", "optimisers", "schedulers", "steps")
 """What a member takes over; its batches, its noise and torch's random stream stay its own."""
 FACTORS = (0.8, 1.2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from deep.choice import Choice, choose, fixed_at
-from deep.ptb import GROUPS, HYPERS, LSTMConfig, build_tuner, per_epoch, space_of_config
+from deep.lstm.experiment import GROUPS, HYPERS, LSTMConfig, build_tuner, per_epoch, space_of_config
 from deep.training import alternation
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.experiment import Context

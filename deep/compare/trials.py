@@ -20,7 +20,7 @@ from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError
 from hyperopt_hn.nn import OverTuningWarning
 from hyperopt_hn.search.study import Asked, Study
 
-KIND = "deep.trials.Trials"
+KIND = "deep.compare.trials.Trials"
 Build = Callable[[Mapping[str, Any], int], Tuner]
 """(natural values of the searched hyperparameters, the trial's number) -> a new tuner that holds them.
 

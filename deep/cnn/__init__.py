@@ -1,0 +1,1 @@
+"""Convolutional networks on images: networks, hyperparameters, data, presets."""

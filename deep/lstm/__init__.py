@@ -1,0 +1,1 @@
+"""LSTM language models: network, text, streams, presets, and table 1."""
