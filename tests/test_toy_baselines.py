@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from toy import mlp
+from toy.baselines.search import SearchConfig, SearchTuner
+from toy.baselines.unrolled import Unrolled, UnrolledConfig
 from toy.problems import DecayProblem, Split, decay_space
-from toy.search import SearchConfig, SearchTuner
-from toy.unrolled import Unrolled, UnrolledConfig
 
 
 def problem(penalty="class_norms", sizes=(6, 3), seed=0):

@@ -12,10 +12,10 @@ from hyperopt_hn import UserError
 from hyperopt_hn.data.catalogue import flat, load, one_hot
 from tests.reference.toy_loops import Data
 from tests.toy_cases import problem_of, run
-from toy.crossval import Crossval, CrossvalConfig
+from toy.baselines.surrogates import Surrogates, SurrogatesConfig
 from toy.problems import DecayProblem
-from toy.surrogates import Surrogates, SurrogatesConfig
-from toy.true_losses import Shared, TrueLosses, TrueLossesConfig
+from toy.truth.crossval import Crossval, CrossvalConfig
+from toy.truth.true_losses import Shared, TrueLosses, TrueLossesConfig
 
 PUBLISHED = json.loads((Path(__file__).parent / "reference" / "published_truth.json").read_text())
 

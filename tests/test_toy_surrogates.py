@@ -13,9 +13,9 @@ from hyperopt_hn import UserError
 from tests.reference import toy_truth_loops as slow
 from tests.reference.toy_loops import Data
 from tests.toy_cases import SHARED, problem_of, random_parts, run, same, stored
-from toy.predictors import gaussian_process, gp_predict
-from toy.surrogates import GPS, PREDICTORS, Surrogates, SurrogatesConfig, metrics
-from toy.true_losses import Shared
+from toy.baselines.predictors import gaussian_process, gp_predict
+from toy.baselines.surrogates import GPS, PREDICTORS, Surrogates, SurrogatesConfig, metrics
+from toy.truth.true_losses import Shared
 
 
 @pytest.fixture(scope="module")

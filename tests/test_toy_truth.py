@@ -14,10 +14,10 @@ from tests.reference import toy_truth_loops as slow
 from tests.reference.toy_loops import Data
 from tests.toy_cases import SHARED, SIZES, problem_of, random_parts, run, same, stored
 from toy import mlp
-from toy.crossval import Crossval, CrossvalConfig, lowest
-from toy.linear_nets import ClassPenalty, NormPenalty, Windows
 from toy.optim import BLOCK, SGD, Adam, aligned_zeros
-from toy.true_losses import Shared, TrueLosses, TrueLossesConfig
+from toy.truth.crossval import Crossval, CrossvalConfig, lowest
+from toy.truth.linear_nets import ClassPenalty, NormPenalty, Windows
+from toy.truth.true_losses import Shared, TrueLosses, TrueLossesConfig
 
 NETS = TrueLossesConfig(nets=9, steps=40, unit=4)
 

@@ -10,7 +10,7 @@ import numpy as np
 from hyperopt_hn import files
 from tests.reference.toy_loops import Data
 from toy.problems import DecayProblem, Split, decay_space
-from toy.true_losses import Shared
+from toy.truth.true_losses import Shared
 
 SIZES = (13, 3)
 SHARED = Shared(streams="published", window=10)

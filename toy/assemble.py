@@ -14,16 +14,16 @@ from hyperopt_hn.config import unknown
 from hyperopt_hn.data.catalogue import Images, flat, one_hot
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation
-from toy.crossval import Crossval
+from toy.baselines.search import SearchTuner
+from toy.baselines.surrogates import Surrogates
+from toy.baselines.unrolled import Unrolled
 from toy.experiments import Compared, HyperTraining, Model, Seeded, Sizes, Truth, WeightsOrLoss
 from toy.manifold import ClosedForm
 from toy.problems import DecayProblem, Split, curve, decay_space
 from toy.responses import FactorisedResponse, LinearResponse, MLPResponse, Response
-from toy.search import SearchTuner
-from toy.surrogates import Surrogates
-from toy.true_losses import TrueLosses
+from toy.truth.crossval import Crossval
+from toy.truth.true_losses import TrueLosses
 from toy.tuner import HyperTuner
-from toy.unrolled import Unrolled
 
 Built = tuple[Tuner, Alternation]
 RESPONSES = ("linear", "mlp", "factorised")

@@ -12,12 +12,12 @@ from typing import TypeVar
 
 from hyperopt_hn.config import check, option
 from hyperopt_hn.loop import Alternation
-from toy.crossval import CrossvalConfig
-from toy.search import SearchConfig
-from toy.surrogates import SurrogatesConfig
-from toy.true_losses import Shared, TrueLossesConfig
+from toy.baselines.search import SearchConfig
+from toy.baselines.surrogates import SurrogatesConfig
+from toy.baselines.unrolled import UnrolledConfig
+from toy.truth.crossval import CrossvalConfig
+from toy.truth.true_losses import Shared, TrueLossesConfig
 from toy.tuner import TunerConfig
-from toy.unrolled import UnrolledConfig
 
 
 @dataclass(frozen=True)

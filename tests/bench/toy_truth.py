@@ -21,10 +21,10 @@ import numpy as np
 from tests.bench.harness import Row, compare, published_splits
 from tests.reference import toy_truth_loops as slow
 from tests.reference.toy_loops import Data
-from toy.crossval import Crossval, CrossvalConfig
+from toy.baselines.surrogates import Surrogates, SurrogatesConfig
 from toy.problems import DecayProblem, Split, decay_space
-from toy.surrogates import Surrogates, SurrogatesConfig
-from toy.true_losses import Shared, TrueLosses, TrueLossesConfig
+from toy.truth.crossval import Crossval, CrossvalConfig
+from toy.truth.true_losses import Shared, TrueLosses, TrueLossesConfig
 
 SIZES = (784, 10)
 SHARED = Shared(streams="published")

@@ -14,9 +14,9 @@ import numpy as np
 
 from hyperopt_hn.config import check, option
 from toy import mlp
-from toy.linear_nets import NormPenalty, Windows
 from toy.optim import Adam
 from toy.problems import DecayProblem
+from toy.truth.linear_nets import NormPenalty, Windows
 
 GROUP = 4  # networks trained together: more of them leave the second-level cache, fewer cost more calls
 

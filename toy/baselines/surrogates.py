@@ -16,11 +16,11 @@ from threadpoolctl import ThreadpoolController
 
 from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
-from toy.linear_nets import Windows
-from toy.predictors import LinearHypernet, gaussian_process, gp_predict
+from toy.baselines.predictors import LinearHypernet, gaussian_process, gp_predict
 from toy.problems import DecayProblem
 from toy.responses import LinearResponse
-from toy.true_losses import Shared, rng_state, set_rng_state
+from toy.truth.linear_nets import Windows
+from toy.truth.true_losses import Shared, rng_state, set_rng_state
 
 GPS = ("gp", "gp_fair")
 HYPERNETS = ("stochastic", "fixed")  # in the published order: both draw from one stream

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from toy.linear_nets import ClassPenalty, Windows
 from toy.optim import Adam, aligned_zeros
 from toy.problems import DecayProblem
 from toy.responses import LinearResponse
+from toy.truth.linear_nets import ClassPenalty, Windows
 
 
 def gaussian_process(kind: str, n: int, seed: int) -> Any:

@@ -18,9 +18,9 @@ from threadpoolctl import ThreadpoolController
 from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
 from toy import mlp
-from toy.linear_nets import ClassPenalty, Windows
 from toy.optim import Adam, aligned_zeros
 from toy.problems import DecayProblem
+from toy.truth.linear_nets import ClassPenalty, Windows
 
 STREAMS = ("default", "published")
 GROUP = 4  # networks whose weights, gradients and moments (1 MB) stay in the second-level cache beside a window

@@ -1,0 +1,1 @@
+"""What the hypernetwork is compared with: searches, unrolled steps, surrogates."""

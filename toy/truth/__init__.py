@@ -1,0 +1,1 @@
+"""The true answers: networks trained to convergence at given hyperparameters."""
