@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from figures import press, reading
 from figures.catalogue import SHEETS, Sheet, choose
+from figures.kit import render
+from figures.kit.runs import expand
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.writer import Run
 
@@ -26,11 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gathered = _gather(sheets, asked)
         files: dict[str, bytes] = {}
         for name, runs in gathered.items():
-            files.update(press.render(name, sheets[name].draw(*runs)))
+            files.update(render.render(name, sheets[name].draw(*runs)))
             tell = sheets[name].tell
             if tell is not None:
                 files[f"{name}.csv"] = tell(*runs).encode()
-        press.write(files, asked.out)
+        render.write(files, asked.out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -45,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _gather(sheets: Mapping[str, Sheet], asked: argparse.Namespace) -> dict[str, list[dict[str, Run]]]:
     """The runs of each figure that can be drawn, from --runs, else from --fallback; UserError for those asked for."""
-    roots, others = reading.expand(asked.runs), reading.expand(asked.fallback)
-    here = press.feasible(sheets, roots)
-    there = press.feasible({name: sheet for name, sheet in sheets.items() if name not in here}, others)
+    roots, others = expand(asked.runs), expand(asked.fallback)
+    here = render.feasible(sheets, roots)
+    there = render.feasible({name: sheet for name, sheet in sheets.items() if name not in here}, others)
     lacking = {name: sheet for name, sheet in sheets.items() if name not in here and name not in there}
     if asked.names or not (here or there):
-        press.gather(lacking if asked.names else press.fitting(lacking, roots), roots)
-    found = {**press.gather(here, roots), **press.gather(there, others)}
+        render.gather(lacking if asked.names else render.fitting(lacking, roots), roots)
+    found = {**render.gather(here, roots), **render.gather(there, others)}
     return {name: found[name] for name in sheets if name in found}
 
 

@@ -28,7 +28,7 @@ from figures import (
     train_loss_manifold,
     valid_loss_manifold,
 )
-from figures.reading import Needs
+from figures.kit.runs import Needs
 from hyperopt_hn.errors import UserError
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from figures import rivals, style
-from figures.reading import Runs
+from figures.kit import budget_lines, style
+from figures.kit.runs import Runs
 
 EXPERIMENT = "compare-cnn"
-READS = rivals.reads(EXPERIMENT)
+READS = budget_lines.reads(EXPERIMENT)
 RUNS = tuple(READS)
 
 
 @style.house()
 def draw(runs: Runs, *others: Runs) -> Figure:
     """The arms that some root holds; `others` are further seeds."""
-    return rivals.draw(EXPERIMENT, (runs, *others), "Validation loss, best so far", np.positive)
+    return budget_lines.draw(EXPERIMENT, (runs, *others), "Validation loss, best so far", np.positive)

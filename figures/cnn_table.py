@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from figures import recalled, rivals, style, tables
-from figures.reading import Runs
-from figures.tables import Layout, Measure
+from figures.kit import budget_lines, published, style, tables
+from figures.kit.runs import Runs
+from figures.kit.tables import Layout, Measure
 
 
 def percent(share: float) -> float:
@@ -19,16 +19,16 @@ def percent(share: float) -> float:
 
 LAYOUT = Layout(
     "compare-cnn",
-    {rival.arm: rival.label for rival in rivals.RIVALS},
+    {rival.arm: rival.label for rival in budget_lines.RIVALS},
     (
         Measure("valid_loss", ("Loss", "valid."), "valid_loss", 3),
         Measure("test_loss", ("Loss", "test"), "test_loss", 3),
         Measure("valid_accuracy_percent", ("Accuracy (%)", "valid."), "valid_accuracy", 1, percent, optional=True),
         Measure("test_accuracy_percent", ("Accuracy (%)", "test"), "test_accuracy", 1, percent, optional=True),
     ),
-    recalled.CIFAR,
+    published.CIFAR,
 )
-READS = rivals.reads(LAYOUT.experiment)
+READS = budget_lines.reads(LAYOUT.experiment)
 RUNS = tuple(READS)
 
 

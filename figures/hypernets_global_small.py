@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from figures import limits, provenance, style
-from figures.reading import Array, Needs, Runs, arrays
+from figures.kit import axis_limits, small_print, style
+from figures.kit.runs import Array, Needs, Runs, arrays
 
 READS = {
     "global-small/hypernet": Needs(arrays={"curve_lambda": "L", "curve_valid": "L", "tuned_lambda": ""}),
@@ -26,15 +26,15 @@ RUNS = tuple(READS)
 def draw(runs: Runs) -> Figure:
     """Validation loss over λ: true networks against the hypernetwork's weights."""
     net, truth = (arrays(runs[name], READS[name]) for name in RUNS)
-    fig = provenance.page([runs[name] for name in RUNS], style.COLUMN, 2.75)
+    fig = small_print.page([runs[name] for name in RUNS], style.COLUMN, 2.75)
     axes = fig.add_subplot()
     axes.axvline(float(truth["optimum_lambda"]), color=style.BLACK, linestyle=style.DASHED, lw=1.0, zorder=1,
                  label=r"Optimal hyperparameter $\lambda^*$")  # fmt: skip
     axes.plot(net["curve_lambda"], net["curve_valid"], color=style.RED, zorder=2, label="Optimized hypernetwork")
     axes.plot(truth["cross_lambda"], truth["cross_valid"], "x", color=style.BLACK, mew=1.3, zorder=4,
               label="Cross-validation")  # fmt: skip
-    axes.set_xlim(limits.around(net["curve_lambda"], 0.02))
-    low, high = limits.around_trusted(truth["cross_valid"], net["curve_valid"])
+    axes.set_xlim(axis_limits.around(net["curve_lambda"], 0.02))
+    low, high = axis_limits.around_trusted(truth["cross_valid"], net["curve_valid"])
     axes.set_ylim(low - 0.05 * (high - low), high)  # room for the triangle under the curve
     _mark_tuned(axes, net)
     axes.set_xlabel(r"Hyperparameter $\lambda$")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from figures import style
-from figures.reading import Needs, Runs
-from figures.trajectories import Arm, Comparison, compare
+from figures.kit import style
+from figures.kit.loss_lines import Arm, Comparison, compare
+from figures.kit.runs import Needs, Runs
 
 COMPARISON = Comparison(
     arms=(

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import limits, provenance, style
-from figures.reading import Array, Needs, Runs, arrays
+from figures.kit import axis_limits, small_print, style
+from figures.kit.runs import Array, Needs, Runs, arrays
 
 READS = {
     "local-small/hypernet": Needs(
@@ -30,7 +30,7 @@ def draw(runs: Runs) -> Figure:
     """Training and validation loss over λ: true networks against the local hypernetwork's weights."""
     net, truth = (arrays(runs[name], READS[name]) for name in RUNS)
     used = [runs[name] for name in RUNS]
-    fig = provenance.page(used, style.COLUMN, 3.25)
+    fig = small_print.page(used, style.COLUMN, 3.25)
     axes = fig.add_subplot()
     for split, colour, word, marker in (("train", style.BLUE, "Train", "+"), ("valid", style.RED, "Valid.", "x")):
         axes.plot(truth["cross_lambda"], truth[f"cross_{split}"], marker, color=colour, mew=1.4, zorder=4,
@@ -40,8 +40,8 @@ def draw(runs: Runs) -> Figure:
                   label=f"{word} loss of\nhypernetwork weights")  # fmt: skip
     axes.axvline(float(truth["optimum_lambda"]), color=style.BLACK, linestyle=style.DASHED, lw=1.0, zorder=1,
                  label="Optimal hyper-\n" + r"parameter $\lambda^*$")  # fmt: skip
-    axes.set_xlim(limits.around(net["curve_lambda"], 0.02))
-    axes.set_ylim(_loss_window(net, truth) if not provenance.is_published_setting(used) else PUBLISHED_LOSS)
+    axes.set_xlim(axis_limits.around(net["curve_lambda"], 0.02))
+    axes.set_ylim(_loss_window(net, truth) if not small_print.is_published_setting(used) else PUBLISHED_LOSS)
     _draw_sampling(axes, float(net["lambda_hat"]), float(net["sigma"]))
     axes.set_xlabel(r"Hyperparameter $\lambda$")
     axes.set_ylabel(r"Loss $\mathcal{L}$")
@@ -51,9 +51,9 @@ def draw(runs: Runs) -> Figure:
     return fig
 
 
-def _loss_window(net: dict[str, Array], truth: dict[str, Array]) -> limits.Window:
+def _loss_window(net: dict[str, Array], truth: dict[str, Array]) -> axis_limits.Window:
     crosses = np.append(truth["cross_train"], truth["cross_valid"])
-    low, high = limits.around_trusted(crosses, np.append(net["curve_train"], net["curve_valid"]), reach=0.2)
+    low, high = axis_limits.around_trusted(crosses, np.append(net["curve_train"], net["curve_valid"]), reach=0.2)
     return low - 0.12 * (high - low), high  # room for the sampling distribution under the curves
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import limits, provenance, style
-from figures.reading import Array, Runs
-from figures.surrogate_panels import READS, RUNS, SURROGATES, Surrogate, head, is_published_setting, losses, window
+from figures.kit import axis_limits, small_print, style
+from figures.kit.runs import Array, Runs
+from figures.kit.surrogate_panels import READS, RUNS, SURROGATES, Surrogate, head, is_published_setting, losses, window
 
 __all__ = ["READS", "RUNS", "draw", "draw_panel"]
 
@@ -26,7 +26,7 @@ POINTS_PER_BIN = 8
 def draw(runs: Runs) -> Figure:
     """Three panels on shared axes: Gaussian process, hyper-training fixed, hyper-training."""
     data = losses(runs)
-    fig = provenance.page([runs[name] for name in RUNS], style.PAGE, 2.45)
+    fig = small_print.page([runs[name] for name in RUNS], style.PAGE, 2.45)
     panels = fig.subplots(1, len(SURROGATES), sharex=True, sharey=True)
     shown = _window(runs, data)
     for axes, surrogate in zip(panels, SURROGATES, strict=True):
@@ -42,7 +42,7 @@ def draw(runs: Runs) -> Figure:
 def draw_panel(runs: Runs, index: int) -> Figure:
     """Panel `index` of the figure alone, on the axes that the three share."""
     data = losses(runs)
-    fig = provenance.page([runs[name] for name in RUNS], style.COLUMN, 2.55)
+    fig = small_print.page([runs[name] for name in RUNS], style.COLUMN, 2.55)
     axes = fig.add_subplot()
     shown = _window(runs, data)
     _histogram(axes, SURROGATES[index], data, shown)
@@ -54,14 +54,14 @@ def draw_panel(runs: Runs, index: int) -> Figure:
     return fig
 
 
-def _window(runs: Runs, data: dict[str, Array]) -> limits.Window:
+def _window(runs: Runs, data: dict[str, Array]) -> axis_limits.Window:
     if is_published_setting(runs):
         return PUBLISHED_WINDOW
     span = float(np.ptp(data["true"]))
     return window(np.zeros(1), [data[s.array] - data["true"] for s in SURROGATES], (-span, 1.5 * span))
 
 
-def _density(data: dict[str, Array], array: str, shown: limits.Window) -> tuple[Array, Array]:
+def _density(data: dict[str, Array], array: str, shown: axis_limits.Window) -> tuple[Array, Array]:
     """Frequencies (B,) per unit of loss and the bins' edges (B + 1,), over a surrogate's own errors within `shown`.
 
     Errors that are not shown count in the total, so that a panel's bars sum to the share that it shows.
@@ -75,11 +75,11 @@ def _density(data: dict[str, Array], array: str, shown: limits.Window) -> tuple[
     return counts / (len(error) * np.diff(edges)), edges
 
 
-def _tallest(data: dict[str, Array], shown: limits.Window) -> float:
+def _tallest(data: dict[str, Array], shown: axis_limits.Window) -> float:
     return 1.06 * max(float(_density(data, name, shown)[0].max()) for name in data if name != "true") or 1.0
 
 
-def _histogram(axes: Axes, surrogate: Surrogate, data: dict[str, Array], shown: limits.Window) -> None:
+def _histogram(axes: Axes, surrogate: Surrogate, data: dict[str, Array], shown: axis_limits.Window) -> None:
     density, edges = _density(data, surrogate.array, shown)
     axes.stairs(density, edges, fill=True, color=surrogate.colour, alpha=0.75, label="GP as published")
     if surrogate.array == "gp":

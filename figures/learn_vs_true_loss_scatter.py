@@ -14,9 +14,9 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from figures import limits, provenance, style
-from figures.reading import Array, Runs
-from figures.surrogate_panels import READS, RUNS, SURROGATES, Surrogate, head, is_published_setting, losses, window
+from figures.kit import axis_limits, small_print, style
+from figures.kit.runs import Array, Runs
+from figures.kit.surrogate_panels import READS, RUNS, SURROGATES, Surrogate, head, is_published_setting, losses, window
 
 __all__ = ["READS", "RUNS", "draw", "draw_panel"]
 
@@ -28,7 +28,7 @@ MOST_CELLS = 60  # across a panel
 def draw(runs: Runs) -> Figure:
     """Three panels on one window: Gaussian process, hyper-training fixed, hyper-training."""
     data = losses(runs)
-    fig = provenance.page([runs[name] for name in RUNS], style.PAGE, 2.75)
+    fig = small_print.page([runs[name] for name in RUNS], style.PAGE, 2.75)
     panels = fig.subplots(1, len(SURROGATES), sharex=True, sharey=True)
     for axes, surrogate in zip(panels, SURROGATES, strict=True):
         _scatter(axes, surrogate, data, _window(runs, data))
@@ -41,7 +41,7 @@ def draw(runs: Runs) -> Figure:
 def draw_panel(runs: Runs, index: int) -> Figure:
     """Panel `index` of the figure alone, on the window that the three share."""
     data = losses(runs)
-    fig = provenance.page([runs[name] for name in RUNS], style.COLUMN, 3.1)
+    fig = small_print.page([runs[name] for name in RUNS], style.COLUMN, 3.1)
     axes = fig.add_subplot()
     _scatter(axes, SURROGATES[index], data, _window(runs, data))
     axes.set_ylabel("Inferred loss")
@@ -49,14 +49,14 @@ def draw_panel(runs: Runs, index: int) -> Figure:
     return fig
 
 
-def _window(runs: Runs, data: dict[str, Array]) -> limits.Window:
+def _window(runs: Runs, data: dict[str, Array]) -> axis_limits.Window:
     if is_published_setting(runs):
         return PUBLISHED_WINDOW
     span = float(np.ptp(data["true"]))
     return window(data["true"], [data[s.array] for s in SURROGATES], (-span, span))
 
 
-def _scatter(axes: Axes, surrogate: Surrogate, data: dict[str, Array], shown: limits.Window) -> None:
+def _scatter(axes: Axes, surrogate: Surrogate, data: dict[str, Array], shown: axis_limits.Window) -> None:
     true, inferred = data["true"], data[surrogate.array]
     inside = np.all([(values >= shown[0]) & (values <= shown[1]) for values in (true, inferred)], axis=0)
     axes.plot(shown, shown, color=style.BLACK, lw=0.9, zorder=3)

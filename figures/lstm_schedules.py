@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from figures import schedules, style
-from figures.reading import Runs
-from figures.schedules import Panel
+from figures.kit import schedule_lines, style
+from figures.kit.runs import Runs
+from figures.kit.schedule_lines import Panel
 
-READS = {"compare-lstm/stn": schedules.NEEDS, "lstm/network": schedules.NEEDS}
+READS = {"compare-lstm/stn": schedule_lines.NEEDS, "lstm/network": schedule_lines.NEEDS}
 RUNS = tuple(READS)
 DROPOUTS = {
     "dropouto": "output",
@@ -27,10 +27,10 @@ PENALTIES = {"alpha": "α (AR)", "beta": "β (TAR)"}
 @style.house()
 def draw(runs: Runs, *others: Runs) -> Figure:
     """Dropout rates, and alpha and beta, as far as the run recorded them; `others` are further seeds."""
-    _, every = schedules.source((runs, *others))
-    names = schedules.recorded(every)
+    _, every = schedule_lines.source((runs, *others))
+    names = schedule_lines.recorded(every)
     panels = [
-        Panel("Dropout", "Rate", schedules.told(names, DROPOUTS)),
-        Panel("Activation regularisation", "Weight", schedules.told(names, PENALTIES)),
+        Panel("Dropout", "Rate", schedule_lines.told(names, DROPOUTS)),
+        Panel("Activation regularisation", "Weight", schedule_lines.told(names, PENALTIES)),
     ]
-    return schedules.draw(panels, every)
+    return schedule_lines.draw(panels, every)

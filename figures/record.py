@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from figures.catalogue import SHEETS
-from figures.reading import expand, is_finished
+from figures.kit.runs import expand, is_finished
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.files import save_arrays, write_atomic
 from hyperopt_hn.runs.writer import Run

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from figures import schedules, style
-from figures.reading import Runs
-from figures.schedules import Line, Panel
+from figures.kit import schedule_lines, style
+from figures.kit.runs import Runs
+from figures.kit.schedule_lines import Line, Panel
 
-READS = {"compare-cnn/stn": schedules.NEEDS, "cnn/network": schedules.NEEDS}
+READS = {"compare-cnn/stn": schedule_lines.NEEDS, "cnn/network": schedule_lines.NEEDS}
 RUNS = tuple(READS)
 JITTERS = {"hue": "hue", "contrast": "contrast", "sat": "saturation", "bright": "brightness"}
 INPUT = {"indropout": "dropout", "inscale": "scaling"}
@@ -23,15 +23,15 @@ SHIFTS = {"scale": "scale", "translate": "translation"}
 @style.house()
 def draw(runs: Runs, *others: Runs) -> Figure:
     """The panels whose hyperparameters the run recorded; `others` are the same run at further seeds."""
-    _, every = schedules.source((runs, *others))
-    return schedules.draw(panels(schedules.recorded(every)), every)
+    _, every = schedule_lines.source((runs, *others))
+    return schedule_lines.draw(panels(schedule_lines.recorded(every)), every)
 
 
 def panels(names: list[str]) -> list[Panel]:
     """Dropouts, jitters, cutout, input and affine, each with those of its hyperparameters that are among `names`."""
     conv = [name for name in names if name.startswith("dropout")]
     full = [name for name in names if name.startswith("fcdropout")]
-    lines = schedules.shades(conv)
+    lines = schedule_lines.shades(conv)
     lines += tuple(Line(name, name, (style.RED, style.PURPLE)[i % 2], style.DASHED) for i, name in enumerate(full))
     length, holes = Line("cutlength", "length", style.BLUE), Line("cutholes", "holes", style.RED, style.DASHED)
     cut = [line for line in (length, holes) if line.name in names]
@@ -39,9 +39,9 @@ def panels(names: list[str]) -> list[Panel]:
     right = cut[1] if len(cut) == 2 else None
     return [
         Panel("Dropout", "Rate", lines),
-        Panel("Colour jitter", "Strength", schedules.told(names, JITTERS)),
+        Panel("Colour jitter", "Strength", schedule_lines.told(names, JITTERS)),
         Panel("Cutout", units[cut[0].name] if cut else "", tuple(cut[:1]), right, units["cutholes"]),
-        Panel("Input noise", "Strength", schedules.told(names, INPUT)),
-        Panel("Rotation and shear", "Degrees", schedules.told(names, ANGLES)),
-        Panel("Scale and translation", "Strength", schedules.told(names, SHIFTS)),
+        Panel("Input noise", "Strength", schedule_lines.told(names, INPUT)),
+        Panel("Rotation and shear", "Degrees", schedule_lines.told(names, ANGLES)),
+        Panel("Scale and translation", "Strength", schedule_lines.told(names, SHIFTS)),
     ]

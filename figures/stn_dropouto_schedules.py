@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from figures import provenance, schedules, style
-from figures.reading import Runs, check_seeds
-from figures.schedules import Line
+from figures.kit import schedule_lines, small_print, style
+from figures.kit.runs import Runs, check_seeds
+from figures.kit.schedule_lines import Line
 
 HYPER = "dropouto"
-READS = {f"table1/{arm}": schedules.NEEDS for arm in ("stn", "init30", "init50", "init70", "init90")}
+READS = {f"table1/{arm}": schedule_lines.NEEDS for arm in ("stn", "init30", "init50", "init70", "init90")}
 RUNS = tuple(READS)
 
 
@@ -23,15 +23,17 @@ def draw(runs: Runs, *others: Runs) -> Figure:
     check_seeds(RUNS, roots)
     held = {name: [one[name] for one in roots if name in one] for name in RUNS}
     used = [run for every in held.values() for run in every]
-    fig = provenance.page(used, style.COLUMN, 2.75, schedules.told_of([len(every) for every in held.values() if every]))
+    fig = small_print.page(
+        used, style.COLUMN, 2.75, schedule_lines.told_of([len(every) for every in held.values() if every])
+    )
     axes = fig.add_subplot()
-    for name, (colour, dash) in zip(RUNS, schedules.LINES, strict=True):
+    for name, (colour, dash) in zip(RUNS, schedule_lines.LINES, strict=True):
         if held[name]:
-            band = schedules.course(held[name], HYPER)
-            schedules.plot(axes, band, Line(HYPER, f"Init={float(band.mean[0]):.2g}", colour, dash))
+            band = schedule_lines.course(held[name], HYPER)
+            schedule_lines.plot(axes, band, Line(HYPER, f"Init={float(band.mean[0]):.2g}", colour, dash))
     axes.set_xlim(left=0.0)
     axes.set_ylim(0.0, 1.0)
-    schedules.count_thousands(axes)
+    schedule_lines.count_thousands(axes)
     axes.set_xlabel("Iteration")
     axes.set_ylabel("Output Dropout Rate")
     style.legend_above(fig, axes, 3)

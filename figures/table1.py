@@ -9,9 +9,9 @@ import math
 
 from matplotlib.figure import Figure
 
-from figures import recalled, rivals, style, tables
-from figures.reading import Runs
-from figures.tables import Layout, Measure
+from figures.kit import budget_lines, published, style, tables
+from figures.kit.runs import Runs
+from figures.kit.tables import Layout, Measure
 
 LAYOUT = Layout(
     "table1",
@@ -27,10 +27,10 @@ LAYOUT = Layout(
         Measure("valid_perplexity", ("Perplexity", "valid."), "valid_loss", 2, math.exp),
         Measure("test_perplexity", ("Perplexity", "test"), "test_loss", 2, math.exp),
     ),
-    recalled.OUTPUT_DROPOUT,
+    published.OUTPUT_DROPOUT,
     constants={"fixed": "dropouto", "final": "dropouto"},
 )
-READS = {f"{LAYOUT.experiment}/{arm}": rivals.NEEDS for arm in LAYOUT.rows}
+READS = {f"{LAYOUT.experiment}/{arm}": budget_lines.NEEDS for arm in LAYOUT.rows}
 RUNS = tuple(READS)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from figures import manifold, provenance, style
-from figures.reading import Needs, Runs, arrays
+from figures.kit import small_print, style, wireframe
+from figures.kit.runs import Needs, Runs, arrays
 
 READS = {
     "loss-manifold/closed-form": Needs(
@@ -29,12 +29,12 @@ def draw(runs: Runs) -> Figure:
     """The training surface, both responses, their shadows on the wall, and the current λ̂."""
     (name,) = RUNS
     data = arrays(runs[name], READS[name])
-    fig = provenance.page([runs[name]], style.COLUMN, 3.35)
-    axes = manifold.stage(fig, data["w"], data["lam"], data["train"])
+    fig = small_print.page([runs[name]], style.COLUMN, 3.35)
+    axes = wireframe.stage(fig, data["w"], data["lam"], data["train"])
     wall = float(data["w"].min())
     for kind, look, label in (
-        ("best", manifold.EXACT, r"$\mathcal{L}(\mathrm{w}^*(\lambda),\,\lambda)$"),
-        ("linear", manifold.LINEAR, r"$\mathcal{L}(\mathrm{w}_{\phi^*}(\lambda),\,\lambda)$"),
+        ("best", wireframe.EXACT, r"$\mathcal{L}(\mathrm{w}^*(\lambda),\,\lambda)$"),
+        ("linear", wireframe.LINEAR, r"$\mathcal{L}(\mathrm{w}_{\phi^*}(\lambda),\,\lambda)$"),
     ):
         lam, loss = data[f"train_{kind}_lam"], data[f"train_{kind}_loss"]
         axes.plot(data[f"train_{kind}_w"], lam, loss, label=label, zorder=6, **look)

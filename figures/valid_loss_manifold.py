@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from figures import manifold, provenance, style
-from figures.reading import Needs, Runs, arrays
+from figures.kit import small_print, style, wireframe
+from figures.kit.runs import Needs, Runs, arrays
 
 READS = {
     "loss-manifold/closed-form": Needs(
@@ -32,14 +32,14 @@ def draw(runs: Runs) -> Figure:
     """The validation surface, both responses, their shadows on the wall, and the minimum of each."""
     (name,) = RUNS
     data = arrays(runs[name], READS[name])
-    fig = provenance.page([runs[name]], style.COLUMN, 3.35)
+    fig = small_print.page([runs[name]], style.COLUMN, 3.35)
     surface = np.repeat(data["valid"][:, None], len(data["lam"]), axis=1)
     wall = float(data["w"].min()) - WALL_OFFSET
-    axes = manifold.stage(fig, data["w"], data["lam"], surface, wall=wall)
+    axes = wireframe.stage(fig, data["w"], data["lam"], surface, wall=wall)
     top, right = float(data["valid"].max()), float(data["w"].max()) - WALL_OFFSET
     for kind, look, face, response in (
-        ("best", manifold.EXACT, style.BLUE, r"^*"),
-        ("linear", manifold.LINEAR, "white", r"_{\phi^*}"),
+        ("best", wireframe.EXACT, style.BLUE, r"^*"),
+        ("linear", wireframe.LINEAR, "white", r"_{\phi^*}"),
     ):
         lam, w, loss = (data[f"valid_{kind}_{what}"] for what in ("lam", "w", "loss"))
         at, w_at, lowest = (float(data[f"optimum_{kind}_{what}"]) for what in ("lam", "w", "loss"))

@@ -12,8 +12,8 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from figures import press
 from figures.catalogue import SHEETS, choose
+from figures.kit import render
 
 DEEP = (
     *("stn_cnn_schedules", "cnn_loss_over_time", "cnn_table", "stn_dropouto_schedules", "table1"),
@@ -28,14 +28,14 @@ LABELS = {
 
 
 def draw(name: str, *roots: Path) -> Figure:
-    return SHEETS[name].draw(*press.gather(choose([name]), roots)[name])
+    return SHEETS[name].draw(*render.gather(choose([name]), roots)[name])
 
 
 def told(name: str, *roots: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The comment lines and the rows of a table's CSV."""
     tell = SHEETS[name].tell
     assert tell is not None
-    lines = tell(*press.gather(choose([name]), roots)[name]).splitlines(keepends=True)
+    lines = tell(*render.gather(choose([name]), roots)[name]).splitlines(keepends=True)
     comments = [line for line in lines if line.startswith("#")]
     return comments, list(csv.DictReader(io.StringIO("".join(lines[len(comments) :]))))
 

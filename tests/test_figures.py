@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from figures import press, reading
 from figures.__main__ import main
 from figures.catalogue import SHEETS, choose
+from figures.kit import render, runs
 from hyperopt_hn.errors import UserError
 from tests.reference.synthetic_deep import write_deep
 from tests.reference.synthetic_runs import write_all
@@ -88,7 +88,7 @@ def drawn_twice(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 def test_every_published_name_is_drawn_without_training_modules(drawn_twice: tuple[Path, Path]) -> None:
     assert tuple(SHEETS) == NAMES
-    files = {f"{name}.{kind}" for name in NAMES for kind in press.FORMATS}
+    files = {f"{name}.{kind}" for name in NAMES for kind in render.FORMATS}
     assert {path.name for path in drawn_twice[0].iterdir()} == files | {"cnn_table.csv", "table1.csv"}
 
 
@@ -120,7 +120,7 @@ def test_one_message_lists_the_command_of_every_missing_run(tmp_path: Path, caps
 
 
 def test_the_command_repeats_changed_settings_and_the_usual_folder_is_not_told() -> None:
-    told = reading.command(Path("runs/quick+lr_phi=0.001+steps=50-mnist-seed3"), "depth/linear")
+    told = runs.command(Path("runs/quick+lr_phi=0.001+steps=50-mnist-seed3"), "depth/linear")
     assert told == "python -m toy depth --preset quick --data mnist --seed 3 --lr-phi 0.001 --steps 50"
 
 
@@ -206,7 +206,7 @@ def test_a_half_written_last_line_is_survived(root: Path) -> None:
     for name in ("log.jsonl", "clock.jsonl"):
         with open(root / "local-medium/tpe" / name, "a") as file:
             file.write('{"step": 1')
-    press.gather(choose(["hypernets_local_medium"]), [root])
+    render.gather(choose(["hypernets_local_medium"]), [root])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -218,7 +218,7 @@ def test_any_bytes_are_read_or_refused(root: Path, file: str, data: st.DataObjec
     spoiled = content[:position] + data.draw(st.binary(max_size=8)) + content[position + data.draw(st.integers(0, 8)) :]
     path.write_bytes(spoiled)
     try:
-        press.gather(choose(["hypernets_local_small"]), [root])
+        render.gather(choose(["hypernets_local_small"]), [root])
     except UserError as error:
         assert str(path.parent) in str(error)
     finally:

@@ -12,9 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from figures import press, reading, style, trajectories
 from figures.catalogue import SHEETS, choose
-from figures.reading import Needs
+from figures.kit import loss_lines, render, style
+from figures.kit.runs import Needs, expand
 from hyperopt_hn.errors import UserError
 from tests.drawn import DEEP
 from tests.reference.synthetic_deep import write_deep
@@ -36,7 +36,7 @@ def root(pristine: Path, tmp_path: Path) -> Path:
 
 
 def draw(name: str, *roots: Path) -> Figure:
-    return SHEETS[name].draw(*press.gather(choose([name]), roots)[name])
+    return SHEETS[name].draw(*render.gather(choose([name]), roots)[name])
 
 
 def rewrite(npz: Path, **changes: Any) -> None:
@@ -64,7 +64,7 @@ def test_the_optimum_line_stands_where_crossval_found_it(name: str, root: Path) 
 
 
 def test_the_curves_are_the_runs_arrays(pristine: Path) -> None:
-    runs = press.gather(choose(["hypernets_local_small"]), [pristine])["hypernets_local_small"][0]
+    runs = render.gather(choose(["hypernets_local_small"]), [pristine])["hypernets_local_small"][0]
     fig = SHEETS["hypernets_local_small"].draw(runs)
     for word, split in (("Train", "train"), ("Valid.", "valid")):
         net, truth = line(fig, f"{word} loss of\nhypernet"), line(fig, f"{word} loss of\noptimized")
@@ -141,7 +141,7 @@ def test_an_end_beyond_the_published_window_is_still_shown(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", SHEETS)
 def test_every_figure_is_signed_legible_and_keeps_its_legend_off_the_data(name: str, pristine: Path) -> None:
-    fig = draw(name, *reading.expand([pristine.parent]))
+    fig = draw(name, *expand([pristine.parent]))
     with style.house():
         FigureCanvasAgg(fig).draw()
         legends = [legend.get_window_extent() for legend in fig.legends]
@@ -164,22 +164,22 @@ def test_every_figure_is_signed_legible_and_keeps_its_legend_off_the_data(name: 
 
 
 def test_a_search_shows_the_best_trial_so_far_and_that_trials_test_loss() -> None:
-    arm = trajectories.Arm("local-medium/random", "Random search", "k", "o", best=True)
+    arm = loss_lines.Arm("local-medium/random", "Random search", "k", "o", best=True)
     needs = Needs(columns=("valid_loss", "test_loss"))
     runs: Any = {arm.run: _Recorded([3.0, 5.0, 2.0, 2.0, 4.0], [9.0, 1.0, 8.0, 0.0, 1.0])}
-    valid = trajectories.course(arm, "valid", "loss", [runs], needs)
-    test = trajectories.course(arm, "test", "loss", [runs], needs)
+    valid = loss_lines.course(arm, "valid", "loss", [runs], needs)
+    test = loss_lines.course(arm, "test", "loss", [runs], needs)
     assert valid.mean.tolist() == [3.0, 3.0, 2.0, 2.0, 2.0]
     assert test.mean.tolist() == [9.0, 9.0, 8.0, 8.0, 8.0]
     assert test.steps and not test.spread.any()
 
 
 def test_seeds_are_averaged_on_one_clock() -> None:
-    arm = trajectories.Arm("depth/linear", "linear", "k", "o")
+    arm = loss_lines.Arm("depth/linear", "linear", "k", "o")
     needs = Needs(columns=("valid_loss", "test_loss"))
     fast: Any = {arm.run: _Recorded([4.0, 2.0, 0.0], [0.0] * 3, np.array([1.0, 2.0, 3.0]))}
     slow: Any = {arm.run: _Recorded([4.0, 2.0, 0.0], [0.0] * 3, np.array([2.0, 4.0, 6.0]))}
-    course = trajectories.course(arm, "valid", "loss", [fast, slow], needs)
+    course = loss_lines.course(arm, "valid", "loss", [fast, slow], needs)
     assert (course.seconds[0], course.seconds[-1]) == (2.0, 3.0)
     assert (course.mean[0], course.mean[-1]) == (3.0, 2.0)
     assert course.spread[0] == pytest.approx(np.sqrt(2.0))
@@ -187,22 +187,22 @@ def test_seeds_are_averaged_on_one_clock() -> None:
 
 def test_a_folder_of_roots_stands_for_its_seeds(tmp_path: Path) -> None:
     roots = [write_all(tmp_path, seed=seed) for seed in (10, 9)]
-    assert reading.expand([tmp_path]) == roots[::-1]
-    fig = draw("compare_number_layers", *reading.expand([tmp_path]))
+    assert expand([tmp_path]) == roots[::-1]
+    fig = draw("compare_number_layers", *expand([tmp_path]))
     assert "seeds 9, 10" in words(fig) and "mean of 2 seeds" in words(fig)
-    assert "seed 9," in words(draw("hypernets_global_small", *reading.expand([tmp_path])))
+    assert "seed 9," in words(draw("hypernets_global_small", *expand([tmp_path])))
     write_all(tmp_path, preset="smoke")  # several settings may lie side by side, but not on one figure
     with pytest.raises(UserError, match=r"several settings \(quick-digits, smoke-digits\); name one of them"):
-        draw("compare_number_layers", *reading.expand([tmp_path]))
+        draw("compare_number_layers", *expand([tmp_path]))
 
 
 def test_a_further_root_joins_with_all_of_a_figures_runs_or_none(tmp_path: Path) -> None:
     first, second = (write_all(tmp_path, seed=seed) for seed in (1, 2))
     shutil.rmtree(second / "depth")
-    assert len(press.gather(choose(["compare_number_layers"]), [first, second])["compare_number_layers"]) == 1
+    assert len(render.gather(choose(["compare_number_layers"]), [first, second])["compare_number_layers"]) == 1
     shutil.rmtree(second / "local-medium/tpe")
     with pytest.raises(UserError, match="local-medium/tpe"):
-        press.gather(choose(["hypernets_local_medium"]), [first, second])
+        render.gather(choose(["hypernets_local_medium"]), [first, second])
 
 
 def test_one_seed_twice_is_no_spread(pristine: Path, root: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from figures import reading
 from figures.__main__ import main
 from figures.catalogue import SHEETS
+from figures.kit import runs
 from hyperopt_hn import find_run
 from hyperopt_hn.errors import UserError
 from tests.drawn import DEEP, bands, draw, words
@@ -89,8 +89,8 @@ def test_by_name_a_missing_run_is_an_error_with_its_command(
 
 def test_commands_of_the_deep_wing(tmp_path: Path) -> None:
     root = Path("runs/paper-ptb-seed3")
-    assert reading.command(root, "table1/replay") == "python -m deep table1 --preset paper --data ptb --seed 3"
-    assert reading.command(root, "compare-cnn/pbt") == "python -m deep compare cnn --preset paper --seed 3"
+    assert runs.command(root, "table1/replay") == "python -m deep table1 --preset paper --data ptb --seed 3"
+    assert runs.command(root, "compare-cnn/pbt") == "python -m deep compare cnn --preset paper --seed 3"
     with pytest.raises(UserError, match="python -m deep compare lstm --resume"):
         find_run(tmp_path, "compare-lstm/stn")
     with pytest.raises(UserError, match="python -m toy depth --resume"):

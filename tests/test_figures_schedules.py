@@ -11,7 +11,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation, Text
 
-from figures import style
+from figures.kit import style
 from hyperopt_hn.errors import UserError
 from tests.drawn import bands, draw, lines, log, rewrite_log, words
 from tests.reference.synthetic_deep import CNN, LSTM, STARTS, Writer, records

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from figures import recalled, style
+from figures.kit import published, style
 from tests.drawn import LABELS, at_best, draw, log, rewrite_log, told, words
 from tests.reference.synthetic_deep import CNN, ENDS, TABLE1, Writer, records
 
@@ -48,7 +48,7 @@ def test_table1_is_of_perplexities(texts: list[Path]) -> None:
 
 @pytest.mark.parametrize("name", ["cnn_table", "table1"])
 def test_recalled_numbers_are_told_apart(name: str, images: list[Path], texts: list[Path]) -> None:
-    roots, table = (images, recalled.CIFAR) if name == "cnn_table" else (texts, recalled.OUTPUT_DROPOUT)
+    roots, table = (images, published.CIFAR) if name == "cnn_table" else (texts, published.OUTPUT_DROPOUT)
     fig = draw(name, *roots)
     flat = words(fig).replace("\n", " ")
     assert flat.count("recalled, not re-read") >= 2 and "not like for like (" in flat and "preset quick" in flat
@@ -74,8 +74,8 @@ def test_recalled_numbers_stay_recalled_under_the_papers_settings(tmp_path: Path
 
 
 def test_recalled_numbers_live_in_one_file() -> None:
-    folder = Path(recalled.__file__).parent
-    pairs = [*recalled.CIFAR.rows.values(), *recalled.OUTPUT_DROPOUT.rows.values()]
+    folder = Path(published.__file__).parent
+    pairs = [*published.CIFAR.rows.values(), *published.OUTPUT_DROPOUT.rows.values()]
     numbers = {f"{number:.2f}" for pair in pairs for number in (pair.valid, pair.test) if number > 1.0}
     numbers |= {f"{number:.3f}" for pair in pairs for number in (pair.valid, pair.test) if number < 1.0}
     for path in folder.glob("*.py"):

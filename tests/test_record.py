@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from figures import press, reading, record
+from figures import record
 from figures.catalogue import SHEETS
+from figures.kit import render
+from figures.kit.runs import expand
 from tests.drawn import DEEP
 from tests.reference.synthetic_deep import write_deep
 from tests.reference.synthetic_runs import write_all
@@ -28,8 +30,8 @@ def test_a_recorded_copy_draws_the_same_and_leaves_the_rest_behind(tmp_path, cap
     for name in ("hypernets_global_small", "hypernets_local_large"):
         drawn = []
         for parent in (root, copy):
-            (runs,) = press.gather({name: SHEETS[name]}, reading.expand([parent]))[name]
-            drawn.append(press.render(name, SHEETS[name].draw(runs)))
+            (runs,) = render.gather({name: SHEETS[name]}, expand([parent]))[name]
+            drawn.append(render.render(name, SHEETS[name].draw(runs)))
         assert drawn[0] == drawn[1]
 
 
@@ -43,11 +45,11 @@ def test_deep_runs_are_copied_and_draw_the_same(data, figure, tmp_path):
     copy = tmp_path / "recorded" / root.name
     assert {folder.relative_to(copy) for folder in copy.glob("*/*")} == runs
     assert not list(copy.rglob("checkpoint*"))
-    assert set(press.feasible(SHEETS, [copy])) == set(press.feasible(SHEETS, [root])) >= {figure}
+    assert set(render.feasible(SHEETS, [copy])) == set(render.feasible(SHEETS, [root])) >= {figure}
     drawn = []
     for one in (root, copy):
         sheet = SHEETS[figure]
-        drawn.append(press.render(figure, sheet.draw(*press.gather({figure: sheet}, [one])[figure])))
+        drawn.append(render.render(figure, sheet.draw(*render.gather({figure: sheet}, [one])[figure])))
     assert drawn[0] == drawn[1]
 
 
@@ -57,15 +59,15 @@ def test_every_run_of_every_figure_is_copied():
 
 def test_the_recorded_runs_serve_every_figure():
     """`make figures RUNS=figures/recorded`: every run is there, with what the figures read."""
-    roots = reading.expand([RECORDED])
+    roots = expand([RECORDED])
     names = [root.name for root in roots]
     assert {f"paper-mnist-seed{seed}" for seed in (7, 8, 9)} <= set(names)
-    sheets = press.feasible(SHEETS, roots)
+    sheets = render.feasible(SHEETS, roots)
     assert set(SHEETS) - set(sheets) <= set(DEEP)
-    gathered = press.gather(sheets, roots)
+    gathered = render.gather(sheets, roots)
     assert size(RECORDED) < 5_000_000
     for name in ("ax2_hist", *(name for name in DEEP if name in sheets)):
-        files = press.render(name, sheets[name].draw(*gathered[name]))
+        files = render.render(name, sheets[name].draw(*gathered[name]))
         assert all(len(data) > 5_000 for data in files.values())
 
 

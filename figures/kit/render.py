@@ -10,9 +10,9 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from figures import style
 from figures.catalogue import Sheet
-from figures.reading import command, exists, fits, is_finished, load, setting
+from figures.kit import style
+from figures.kit.runs import command, exists, fits, is_finished, load, setting
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.writer import Run
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from figures import provenance
+from figures.kit import small_print
 from hyperopt_hn.runs.writer import Run
 
 EVIDENCE = "recalled, not re-read"
@@ -68,15 +68,15 @@ CIFAR = Table(
 def differences(table: Table, runs: Sequence[Run]) -> list[str]:
     """Why these runs are not like the published ones, a phrase each; none where nothing speaks against it."""
     run, found = runs[0], []
-    name = provenance.data_name(run)
+    name = small_print.data_name(run)
     if name != table.data:
-        found.append(f"data {provenance.PROPER.get(name, name)}, not {provenance.PROPER[table.data]}")
+        found.append(f"data {small_print.PROPER.get(name, name)}, not {small_print.PROPER[table.data]}")
     config = run.config.get("config")
     config = config if isinstance(config, Mapping) else {}
     found += [f"{key} {config[key]}, not {value or 'all'}" for key, value in table.settings.items()
               if key in config and config[key] != value]  # fmt: skip
-    if provenance.preset(run) != "paper":
-        found.append(f"preset {provenance.preset(run)}, not paper")
+    if small_print.preset(run) != "paper":
+        found.append(f"preset {small_print.preset(run)}, not paper")
     return found
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.axes3d import Axes3D  # type: ignore[import-untyped]
 
-from figures import provenance, style
-from figures.reading import Array
+from figures.kit import small_print, style
+from figures.kit.runs import Array
 
 ELEVATION, AZIMUTH = 46.0, 120.0  # degrees
 WIRES = 10  # one wire in so many grid lines
@@ -23,7 +23,7 @@ def stage(fig: Figure, w: Array, lam: Array, surface: Array, wall: float | None 
 
     Later artists are drawn by their zorder, not by depth: a response that passes behind a wire stays visible.
     """
-    floor = provenance.picture_floor(fig)
+    floor = small_print.picture_floor(fig)
     fig.set_layout_engine("none")  # constrained layout leaves 3-D axes a postage stamp
     height = (1.0 - floor) * (1.0 - LEGEND_SHARE)
     axes: Axes3D = fig.add_axes((0.0, floor, 1.0, height), projection="3d")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from figures import limits, provenance, style
-from figures.reading import Array, Needs, Runs, arrays
+from figures.kit import axis_limits, small_print, style
+from figures.kit.runs import Array, Needs, Runs, arrays
 
 READS = {
     "weights-vs-loss/surrogates": Needs(
@@ -42,19 +42,21 @@ def losses(runs: Runs) -> dict[str, Array]:
     return arrays(runs[name], READS[name])
 
 
-def window(trusted: Array, others: list[Array], reach: limits.Window) -> limits.Window:
+def window(trusted: Array, others: list[Array], reach: axis_limits.Window) -> axis_limits.Window:
     """The range of `trusted`, grown to hold most of each of `others`, at most by `reach` (below, above).
 
     A surrogate that is far off at some settings must not press all the others into a corner.
     """
     low, high = float(np.min(trusted)), float(np.max(trusted))
     wanted = np.array([np.quantile(values, [TAIL, 1.0 - TAIL]) for values in others])
-    return limits.around(np.array([low, high, max(wanted.min(), low + reach[0]), min(wanted.max(), high + reach[1])]))
+    return axis_limits.around(
+        np.array([low, high, max(wanted.min(), low + reach[0]), min(wanted.max(), high + reach[1])])
+    )
 
 
 def is_published_setting(runs: Runs) -> bool:
     """Whether the published windows apply."""
-    return provenance.is_published_setting(runs.values())
+    return small_print.is_published_setting(runs.values())
 
 
 def head(axes: Axes, surrogate: Surrogate, data: dict[str, Array], outside: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from figures.reading import Array
+from figures.kit.runs import Array
 
 GRID = 400  # points at which several seeds are averaged where their records do not coincide
 

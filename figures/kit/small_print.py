@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from figures import style
-from figures.reading import ROOT_NAME
+from figures.kit import style
+from figures.kit.runs import ROOT_NAME
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.writer import Run
 

@@ -15,9 +15,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import provenance, recalled, style
-from figures.reading import Array, Runs, check_seeds, column
-from figures.schedules import HYPERS
+from figures.kit import published as published_values
+from figures.kit import small_print, style
+from figures.kit.runs import Array, Runs, check_seeds, column
+from figures.kit.schedule_lines import HYPERS
 from hyperopt_hn.runs.writer import Run
 
 ROW = 1.75 * style.SMALL / 72.0  # inches
@@ -44,7 +45,7 @@ class Layout:
     experiment: str
     rows: Mapping[str, str]
     measures: tuple[Measure, ...]
-    beside: recalled.Table
+    beside: published_values.Table
     """Its two numbers a row are of the first two measures."""
     constants: Mapping[str, str] = field(default_factory=dict)
     """Arm -> the hyperparameter that it holds, whose value from the runs' records stands beside the row's words."""
@@ -97,8 +98,8 @@ def draw(layout: Layout, roots: Sequence[Runs]) -> Figure:
     """The table as a picture."""
     runs, body = used(layout, roots), rows(layout, roots)
     height = (len(body) + 3.4) * ROW
-    told = f"Recalled: {recalled.label(layout.beside, runs)}"
-    fig = provenance.page(runs, style.PAGE, height, _remark(body), told)
+    told = f"Recalled: {published_values.label(layout.beside, runs)}"
+    fig = small_print.page(runs, style.PAGE, height, _remark(body), told)
     axes = fig.add_subplot()
     axes.set_axis_off()
     axes.set_xlim(0.0, 1.0)
@@ -110,14 +111,14 @@ def draw(layout: Layout, roots: Sequence[Runs]) -> Figure:
 def tell(layout: Layout, roots: Sequence[Runs]) -> str:
     """The table as CSV below comment lines that say what it was made of; an empty cell where there is no number."""
     runs, body = used(layout, roots), rows(layout, roots)
-    provenance.check_kin(runs)
-    told = f"recalled_valid, recalled_test: {recalled.label(layout.beside, runs)}"
+    small_print.check_kin(runs)
+    told = f"recalled_valid, recalled_test: {published_values.label(layout.beside, runs)}"
     out = io.StringIO()
-    out.writelines(f"# {line}\n" for line in provenance.small_print(runs, _remark(body), told))
+    out.writelines(f"# {line}\n" for line in small_print.small_print(runs, _remark(body), told))
     writer = csv.writer(out, lineterminator="\n")
     names = [name for one in layout.measures for name in (one.name, f"{one.name}_sd")]
     writer.writerow(["arm", "seeds", *names, "recalled_valid", "recalled_test", "like_for_like"])
-    alike = "no" if recalled.differences(layout.beside, runs) else "not known"
+    alike = "no" if published_values.differences(layout.beside, runs) else "not known"
     for row in body:
         pair = layout.beside.rows.get(row.arm)
         cells = [x for values in row.values for x in _mean_and_sd(values)]
@@ -164,7 +165,7 @@ def _write(axes: Axes, layout: Layout, body: Sequence[Row]) -> None:
         for place, text in enumerate(texts):
             axes.text(at, place - 2.0 + 0.5, text, ha="left" if first else "center", va="center",
                       fontsize=style.SMALL, **look)  # fmt: skip
-    axes.text((edges[-3] + edges[-1]) / 2.0, -1.5, f"{recalled.EVIDENCE}", ha="center", va="center",
+    axes.text((edges[-3] + edges[-1]) / 2.0, -1.5, f"{published_values.EVIDENCE}", ha="center", va="center",
               fontsize=style.SMALL, color=style.GREY, style="italic")  # fmt: skip
     for height, weight in ((-2.2, 0.9), (0.0, 0.6), (len(body), 0.9)):
         axes.plot([0.0, 1.0], [height, height], color=style.BLACK, lw=weight, clip_on=False)

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from figures import provenance, style
-from figures.pooling import Band, joined, remark
-from figures.reading import Needs, Runs, check_seeds, column
+from figures.kit import small_print, style
+from figures.kit.runs import Needs, Runs, check_seeds, column
+from figures.kit.seeds import Band, joined, remark
 from hyperopt_hn.runs.writer import Run
 
 STEPS = "train_steps"
@@ -100,7 +100,7 @@ def draw(panels: Sequence[Panel], runs: Sequence[Run], columns: int = 2) -> Figu
     rows = -(-len(panels) // columns)
     most = max(len(panel.lines) for panel in panels)
     height = max(1.55, 0.45 + most * LABEL_GAP * style.SMALL / 72.0)
-    fig = provenance.page(runs, style.PAGE if columns > 1 else style.COLUMN, rows * height, told_of([len(runs)]))
+    fig = small_print.page(runs, style.PAGE if columns > 1 else style.COLUMN, rows * height, told_of([len(runs)]))
     for index, panel in enumerate(panels):
         axes = fig.add_subplot(rows, columns, index + 1)
         _fill(axes, panel, runs, height - 0.45)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from figures.reading import Array
+from figures.kit.runs import Array
 
 Window = tuple[float, float]
 

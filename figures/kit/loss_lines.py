@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import provenance, style
-from figures.limits import Window, around, widened
-from figures.pooling import held
-from figures.reading import Array, Needs, Runs, check_seeds, columns
+from figures.kit import small_print, style
+from figures.kit.axis_limits import Window, around, widened
+from figures.kit.runs import Array, Needs, Runs, check_seeds, columns
+from figures.kit.seeds import held
 from hyperopt_hn.runs.writer import Run
 
 TRIALS = "trials"  # column with a search's trials so far; its record before the first one is left out
@@ -72,7 +72,7 @@ def compare(comparison: Comparison, reads: Mapping[str, Needs], roots: Sequence[
     arms = [arm for arm in comparison.arms if any(arm.run in runs for runs in roots)]
     used = [runs[arm.run] for arm in arms for runs in roots if arm.run in runs]
     check_seeds([arm.run for arm in arms], roots)
-    fig = provenance.page(used, style.COLUMN, 2.9, _remark(roots, any(arm.best for arm in arms)))
+    fig = small_print.page(used, style.COLUMN, 2.9, _remark(roots, any(arm.best for arm in arms)))
     axes = fig.add_subplot()
     courses = []
     for split, word in (("valid", "valid."), ("test", "test")):
@@ -80,7 +80,7 @@ def compare(comparison: Comparison, reads: Mapping[str, Needs], roots: Sequence[
             if arm in arms:
                 courses.append(course(arm, split, comparison.unit, roots, reads[arm.run]))
                 _draw_course(axes, arm, courses[-1], split, f"{name}, {word}")
-    axes.set_ylim(_loss_window(courses, comparison, provenance.is_published_setting(used)))
+    axes.set_ylim(_loss_window(courses, comparison, small_print.is_published_setting(used)))
     axes.set_xlim(left=0.0)
     axes.set_xlabel("Runtime (s)")
     axes.set_ylabel(comparison.loss_label)

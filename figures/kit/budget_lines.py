@@ -15,12 +15,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import provenance, style
-from figures.limits import around
-from figures.pooling import Band, Series, held, remark
-from figures.reading import Array, Needs, Runs, check_seeds, columns
-from figures.schedules import count_thousands
-from figures.trajectories import best_so_far
+from figures.kit import small_print, style
+from figures.kit.axis_limits import around
+from figures.kit.loss_lines import best_so_far
+from figures.kit.runs import Array, Needs, Runs, check_seeds, columns
+from figures.kit.schedule_lines import count_thousands
+from figures.kit.seeds import Band, Series, held, remark
 from hyperopt_hn.runs.writer import Run
 
 NEEDS = Needs(columns=("step", "valid_loss", "test_loss"))
@@ -77,7 +77,7 @@ def draw(experiment: str, roots: Sequence[Runs], unit: str, of_loss: Callable[[A
     runs = {rival: [one[name] for one in roots if (name := f"{experiment}/{rival.arm}") in one] for rival in RIVALS}
     used = [run for every in runs.values() for run in every]
     steps = in_steps(used)
-    fig = provenance.page(used, style.COLUMN, 3.15, _remark([len(every) for every in runs.values() if every]))
+    fig = small_print.page(used, style.COLUMN, 3.15, _remark([len(every) for every in runs.values() if every]))
     axes = fig.add_subplot()
     bands = []
     for rival, every in runs.items():

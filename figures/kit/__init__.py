@@ -1,0 +1,1 @@
+"""What the figures share: reading runs, style, lines, tables, small print, rendering."""
