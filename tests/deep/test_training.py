@@ -13,7 +13,7 @@ from deep.machine import Machine, device_of, room  # noqa: E402
 from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner  # noqa: E402
 from hyperopt_hn import Alternation, Hyper, HyperSpace, Run, RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.nn import TORCH, Batches, NonMonotone, TorchProblem, convert  # noqa: E402
-from tests.deep.digits_mlp import fixed  # noqa: E402
+from tests.support.digits_mlp import fixed  # noqa: E402
 
 
 def test_epochs_become_steps():

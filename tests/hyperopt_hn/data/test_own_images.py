@@ -1,0 +1,97 @@
+"""Images of one's own: what is written comes back, and anything else is one line."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hyperopt_hn.data.catalogue import load
+from hyperopt_hn.data.own_images import NAMES, load_npz
+from hyperopt_hn.errors import UserError
+from tests.support.refusals import refused
+
+REAL = os.environ.get("HYPEROPT_HN_DATA")
+FEW = settings(max_examples=50, deadline=None)
+
+
+def own(**changes: object) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    arrays: dict[str, object] = {
+        "train_images": rng.integers(0, 256, (6, 4, 5, 3)).astype(np.uint8),
+        "train_labels": np.arange(6) % 3,
+        "test_images": rng.integers(0, 256, (2, 4, 5, 3)).astype(np.uint8),
+        "test_labels": np.array([2, 0], np.uint16),
+    }
+    return {name: np.asarray(a) for name, a in {**arrays, **changes}.items() if a is not None}
+
+
+def test_own_images(tmp_path: Path) -> None:
+    path = tmp_path / "my flowers-2.npz"
+    np.savez_compressed(path, **own())
+    images = load(str(path))
+    for name in NAMES:
+        array = getattr(images, name)
+        np.testing.assert_array_equal(array, own()[name])
+        assert array.dtype == np.uint8 and not array.flags.writeable
+    assert images.name == "my_flowers_2.npz" and images.scale == 255.0 and re.fullmatch("[0-9a-f]{64}", images.sha256)
+    np.savez(tmp_path / "b.npz", **own(train_images=np.zeros((6, 4, 5), np.uint8), test_images=np.ones((2, 4, 5), "B")))
+    assert load_npz(tmp_path / "b.npz").train_images.shape == (6, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"train_labels": None, "test_labels": None}, "lacks train_labels, test_labels"),
+        ({"train_images": np.zeros((6, 4, 5, 3))}, "train_images of type float64"),
+        ({"train_images": np.zeros((6, 4), np.uint8)}, "train_images of shape (6, 4)"),
+        ({"test_images": np.zeros((2, 0, 5, 3), np.uint8)}, "none of them 0"),
+        ({"test_images": np.zeros((2, 5, 4, 3), np.uint8)}, "make them of one shape"),
+        ({"test_images": np.zeros((3, 4, 5, 3), np.uint8)}, "3 test_images but 2 test_labels"),
+        ({"train_labels": np.arange(5)}, "6 train_images but 5 train_labels"),
+        ({"train_labels": np.arange(6.0)}, "train_labels of type float64"),
+        ({"train_labels": np.eye(6, dtype=int)}, "whole numbers (N,)"),
+        ({"train_labels": np.arange(6) - 1}, "train_labels from -1 to 4"),
+        ({"train_labels": np.arange(6) + 251}, "they must lie in 0..255"),
+        ({"test_labels": np.array([0, 3])}, "label 3 in test_labels only"),
+        ({"test_labels": np.array([0, "a"], object)}, "pickled objects, which are never opened"),
+    ],
+)
+def test_wrong_images_of_ones_own(changes: dict[str, object], words: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.npz"
+    np.savez(path, **own(**changes))
+    message = refused(load_npz, path)
+    assert words in message and message.startswith(str(path))
+
+
+def test_no_archive_at_all(tmp_path: Path) -> None:
+    assert "cannot be read" in refused(load, str(tmp_path / "nowhere.npz"))
+    assert "cannot be read" in refused(load, f"{tmp_path}/.npz")
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    assert "is not an npz archive" in refused(load, str(tmp_path / "a.npz"))
+
+
+@FEW
+@given(content=st.data())
+def test_any_archive(content: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    out = io.BytesIO()
+    np.savez_compressed(out, **own())
+    whole = bytearray(out.getvalue())
+    for _ in range(content.draw(st.integers(1, 3))):
+        whole[content.draw(st.integers(0, len(whole) - 1))] = content.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "fuzzed.npz"
+    for wrong in (bytes(whole), bytes(whole[: content.draw(st.integers(0, len(whole)))])):
+        path.write_bytes(wrong)
+        try:
+            images = load_npz(path)
+        except UserError as error:
+            assert "\n" not in str(error)
+        else:
+            assert images.train_images.shape == (6, 4, 5, 3) and images.test_labels.max() <= images.train_labels.max()

@@ -1,0 +1,1 @@
+"""What tests share: problems, tiny data sets, processes to be killed, checks of refusals."""

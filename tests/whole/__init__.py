@@ -1,0 +1,1 @@
+"""The project as a whole: README, imports, contracts between the parts."""

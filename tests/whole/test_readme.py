@@ -1,0 +1,97 @@
+"""The README: its example runs, its commands exist, its figures and tests are there."""
+
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from figures.catalogue import SHEETS
+from tests.support.paths import ROOT
+from toy.__main__ import WING
+
+TEXT = (ROOT / "README.md").read_text()
+DEEP = (ROOT / "deep" / "README.md").read_text()
+
+
+TORCH_EXAMPLE, RIDGE_EXAMPLE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def run_example(code, folder):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_the_plain_example_runs_and_tunes(tmp_path):
+    assert len([line for line in RIDGE_EXAMPLE.splitlines() if line.strip()]) <= 26
+    last = run_example(RIDGE_EXAMPLE, tmp_path)
+    decay = float(re.search(r"'decay': ([\d.e-]+)", last)[1])
+    assert decay > 0.03, "it starts at 0.01 and must have been tuned upwards"
+    assert (tmp_path / "runs" / "ridge" / "result.json").exists()
+
+
+def test_the_torch_example_runs_and_gives_the_plain_model_back(tmp_path):
+    pytest.importorskip("torch")
+    check = """
+assert type(plain) is Sequential and list(plain.state_dict()) == ["0.weight", "0.bias", "3.weight", "3.bias"]
+assert cross_entropy(plain.eval()(x[1400:]), y[1400:]) < 0.5
+print(tuner.hypers())
+"""
+    last = run_example(TORCH_EXAMPLE + check, tmp_path)
+    assert re.search(r"'dropout': [\d.]+, 'decay': [\d.e-]+", last)
+    assert (tmp_path / "runs" / "digits" / "result.json").exists()
+
+
+def test_every_experiment_and_arm_is_in_the_table():
+    for experiment in WING.experiments:
+        assert f"python -m toy {experiment.name}" in TEXT
+        assert all(arm in TEXT for arm in experiment.arms)
+
+
+def test_every_experiment_arm_and_hyperparameter_of_the_deep_wing_is_in_its_readme():
+    pytest.importorskip("torch")
+    from deep.__main__ import WING as deep_wing
+    from deep.augment.pipeline import NAMES
+    from deep.lstm.experiment import HYPERS
+
+    for experiment in deep_wing.experiments:
+        assert f"python -m deep {experiment.name.replace('-', ' ')}" in DEEP
+        assert all(f"`{arm}`" in DEEP for arm in experiment.arms)
+    assert all(f"`{name}`" in DEEP for name in {*NAMES, *(hyper.name for hyper in HYPERS)} - {"flip", "crop"})
+
+
+def test_every_figure_is_in_the_table():
+    for name in SHEETS:
+        assert name in TEXT or re.fullmatch(r"ax\d_(scatter|hist)", name)
+
+
+@pytest.mark.parametrize(
+    "words", sorted(set(re.findall(r"python -m ((?:toy|deep) [a-z][a-z0-9-]+[^`#\n|]*)", TEXT + DEEP)))
+)
+def test_commands_are_understood(words):
+    from hyperopt_hn.cli.flags import understood
+    from hyperopt_hn.cli.launch import named
+
+    wing, *rest = words.split()
+    if wing == "deep":
+        pytest.importorskip("torch")
+    if "--help" in rest or rest[0] == "all":
+        return
+    table = importlib.import_module(f"{wing}.__main__").WING
+    understood(table, *named(table, rest))
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z-]+)", TEXT)) - {"figures", "test"} <= targets | {"that"}
+    assert {"help", "test", "test-all", "lint", "figures", "runs", "bench", "clean"} <= targets
+
+
+def test_tests_named_in_the_deviations_table_exist():
+    for name in set(re.findall(r"`((?:[a-z_]+/)*test_[a-z_0-9]+)`", TEXT + DEEP)):
+        assert (ROOT / "tests" / f"{name}.py").exists(), name
