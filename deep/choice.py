@@ -13,7 +13,7 @@ Groups = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Choice:
+class TuningChoice:
     """What is neither tuned nor fixed is off: no dropout, no augmentation, no penalty."""
 
     tune: str = option("all", "hyperparameters to tune: names and groups, comma-separated; all; none")
@@ -25,7 +25,7 @@ class Choice:
         check(self)
 
 
-def choose(hypers: Sequence[Hyper], groups: Groups, choice: Choice) -> HyperSpace:
+def choose(hypers: Sequence[Hyper], groups: Groups, choice: TuningChoice) -> HyperSpace:
     """The space of the tuned and the fixed, in the order of `hypers`; a name with a value is fixed unless tuned.
 
     Later words of `init` win over earlier ones, so that a group may be followed by exceptions. Raises UserError for

@@ -1,4 +1,4 @@
-"""From settings to a tuner: optimisers, decay, schedule. One room for CNNs, LSTMs and their baselines."""
+"""From settings to a tuner: optimizers, decay, schedule. One room for CNNs, LSTMs and their baselines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deep.machine import Machine, prepared
 from hyperopt_hn import Alternation, HyperSpace
 from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import STN, Delta, Hypers, Optimisers, Schedulers, TorchProblem, TorchTuner, TunerConfig
+from hyperopt_hn.nn import STN, Delta, Hypers, Optimizers, Schedulers, TorchProblem, TorchTuner, TunerConfig
 from hyperopt_hn.nn.setup.problem import Follows
 from hyperopt_hn.nn.tuning.nonmonotone import NonMonotone
 
@@ -27,7 +27,7 @@ class Method:
     hyper_input: str = option("raw", "what an STN's response sees: raw λ or its values", choices=("raw", "natural"))
     tune_spreads: bool = option(False, "tune the perturbations' spreads too")
     tau: float = option(0.0, "weight of the spreads' entropy, if they are tuned", unit="nats", least=0)
-    hyper_optimiser: str = option("adam", "optimiser of λ and spreads", choices=("adam", "rmsprop"))
+    hyper_optimizer: str = option("adam", "optimizer of λ and spreads", choices=("adam", "rmsprop"))
     lr_lam: float = option(3e-3, "learning rate of λ", above=0)
     lr_rho: float = option(3e-3, "learning rate of the spreads", above=0)
 
@@ -91,7 +91,7 @@ class Recipe:
 def alternation(span: Span, per_epoch: int, tunes: bool) -> Alternation:
     """The schedule for epochs of `per_epoch` training steps; without anything to tune it only trains.
 
-    `max_steps` counts steps of either kind, so that every method gets the same number of optimiser steps.
+    `max_steps` counts steps of either kind, so that every method gets the same number of optimizer steps.
     """
     steps, warmup = span.epochs * per_epoch, round(span.warmup_epochs * per_epoch)
     tune = span.tune_per_cycle if tunes else 0
@@ -120,9 +120,9 @@ def make_tuner(
     hypers = Hypers(space, device)
     method, descent = recipe.method, recipe.descent
     phi = torch.optim.SGD(model.parameters(), descent.lr, descent.momentum, weight_decay=descent.weight_decay)
-    lam = _hyper_optimiser(method, hypers.lam, method.lr_lam) if space.n else None
+    lam = _hyper_optimizer(method, hypers.lam, method.lr_lam) if space.n else None
     spreads = method.tune_spreads and hypers.any_free
-    rho = _hyper_optimiser(method, hypers.rho, method.lr_rho) if space.n and spreads else None
+    rho = _hyper_optimizer(method, hypers.rho, method.lr_rho) if space.n and spreads else None
     config = TunerConfig(
         tau=method.tau,
         seed=recipe.seed,
@@ -131,14 +131,14 @@ def make_tuner(
         autocast="bfloat16" if recipe.machine.amp else "",
         course=recipe.course,
     )
-    optimisers = Optimisers(phi, lam, rho, _schedulers(descent, phi, per_epoch))
+    optimizers = Optimizers(phi, lam, rho, _schedulers(descent, phi, per_epoch))
     called = prepared(model, recipe.machine)
     response = Delta() if method.response == "delta" else STN(natural=method.hyper_input == "natural")
-    return TorchTuner(called, hypers, problem, optimisers, response, config)
+    return TorchTuner(called, hypers, problem, optimizers, response, config)
 
 
-def _hyper_optimiser(method: Method, parameter: nn.Parameter, lr: float) -> Optimizer:
-    kind = torch.optim.Adam if method.hyper_optimiser == "adam" else torch.optim.RMSprop
+def _hyper_optimizer(method: Method, parameter: nn.Parameter, lr: float) -> Optimizer:
+    kind = torch.optim.Adam if method.hyper_optimizer == "adam" else torch.optim.RMSprop
     return kind([parameter], lr)
 
 

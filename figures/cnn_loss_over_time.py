@@ -1,6 +1,6 @@
 """cnn_loss_over_time: the best validation loss so far of every way to tune a CNN, under one budget.
 
-MacKay et al. 2019, section 5.2 (the figure with grid search, random search, Bayesian optimisation and STN).
+MacKay et al. 2019, section 5.2 (the figure with grid search, random search, Bayesian optimization and STN).
 """
 
 from __future__ import annotations

@@ -10,15 +10,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures.kit import style
-from figures.kit.loss_lines import Arm, Comparison, compare
+from figures.kit.loss_lines import ArmLine, Comparison, compare
 from figures.kit.runs import Needs, Runs
 from hyperopt_hn.runs.writer import Run
 
 COMPARISON = Comparison(
     arms=(
-        Arm("depth/linear", "linear", style.RED, "o"),
-        Arm("depth/one-hidden", "one hidden layer", style.GREEN, "^"),
-        Arm("depth/two-hidden", "two hidden layers", style.BLUE, "s"),
+        ArmLine("depth/linear", "linear", style.RED, "o"),
+        ArmLine("depth/one-hidden", "one hidden layer", style.GREEN, "^"),
+        ArmLine("depth/two-hidden", "two hidden layers", style.BLUE, "s"),
     ),
     unit="mse",
     loss_label="Mean squared error",

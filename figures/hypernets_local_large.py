@@ -10,14 +10,14 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from figures.kit import style
-from figures.kit.loss_lines import Arm, Comparison, compare
+from figures.kit.loss_lines import ArmLine, Comparison, compare
 from figures.kit.runs import Needs, Runs
 
 COMPARISON = Comparison(
     arms=(
-        Arm("local-large/hypernet", "Hypernet", style.RED, "o", best=True),
-        Arm("local-large/random", "Random search", style.BLUE, "s", best=True),
-        Arm("local-large/unrolled", "Unrolled", style.GREEN, "D", best=True),
+        ArmLine("local-large/hypernet", "Hypernet", style.RED, "o", best=True),
+        ArmLine("local-large/random", "Random search", style.BLUE, "s", best=True),
+        ArmLine("local-large/unrolled", "Unrolled", style.GREEN, "D", best=True),
     ),
     unit="mse",
     loss_label="Mean squared error",

@@ -10,14 +10,14 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from figures.kit import style
-from figures.kit.loss_lines import Arm, Comparison, compare
+from figures.kit.loss_lines import ArmLine, Comparison, compare
 from figures.kit.runs import Needs, Runs
 
 COMPARISON = Comparison(
     arms=(
-        Arm("local-medium/hypernet", "Hypernet", style.RED, "o", best=True),
-        Arm("local-medium/random", "Random search", style.BLUE, "s", best=True),
-        Arm("local-medium/tpe", "TPE", style.GREEN, "^", best=True),
+        ArmLine("local-medium/hypernet", "Hypernet", style.RED, "o", best=True),
+        ArmLine("local-medium/random", "Random search", style.BLUE, "s", best=True),
+        ArmLine("local-medium/tpe", "TPE", style.GREEN, "^", best=True),
     ),
     unit="loss",
     loss_label="Loss (negative log likelihood)",

@@ -1,6 +1,6 @@
 """lstm_loss_over_time: the best validation perplexity so far of every way to tune an LSTM, under one budget.
 
-MacKay et al. 2019, section 5.1 (the figure with grid search, random search, Bayesian optimisation and STN).
+MacKay et al. 2019, section 5.1 (the figure with grid search, random search, Bayesian optimization and STN).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Hyperparameter optimisation with hypernetworks: the interface that `toy` (autograd) and `deep` (PyTorch) share.
+"""Hyperparameter optimization with hypernetworks: the interface that `toy` (autograd) and `deep` (PyTorch) share.
 
 Importing this package loads neither autograd nor torch.
 """

@@ -56,7 +56,7 @@ class Problem(Protocol):
 
 
 class Tuner(Protocol):
-    """Holds φ, λ̂ and their optimisers; `alternate` calls its steps in the order of a schedule.
+    """Holds φ, λ̂ and their optimizers; `alternate` calls its steps in the order of a schedule.
 
     A step returns the losses that it can report now (name -> float; may be empty, so that a GPU need not wait);
     a NaN or infinity among them stops the run. `train_step` leaves λ̂ bit-identical, `tune_step` leaves φ so.
@@ -79,7 +79,7 @@ class Tuner(Protocol):
         ...
 
     def state(self) -> State:
-        """Everything the next steps depend on: φ, λ̂, optimisers, random streams, positions."""
+        """Everything the next steps depend on: φ, λ̂, optimizers, random streams, positions."""
         ...
 
     def load_state(self, state: State) -> None:

@@ -42,12 +42,12 @@ def check(config: Any) -> None:
             _check_one(field.name, value, field.metadata)
 
 
-def flat(config: Any) -> dict[str, Any]:
+def flat_fields(config: Any) -> dict[str, Any]:
     """Every option of a configuration and of the configurations in it: name -> value, in order."""
     out: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        out.update(flat(value) if dataclasses.is_dataclass(value) else {field.name: value})
+        out.update(flat_fields(value) if dataclasses.is_dataclass(value) else {field.name: value})
     return out
 
 
@@ -66,7 +66,7 @@ def fields(config: Any) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
 
 def override(config: Any, values: Mapping[str, Any]) -> Any:
     """The configuration with these options changed. Raises UserError for an unknown name, naming the nearest."""
-    known = flat(config)
+    known = flat_fields(config)
     for name in values:
         if name not in known:
             raise UserError(unknown("setting", name, known))

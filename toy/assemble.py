@@ -11,7 +11,7 @@ import numpy as np
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.launch import Context
 from hyperopt_hn.config import unknown
-from hyperopt_hn.data.catalogue import Images, flat, one_hot
+from hyperopt_hn.data.catalogue import Images, flat_rows, one_hot
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation
 from toy.baselines.search import SearchTuner
@@ -20,7 +20,7 @@ from toy.baselines.unrolled import Unrolled
 from toy.experiments import Compared, HyperTraining, Model, Seeded, Sizes, Truth, WeightsOrLoss
 from toy.manifold import ClosedForm
 from toy.problems import DecayProblem, Split, curve, decay_space
-from toy.responses import FactorisedResponse, LinearResponse, MLPResponse, Response
+from toy.responses import FactorisedResponse, LinearResponse, MLPResponse, WeightResponse
 from toy.truth.crossval import Crossval
 from toy.truth.true_losses import TrueLosses
 from toy.tuner import HyperTuner
@@ -58,8 +58,8 @@ def fit(config: Any, data: Images) -> Any:
 def splits(sizes: Sizes, data: Images) -> dict[str, Split]:
     """Rows in [0, 1] and one-hot targets of "train", "valid" and "test"."""
     train, stop = sizes.n_train, sizes.n_train + sizes.n_valid
-    x, t = flat(data.train_images[:stop], data.scale), one_hot(data.train_labels[:stop], CLASSES)
-    test = flat(data.test_images[: sizes.n_test], data.scale), one_hot(data.test_labels[: sizes.n_test], CLASSES)
+    x, t = flat_rows(data.train_images[:stop], data.scale), one_hot(data.train_labels[:stop], CLASSES)
+    test = flat_rows(data.test_images[: sizes.n_test], data.scale), one_hot(data.test_labels[: sizes.n_test], CLASSES)
     return {"train": Split.of(x[:train], t[:train]), "valid": Split.of(x[train:], t[train:]), "test": Split.of(*test)}
 
 
@@ -71,7 +71,7 @@ def decay_problem(sizes: Sizes, model: Model, data: Images) -> DecayProblem:
     return DecayProblem(parts["train"], parts["valid"], parts["test"], layers, model.penalty, space)
 
 
-def response(model: Model, problem: DecayProblem) -> Response:
+def response(model: Model, problem: DecayProblem) -> WeightResponse:
     """The hypernetwork of `model`. Raises UserError for an unknown one."""
     n, weights = problem.space.n, problem.weights
     if model.response == "mlp":

@@ -12,12 +12,12 @@ from typing import TypeVar
 
 from hyperopt_hn.config import check, option
 from hyperopt_hn.loop import Alternation
-from toy.baselines.search import SearchConfig
+from toy.baselines.search import TrialConfig
 from toy.baselines.surrogates import SurrogatesConfig
 from toy.baselines.unrolled import UnrolledConfig
 from toy.truth.crossval import CrossvalConfig
-from toy.truth.true_losses import Shared, TrueLossesConfig
-from toy.tuner import TunerConfig
+from toy.truth.true_losses import SharedSettings, TrueLossesConfig
+from toy.tuner import HyperTunerConfig
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class HyperTraining:
 
     sizes: Sizes
     model: Model
-    tuner: TunerConfig
+    tuner: HyperTunerConfig
     schedule: Alternation
 
 
@@ -71,9 +71,9 @@ class Compared:
 
     sizes: Sizes
     model: Model
-    tuner: TunerConfig
+    tuner: HyperTunerConfig
     schedule: Alternation
-    search: SearchConfig
+    search: TrialConfig
     unrolled: UnrolledConfig
 
 
@@ -92,7 +92,7 @@ class WeightsOrLoss:
 
     sizes: Sizes
     model: Model
-    shared: Shared
+    shared: SharedSettings
     true: TrueLossesConfig
     surrogates: SurrogatesConfig
 
@@ -103,26 +103,26 @@ SMALL, LARGE = Sizes(), Sizes(n_train=50_000)
 GLOBAL = HyperTraining(
     SMALL,
     Model(response="mlp"),
-    TunerConfig(),
+    HyperTunerConfig(),
     Alternation(steps=100_000, warmup=100_000, tune_after=2_000, evaluate_every=1_000),
 )
 # Sec. 4.2, fig. "exp2"; expected: lambda near 1.839, the published code 1.8357; 100,000 iterations: about 5 minutes.
 LOCAL = HyperTraining(
     SMALL,
     Model(init_lambda=-3.5),
-    TunerConfig(optimiser="sgd", samples=2, sigma=1e-5, centre="current", high=100.0),
+    HyperTunerConfig(optimizer="sgd", samples=2, sigma=1e-5, centre="current", high=100.0),
     Alternation(steps=100_000, evaluate_every=1_000),
 )
 # A spread of 0.3 instead of the published 1e-5: with the latter the response's Jacobian stays what it was at the start
 # and lambda wanders (measured on digits: validation loss 0.76 after 16,000 steps against 0.43).
-WIDE = TunerConfig(samples=2, sigma=0.3, centre="current", high=100.0, train_rows=500, lr_lam=3e-3)
+WIDE = HyperTunerConfig(samples=2, sigma=0.3, centre="current", high=100.0, train_rows=500, lr_lam=3e-3)
 # Appendix of the later version: 10 hyperparameters; published validation NLL: hypernetwork about 0.485, BO 0.593.
 MEDIUM = Compared(
     LARGE,
     Model(penalty="class_norms", init_lambda=0.0, init_scale=1e-5),
     WIDE,
     Alternation(steps=10_000_000, evaluate_every=1_000, max_seconds=60.0),
-    SearchConfig(trial_steps=4_000, trial_lr=3e-4),
+    TrialConfig(trial_steps=4_000, trial_lr=3e-4),
     UnrolledConfig(),
 )
 # Sec. 4.3: 7,850 hyperparameters; published validation MSE: hypernetwork 0.0391, unrolled 0.0383.
@@ -131,7 +131,7 @@ BIG = Compared(
     Model(penalty="weights", response="factorised", width=10, init_lambda=0.0, init_scale=1e-3, init_weights=1e-3),
     WIDE,
     MEDIUM.schedule,
-    SearchConfig(lowest=-3.0, highest=6.0, trial_steps=4_000, trial_lr=3e-4),
+    TrialConfig(lowest=-3.0, highest=6.0, trial_steps=4_000, trial_lr=3e-4),
     UnrolledConfig(inner_steps=1_000, outer_lr=0.3),  # best of four settings tried for a minute each
 )
 # Sec. 4.4: published validation MSE 0.0392, 0.0128, 0.0105 with 0, 1 and 2 hidden layers.
@@ -145,7 +145,7 @@ DEPTH = HyperTraining(
 
 HIDDEN = {"linear": (), "one-hidden": (100,), "two-hidden": (100, 100)}
 WEIGHTS_OR_LOSS = WeightsOrLoss(
-    LARGE, Model(penalty="class_norms"), Shared(), TrueLossesConfig(workers=2), SurrogatesConfig()
+    LARGE, Model(penalty="class_norms"), SharedSettings(), TrueLossesConfig(workers=2), SurrogatesConfig()
 )
 
 
@@ -163,7 +163,7 @@ def _timed(config: Timed, seconds: float, every: int) -> Timed:
     return replace(config, schedule=replace(config.schedule, max_seconds=seconds, evaluate_every=every))
 
 
-BRIEF = SearchConfig(trial_steps=2_000, trial_lr=5e-4, parallel=1)
+BRIEF = TrialConfig(trial_steps=2_000, trial_lr=5e-4, parallel=1)
 
 
 PRESETS: dict[str, dict[str, object]] = {
@@ -199,7 +199,7 @@ PRESETS: dict[str, dict[str, object]] = {
     "local-medium": {
         "paper": MEDIUM,
         "quick": replace(_timed(MEDIUM, 9.0, 250), search=BRIEF),
-        "smoke": replace(_timed(MEDIUM, 1.0, 50), search=SearchConfig(trial_steps=20)),
+        "smoke": replace(_timed(MEDIUM, 1.0, 50), search=TrialConfig(trial_steps=20)),
     },
     "local-large": {
         "paper": BIG,

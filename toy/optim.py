@@ -1,4 +1,4 @@
-"""Optimisers over lists of numpy arrays: Adam with the published order of operations, and plain gradient descent."""
+"""Optimizers over lists of numpy arrays: Adam with the published order of operations, and plain gradient descent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Adam:
     """x -= lr mhat / (sqrt(vhat) + eps), in place, rounding as the published toy code does.
 
     Parameters and gradients are lists of C-contiguous float64 arrays of equal shapes. `stuck_counter` keeps the
-    bias correction of the first step for ever: the published local experiment restarts its optimiser at every
+    bias correction of the first step for ever: the published local experiment restarts its optimizer at every
     step with the index of the last step instead of the next one (its late steps are 0.32 times Adam's).
     Raises ValueError for a parameter whose flat view would be a copy. Source: Kingma & Ba 2015, Algorithm 1.
     """

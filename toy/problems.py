@@ -16,7 +16,7 @@ import numpy as np
 from hyperopt_hn import Hyper, HyperSpace, UserError
 from toy import mlp
 from toy.penalties import penalise, penalty_length
-from toy.responses import Response
+from toy.responses import WeightResponse
 
 Array = Any
 
@@ -128,7 +128,7 @@ class DecayProblem:
         return len(self.sizes) == 2 and len(data) > self.sizes[0]
 
 
-def curve(problem: DecayProblem, response: Response, phi: list[Array], lam: np.ndarray) -> dict[str, np.ndarray]:
+def curve(problem: DecayProblem, response: WeightResponse, phi: list[Array], lam: np.ndarray) -> dict[str, np.ndarray]:
     """The losses of w_phi(lam) over one hyperparameter, lam (L,): curve_lambda, _train (penalised), _valid, _test."""
     column = lam[:, None]
     coefficients, basis = response.span(phi, column)

@@ -19,7 +19,7 @@ from toy.mlp import augment, relu
 Array = Any
 
 
-class Response(Protocol):
+class WeightResponse(Protocol):
     """What a tuner asks of a response."""
 
     def init(self, rng: np.random.RandomState) -> list[np.ndarray]:

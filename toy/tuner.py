@@ -17,7 +17,7 @@ from hyperopt_hn import HyperSpace, UserError, perturb
 from hyperopt_hn.config import check, option, unknown
 from toy.graph import value_and_grads
 from toy.optim import SGD, Adam
-from toy.responses import Response
+from toy.responses import WeightResponse
 
 Array = Any
 Arrays = Mapping[str, np.ndarray]
@@ -25,16 +25,16 @@ Arrays = Mapping[str, np.ndarray]
 LISTED = 10  # hyperparameters that a log line lists; of more it tells the median and the range
 
 
-CHOICES = {"streams": ("default", "published"), "optimiser": ("adam", "sgd"), "centre": ("initial", "current")}
+CHOICES = {"streams": ("default", "published"), "optimizer": ("adam", "sgd"), "centre": ("initial", "current")}
 
 
 @dataclass(frozen=True)
-class TunerConfig:
+class HyperTunerConfig:
     """How phi and lam_hat are trained. The defaults are those of the published global experiment."""
 
     seed: int = option(7, "seed of phi's initial values and of every draw", least=0)
     streams: str = option("default", "random streams: default, or published (the published ones and their faults)")
-    optimiser: str = option("adam", "optimiser of the hypernetwork: adam or sgd")
+    optimizer: str = option("adam", "optimizer of the hypernetwork: adam or sgd")
     lr_phi: float = option(1e-4, "learning rate of the hypernetwork", above=0)
     lr_lam: float = option(0.01, "learning rate of the hyperparameters, tuned by Adam", above=0)
     samples: int = option(10, "hyperparameter vectors drawn for each training step", least=1)
@@ -103,8 +103,8 @@ class HyperTuner:
     def __init__(
         self,
         problem: ToyProblem,
-        response: Response,
-        config: TunerConfig,
+        response: WeightResponse,
+        config: HyperTunerConfig,
         also: Callable[[HyperTuner], Arrays] = _nothing,
     ) -> None:
         for split, rows in (("train", config.train_rows), ("valid", config.valid_rows)):
@@ -117,7 +117,7 @@ class HyperTuner:
         self._lam0 = self.lam.copy()
         self._shared = np.zeros(self.lam.shape, dtype=bool)
         self._rng = np.random.Generator(np.random.PCG64(config.seed))
-        self._opt_phi = (Adam if config.optimiser == "adam" else SGD)(config.lr_phi)
+        self._opt_phi = (Adam if config.optimizer == "adam" else SGD)(config.lr_phi)
         self._opt_lam = Adam(config.lr_lam, stuck_counter=config.streams == "published")
         self._phi_state = self._opt_phi.start(self.phi)
         self._lam_state = self._opt_lam.start([self.lam])
@@ -183,7 +183,7 @@ class HyperTuner:
         return {**also, "lambda_hat": lam_hat, "sigma": np.array(self.config.sigma), "path": path}
 
     def state(self) -> dict[str, Any]:
-        """Everything the next step depends on, copied: phi, lam_hat, optimisers, the random stream, the path."""
+        """Everything the next step depends on, copied: phi, lam_hat, optimizers, the random stream, the path."""
         live = {"phi": self.phi, "lam": self.lam, "phi_state": self._phi_state, "lam_state": self._lam_state,
                 "rng": self._rng.bit_generator.state}  # fmt: skip
         return copy.deepcopy(live) | {"path": np.array(self._path)}

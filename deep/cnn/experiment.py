@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deep.augment.pipeline import apply
-from deep.choice import Choice, choose
+from deep.choice import TuningChoice, choose
 from deep.cnn.hypers import Setting, check_cutout, check_words, cnn_hypers, groups, words
 from deep.cnn.images import Pair, Parts, Pictures, Splits, View, counts, split
-from deep.cnn.networks import NETWORKS, AlexNet, Shape, dropout_names
+from deep.cnn.networks import NETWORKS, AlexNet, ImageShape, dropout_names
 from deep.machine import Machine, device_of
 from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner
 from hyperopt_hn import Alternation, HyperSpace
@@ -36,7 +36,7 @@ PLAIN = {"small": ("fc",)}
 
 
 @dataclass(frozen=True)
-class Network:
+class CNNSettings:
     """Which network on which images."""
 
     model: str = option("small", "network: SmallCNN, AlexNet, VGG16 or ResNet18", choices=tuple(NETWORKS))
@@ -63,8 +63,8 @@ class Network:
 class CNNConfig:
     """A CNN, self-tuning or fixed."""
 
-    network: Network = field(default_factory=Network)
-    choice: Choice = field(default_factory=Choice)
+    network: CNNSettings = field(default_factory=CNNSettings)
+    choice: TuningChoice = field(default_factory=TuningChoice)
     method: Method = field(default_factory=Method)
     descent: Descent = field(default_factory=Descent)
     span: Span = field(default_factory=Span)
@@ -83,7 +83,7 @@ def setting(config: CNNConfig, data: Images) -> Setting:
     network = config.network
     side, channels = data.train_images.shape[1], _channels(data)
     with torch.device("meta"):
-        names = dropout_names(plain_network(network, Shape(2, channels, side)))
+        names = dropout_names(plain_network(network, ImageShape(2, channels, side)))
     dropouts = ("dropout",) if network.one_dropout else names
     return Setting(network.model, dropouts, channels, side, network.ranges)
 
@@ -110,14 +110,14 @@ def replayed(config: CNNConfig, data: Images) -> tuple[HyperSpace, Follows | Non
     return space.with_init(course.last()), None
 
 
-def plain_network(network: Network, shape: Shape) -> nn.Module:
+def plain_network(network: CNNSettings, shape: ImageShape) -> nn.Module:
     """The plain module that is converted."""
     if network.model == "alexnet":
         return AlexNet(shape, network.ranges == "delta")
     return NETWORKS[network.model](shape)
 
 
-def self_tuning(network: Network, shape: Shape, space: HyperSpace, response: str) -> nn.Module:
+def self_tuning(network: CNNSettings, shape: ImageShape, space: HyperSpace, response: str) -> nn.Module:
     """The network whose layers answer to the tuned hyperparameters, its dropouts at the rates that the space names."""
     model = plain_network(network, shape)
     names = {name: "dropout" if network.one_dropout else name for name in dropout_names(model)}
@@ -132,7 +132,7 @@ def build_tuner(config: CNNConfig, data: Images, space: HyperSpace, course: Foll
     network, parts = config.network, split(_parts(config.network), data)
     _check_batch(config)
     torch.manual_seed(config.seed)
-    shape = Shape(parts.classes, parts.channels, parts.side)
+    shape = ImageShape(parts.classes, parts.channels, parts.side)
     model = self_tuning(network, shape, space, config.method.response).to(device)
     torch.manual_seed((config.seed + 1) * 1_000_003 + distributed.rank())  # masks differ between ranks
     last = config.machine.channels_last
@@ -195,7 +195,7 @@ def _view(config: CNNConfig, parts: Splits, generator: torch.Generator) -> View:
     return View(parts.scale, parts.normal, generator, always, compiled, config.machine.channels_last)
 
 
-def _parts(network: Network) -> Parts:
+def _parts(network: CNNSettings) -> Parts:
     return Parts(network.percent_valid, network.n_train, network.n_valid, network.n_test)
 
 

@@ -21,7 +21,7 @@ from hyperopt_hn.errors import UserError
 
 
 @dataclass(frozen=True)
-class Shape:
+class ImageShape:
     """What a network reads and tells apart."""
 
     classes: int = 10
@@ -29,13 +29,13 @@ class Shape:
     side: int = 32
 
 
-CIFAR10 = Shape()
+CIFAR10 = ImageShape()
 
 
 class SmallCNN(nn.Module):
     """Three convolutions of 10, 20, 40 channels and a linear layer (MacKay et al. 2019's code); side 8 or more."""
 
-    def __init__(self, shape: Shape = CIFAR10) -> None:
+    def __init__(self, shape: ImageShape = CIFAR10) -> None:
         super().__init__()
         side = _fits("SmallCNN", shape, pools=3)
         self.conv0 = nn.Conv2d(shape.channels, 10, 3, padding=1)
@@ -59,7 +59,7 @@ class AlexNet(nn.Module):
     `input_dropout` (Bae & Grosse 2020's numbering) dropout0 drops colours of the input, dropout1..5 stand behind.
     """
 
-    def __init__(self, shape: Shape = CIFAR10, input_dropout: bool = False) -> None:
+    def __init__(self, shape: ImageShape = CIFAR10, input_dropout: bool = False) -> None:
         super().__init__()
         side = _fits("AlexNet", replace(shape, side=(shape.side + 1) // 2), pools=3)  # the first convolution strides
         widths = (shape.channels, 64, 192, 384, 256, 256)
@@ -96,7 +96,7 @@ class VGG16(nn.Module):
     WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
     POOLED = (1, 3, 6, 9, 12)  # convolutions that a pooling follows
 
-    def __init__(self, shape: Shape = CIFAR10) -> None:
+    def __init__(self, shape: ImageShape = CIFAR10) -> None:
         super().__init__()
         side = _fits("VGG16", shape, pools=5)
         before = shape.channels
@@ -150,7 +150,7 @@ class ResNet18(nn.Module):
     dropout0 stands behind the stem, dropout1..4 behind the four stages, fcdropout0 before the linear layer.
     """
 
-    def __init__(self, shape: Shape = CIFAR10) -> None:
+    def __init__(self, shape: ImageShape = CIFAR10) -> None:
         super().__init__()
         _fits("ResNet18", shape, pools=0)
         self.conv = nn.Conv2d(shape.channels, 64, 3, padding=1, bias=False)
@@ -172,7 +172,7 @@ class ResNet18(nn.Module):
         return self.fc(self.fcdropout0(x.mean((-2, -1))))
 
 
-NETWORKS: dict[str, Callable[[Shape], nn.Module]] = {
+NETWORKS: dict[str, Callable[[ImageShape], nn.Module]] = {
     "small": SmallCNN,
     "alexnet": AlexNet,
     "vgg16": VGG16,
@@ -191,7 +191,7 @@ def _dropouts(network: nn.Module, count: int) -> None:
         network.add_module(f"dropout{i}", nn.Dropout2d(0.0))
 
 
-def _fits(name: str, shape: Shape, pools: int) -> int:
+def _fits(name: str, shape: ImageShape, pools: int) -> int:
     """The side that is left when the image was halved `pools` times. Raises UserError if nothing is."""
     if min(shape.classes, shape.channels, shape.side) < 1:
         raise UserError(f"{name} cannot be made for {shape}: each must be at least 1")

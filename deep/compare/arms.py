@@ -1,6 +1,6 @@
 """One budget for ten ways to choose hyperparameters: self-tuning, constants, search, population-based training.
 
-Every arm has the same data, network, batches and optimiser of φ, and the same number of optimiser steps of either
+Every arm has the same data, network, batches and optimizer of φ, and the same number of optimizer steps of either
 kind (`--max-steps`; a self-tuning run's may be one short, its last cycle not begun) or seconds (`--max-seconds`).
 A search's and a population's record is the best state so far by validation loss, the others' the present one; the
 best of every arm stands in its result, and in best.pt.
@@ -24,7 +24,7 @@ from deep.compare import population, trials
 from deep.training import Span, alternation
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.experiment import Data
-from hyperopt_hn.config import check, flat, option, override
+from hyperopt_hn.config import check, flat_fields, option, override
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation
 from hyperopt_hn.nn import TorchTuner, distributed
@@ -68,7 +68,7 @@ class SearchConfig:
 
 
 @dataclass(frozen=True)
-class Side:
+class Task:
     """What a wing lends to the comparison; `config` is its own configuration, with `span` and `seed`."""
 
     name: str
@@ -89,7 +89,7 @@ class Side:
 class Entry:
     """One arm's case: a side, its configuration, the searches' and the data."""
 
-    side: Side
+    side: Task
     config: Any
     search: SearchConfig
     data: Data
@@ -167,7 +167,7 @@ def _trials(entry: Entry, method: str, space: HyperSpace, ranges: HyperSpace) ->
         tuner: Tuner = entry.side.build(seeded, entry.data, space.with_init(values).with_tuned([]), None)
         return tuner
 
-    plan = trials.Plan(search.trial_steps or NO_LIMIT, search.trial_patience, entry.every)
+    plan = trials.TrialPlan(search.trial_steps or NO_LIMIT, search.trial_patience, entry.every)
     return trials.Trials(_study(entry, method, ranges), build, plan)
 
 
@@ -187,13 +187,13 @@ def _terms(entry: Entry) -> dict[str, Any]:
     """What all trials of a shared study have in common: every setting that changes a trial's loss, and the data."""
     search = entry.search
     own = {"trial_steps": search.trial_steps, "trial_patience": search.trial_patience, "fresh": search.fresh}
-    config = {k: v for k, v in flat(entry.config).items() if k not in _NO_TERMS}
+    config = {k: v for k, v in flat_fields(entry.config).items() if k not in _NO_TERMS}
     return {**config, **own, "data": f"{entry.data.name} {entry.data.sha256}"}
 
 
 _NO_TERMS = (
     *("seed", "max_steps", "max_seconds", "epochs", "patience", "warmup_epochs", "train_per_cycle", "tune_per_cycle"),
-    *("response", "tune_spreads", "tau", "hyper_optimiser", "lr_lam", "lr_rho", "spread", "hyper_input"),
+    *("response", "tune_spreads", "tau", "hyper_optimizer", "lr_lam", "lr_rho", "spread", "hyper_input"),
     *("device", "compile", "channels_last", "deterministic", "tensorboard"),
 )
 """Settings that a trial does not know, or that change its speed and rounding alone; the seed is the search's."""
@@ -210,5 +210,7 @@ def _population(entry: Entry, space: HyperSpace, ranges: HyperSpace) -> populati
             raise UserError("averaged weights are not copied from member to member; leave --average out of the arm pbt")
         return tuner
 
-    plan = population.Plan(search.population, search.interval or entry.every, search.resample, search.start_at_init)
+    plan = population.PopulationPlan(
+        search.population, search.interval or entry.every, search.resample, search.start_at_init
+    )
     return population.Population(ranges, build, plan, config.seed)

@@ -1,7 +1,7 @@
 """Population-based training as a `Tuner`: members trained in turn, the worst replaced by changed copies of the best.
 
 Source: Jaderberg et al. 2017, sec. 4.1.1, with truncation selection. Members take turns of `interval` steps; when all
-had theirs, each of the worst quarter takes weights and optimiser state of one of the best quarter, and its
+had theirs, each of the worst quarter takes weights and optimizer state of one of the best quarter, and its
 hyperparameters too, each times 0.8 or 1.2 in natural units or, with probability `resample`, drawn anew.
 """
 
@@ -22,7 +22,7 @@ from hyperopt_hn.search.proposals import initial
 from hyperopt_hn.space import Hyper, HyperSpace, at_fraction
 
 KIND = "deep.compare.population.Population"
-COPIED = ("model", "optimisers", "schedulers", "steps")
+COPIED = ("model", "optimizers", "schedulers", "steps")
 """What a member takes over; its batches, its noise and torch's random stream stay its own."""
 FACTORS = (0.8, 1.2)
 SHARE = 4
@@ -45,7 +45,7 @@ Build = Callable[[int, Follows], TorchTuner]
 
 
 @dataclass(frozen=True)
-class Plan:
+class PopulationPlan:
     """A population's size and pace."""
 
     size: int
@@ -62,7 +62,7 @@ class Population:
     The record is the best member so far by validation loss. Raises UserError for a population of one.
     """
 
-    def __init__(self, space: HyperSpace, build: Build, plan: Plan, seed: int) -> None:
+    def __init__(self, space: HyperSpace, build: Build, plan: PopulationPlan, seed: int) -> None:
         if plan.size < 2:
             raise UserError(f"a population of {plan.size} has nobody to learn from; give --population 2 or more")
         self.space, self.plan, self.seed = space, plan, seed

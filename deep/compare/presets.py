@@ -10,7 +10,7 @@ from deep.cnn import experiment as cnn_experiment
 from deep.cnn import hypers
 from deep.cnn import presets as cnn_presets
 from deep.cnn.experiment import CNNConfig
-from deep.compare.arms import ARMS, Entry, SearchConfig, Side, compared
+from deep.compare.arms import ARMS, Entry, SearchConfig, Task, compared
 from deep.lstm import experiment as lstm_experiment
 from deep.lstm import presets as lstm_presets
 from deep.lstm.experiment import LSTMConfig
@@ -83,7 +83,7 @@ def _groups_cnn(config: CNNConfig, data: Images) -> Mapping[str, tuple[str, ...]
     return {name: known[name] for name in GROUPS_CNN}
 
 
-CNN = Side(
+CNN = Task(
     "compare-cnn",
     cnn_experiment.space_of_config,
     cnn_experiment.build_tuner,
@@ -91,7 +91,7 @@ CNN = Side(
     _groups_cnn,
     _hand_cnn,
 )
-LSTM = Side(
+LSTM = Task(
     "compare-lstm",
     lambda config, data: lstm_experiment.space_of_config(config),
     lstm_experiment.build_tuner,

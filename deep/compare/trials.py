@@ -1,6 +1,6 @@
 """Search as a `Tuner`: one fixed-λ network after another, each trained from scratch and judged by validation.
 
-A step is one optimiser step of the present trial, so that a search and a self-tuning network spend one budget, in
+A step is one optimizer step of the present trial, so that a search and a self-tuning network spend one budget, in
 steps or in seconds. A trial's score is its smallest validation loss over its own evaluations: every `evaluate_every`
 of its steps, whenever the loop around it evaluates.
 """
@@ -29,7 +29,7 @@ It seeds every random stream that its steps draw from, torch's global one too, s
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrialPlan:
     """How long a trial may take."""
 
     steps: int
@@ -69,7 +69,7 @@ class _Running:
 class Trials:
     """Trials one after another. Its `state` holds the study and the whole present trial: resuming is exact."""
 
-    def __init__(self, study: Study, build: Build, plan: Plan) -> None:
+    def __init__(self, study: Study, build: Build, plan: TrialPlan) -> None:
         self.study, self.plan = study, plan
         self._build = build
         self._running: _Running | None = None

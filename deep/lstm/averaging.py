@@ -23,7 +23,7 @@ class Averaged:
 
     def __init__(self, tuner: TorchTuner, window: int) -> None:
         self.tuner = tuner
-        self._rule = NonMonotone(tuner.optimisers.phis()[0], window, 1.0)
+        self._rule = NonMonotone(tuner.optimizers.phis()[0], window, 1.0)
         self._mean: dict[str, Tensor] = {}
         self._count = 0
 

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deep.choice import Choice, choose
+from deep.choice import TuningChoice, choose
 from deep.lstm.averaging import Averaged
 from deep.lstm.chunked_loss import cross_entropy
-from deep.lstm.network import LanguageModel, Shape, rates
+from deep.lstm.network import LanguageModel, LSTMShape, rates
 from deep.lstm.streams import Streams, Window, rows_of, words
 from deep.lstm.text import shortened
 from deep.machine import Machine, device_of
@@ -48,7 +48,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Network:
+class LSTMSettings:
     """The language model, and how a text is read."""
 
     hidden: int = option(650, "hidden units of a layer, and length of an embedding", unit="units", least=1)
@@ -66,7 +66,7 @@ class Network:
         check(self)
 
 
-CHOICE = Choice(spread=1.0)
+CHOICE = TuningChoice(spread=1.0)
 METHOD = Method(lr_lam=0.01)
 DESCENT = Descent(batch=40, lr=30.0, momentum=0.0, clip=0.25, decay="nonmono", window=5, factor=0.25, least_lr=3e-4)
 SPAN = Span(epochs=200, warmup_epochs=1.0, train_per_cycle=2, tune_per_cycle=1, patience=20)
@@ -77,8 +77,8 @@ MACHINE = Machine()
 class LSTMConfig:
     """A self-tuning LSTM, or with nothing tuned a plain one at fixed hyperparameters."""
 
-    network: Network = Network()
-    choice: Choice = CHOICE
+    network: LSTMSettings = LSTMSettings()
+    choice: TuningChoice = CHOICE
     method: Method = METHOD
     descent: Descent = DESCENT
     span: Span = SPAN
@@ -136,7 +136,7 @@ def valid_loss(model: Any, window: Window) -> Tensor:
 
 def network_of(config: LSTMConfig, count: int, space: HyperSpace) -> nn.Module:
     """The model for `count` words, answering to the space's λ."""
-    model = LanguageModel(Shape(count, config.network.hidden, config.network.layers))
+    model = LanguageModel(LSTMShape(count, config.network.hidden, config.network.layers))
     gain = "stn" if config.method.response == "stn" else "delta"
     named = rates(config.network.layers, space.names)
     made = convert(model, space, exclude=["decoder"], gain=gain, dropout=named)  # type: ignore[arg-type]
@@ -149,12 +149,12 @@ def problem_of(config: LSTMConfig, text: Text, device: torch.device) -> TorchPro
     net, batch = config.network, config.descent.batch
     train = Streams(words(text.train, device), batch, net.bptt, "training")
     ids = words(text.valid, device)
-    valid = Split(Streams(ids, batch, net.bptt, "validation"), Streams(ids, net.eval_batch, net.bptt, "validation"))
+    valid = TextSplit(Streams(ids, batch, net.bptt, "validation"), Streams(ids, net.eval_batch, net.bptt, "validation"))
     held = Streams(words(text.test, device), net.test_batch, net.bptt, "test")
     return TorchProblem(train_loss, valid_loss, train, valid, held, rows=rows_of)
 
 
-class Split:
+class TextSplit:
     """A `Source` that tunes on some streams of a text and evaluates on others of the same text."""
 
     def __init__(self, tune: Streams, score: Streams) -> None:

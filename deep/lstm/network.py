@@ -32,7 +32,7 @@ RATES = {
 
 
 @dataclass(frozen=True)
-class Shape:
+class LSTMShape:
     """What a language model tells apart, and how large it is."""
 
     words: int
@@ -47,7 +47,7 @@ class LanguageModel(nn.Module):
     plain and tied to the elementary embedding alone, as published.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: LSTMShape) -> None:
         super().__init__()
         if min(shape.words, shape.hidden, shape.layers) < 1:
             raise UserError(f"a language model cannot be made for {shape}: each must be at least 1")

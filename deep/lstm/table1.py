@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from deep.choice import Choice, choose, fixed_at
+from deep.choice import TuningChoice, choose, fixed_at
 from deep.lstm.experiment import GROUPS, HYPERS, LSTMConfig, build_tuner, per_epoch, space_of_config
 from deep.training import alternation
 from hyperopt_hn.bilevel import Tuner
@@ -20,7 +20,7 @@ from hyperopt_hn.runs.writer import Run
 from hyperopt_hn.space import HyperSpace
 
 NAME = "dropouto"
-ONE = Choice(tune=NAME, fix="dropouti,dropouth,dropoute,wdrop", init="dropouts=0.05", spread=1.0)
+ONE = TuningChoice(tune=NAME, fix="dropouti,dropouth,dropoute,wdrop", init="dropouts=0.05", spread=1.0)
 """Output dropout tuned, the other dropouts at 0.05, no penalties."""
 
 LSTM = LSTMConfig(choice=ONE)
@@ -32,7 +32,7 @@ LOW, HIGH = 0.0, 0.99
 
 
 @dataclass(frozen=True)
-class Rates:
+class DropoutRates:
     """The rates of the arms that tune nothing, and where the STN starts."""
 
     rate: float = option(0.68, "fixed output dropout, and the centre of noise and wave", above=0, most=0.99)
@@ -50,7 +50,7 @@ class Table1:
     """The language model and the rates of the arms."""
 
     lstm: LSTMConfig = LSTM
-    rates: Rates = Rates()
+    rates: DropoutRates = DropoutRates()
 
 
 def table1(config: Table1, arm: str, context: Context) -> tuple[Tuner, Alternation]:

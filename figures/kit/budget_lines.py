@@ -1,4 +1,4 @@
-"""Methods under one budget: the best validation loss that each has found so far, over time or over optimiser steps.
+"""Methods under one budget: the best validation loss that each has found so far, over time or over optimizer steps.
 
 Every arm of a comparison is drawn that some root holds, a search from its first, half-trained network on. The axis
 follows the budget that the runs were given: steps of either kind, train and tune, where it was in steps, since
@@ -59,7 +59,7 @@ def reads(experiment: str) -> dict[str, Needs]:
 
 
 def in_steps(runs: Sequence[Run]) -> bool:
-    """Whether the runs' budget was in optimiser steps, given as such or as epochs; else it was in seconds."""
+    """Whether the runs' budget was in optimizer steps, given as such or as epochs; else it was in seconds."""
     configs = [run.config.get("config") for run in runs]
     return not any(isinstance(one, dict) and one.get("max_seconds") and not one.get("max_steps") for one in configs)
 
@@ -89,7 +89,7 @@ def draw(experiment: str, roots: Sequence[Runs], unit: str, of_loss: Callable[[A
     axes.set_xlim(left=0.0)
     if steps:
         count_thousands(axes)
-    axes.set_xlabel("Optimiser steps" if steps else "Runtime (s)")
+    axes.set_xlabel("Optimizer steps" if steps else "Runtime (s)")
     axes.set_ylabel(unit)
     style.legend_above(fig, axes, 2)
     return fig

@@ -21,7 +21,7 @@ SETTLED = 0.15  # of the runtime; what a curve shows before need not fit on the 
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmLine:
     """One method in a comparison over runtime."""
 
     run: str
@@ -36,7 +36,7 @@ class Arm:
 class Comparison:
     """A figure of this family: the arms in the order of the legend, and what of them is drawn."""
 
-    arms: tuple[Arm, ...]
+    arms: tuple[ArmLine, ...]
     unit: str
     """"loss" (negative log likelihood) or "mse": the columns drawn are valid_<unit> and test_<unit>."""
     loss_label: str
@@ -45,7 +45,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Course:
+class LossCourse:
     """A loss over time: seconds (T,), and its mean and spread over the seeds (T,); spread 0 for one seed."""
 
     seconds: Array
@@ -54,13 +54,13 @@ class Course:
     steps: bool
 
 
-def course(arm: Arm, split: str, unit: str, roots: Sequence[Runs], needs: Needs) -> Course:
+def course(arm: ArmLine, split: str, unit: str, roots: Sequence[Runs], needs: Needs) -> LossCourse:
     """The course of `<split>_<unit>` ("valid", "test"; "loss", "mse") of an arm over the roots that hold it.
 
     Several seeds share a grid of times from the last start to the first end; between records the last one holds.
     """
     band = held([_series(arm, f"{split}_{unit}", runs[arm.run], needs) for runs in roots if arm.run in runs])
-    return Course(band.at, band.mean, band.spread, arm.best)
+    return LossCourse(band.at, band.mean, band.spread, arm.best)
 
 
 def compare(comparison: Comparison, reads: Mapping[str, Needs], roots: Sequence[Runs], names: Sequence[str]) -> Figure:
@@ -88,7 +88,7 @@ def compare(comparison: Comparison, reads: Mapping[str, Needs], roots: Sequence[
     return fig
 
 
-def _draw_course(axes: Axes, arm: Arm, course: Course, split: str, label: str) -> None:
+def _draw_course(axes: Axes, arm: ArmLine, course: LossCourse, split: str, label: str) -> None:
     """Validation solid, test dashed; a band of one standard deviation where there are several seeds."""
     where: dict[str, Any] = {"drawstyle": "steps-post"} if course.steps else {}
     axes.plot(course.seconds, course.mean, color=arm.colour, linestyle="-" if split == "valid" else style.DASHED,
@@ -99,7 +99,7 @@ def _draw_course(axes: Axes, arm: Arm, course: Course, split: str, label: str) -
                           alpha=0.15, lw=0.0, step="post" if course.steps else None)  # fmt: skip
 
 
-def _loss_window(courses: Sequence[Course], comparison: Comparison, published: bool) -> Window:
+def _loss_window(courses: Sequence[LossCourse], comparison: Comparison, published: bool) -> Window:
     """The published window, grown to hold every end; else one that holds every course from SETTLED on.
 
     Early transients may leave the window, since they would flatten the rest.
@@ -121,7 +121,7 @@ def _remark(roots: Sequence[Runs], best: bool) -> str:
     return f"Lines: {', '.join(words)}" if words else ""
 
 
-def _series(arm: Arm, column: str, run: Run, needs: Needs) -> tuple[Array, Array]:
+def _series(arm: ArmLine, column: str, run: Run, needs: Needs) -> tuple[Array, Array]:
     """Seconds and values in the clock's order; a search has nothing to show before its first trial has ended."""
     data = columns(run, needs)
     order = np.argsort(data["seconds"], kind="stable")

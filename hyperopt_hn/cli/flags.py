@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hyperopt_hn.cli.experiment import Experiment, Wing
-from hyperopt_hn.config import fields, flat, parse, unknown
+from hyperopt_hn.config import fields, flat_fields, parse, unknown
 from hyperopt_hn.errors import UserError
 
 
@@ -46,7 +46,7 @@ def common(wing: Wing, name: str, about: str, presets: Sequence[str], data_help:
 
 def _add_settings(parser: argparse.ArgumentParser, config: Any) -> None:
     group = parser.add_argument_group("settings (with the preset's values)")
-    values = flat(config)
+    values = flat_fields(config)
     for name, (field, kind) in fields(config).items():
         if name == "seed":
             continue

@@ -22,7 +22,7 @@ from typing import Any
 from hyperopt_hn.cli.experiment import Context, Data, Experiment, Wing
 from hyperopt_hn.cli.flags import common, preset_of, understood
 from hyperopt_hn.cli.jobs import Job, run_jobs
-from hyperopt_hn.config import flat, override, unknown
+from hyperopt_hn.config import flat_fields, override, unknown
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.files import write_atomic
 from hyperopt_hn.loop import alternate
@@ -127,7 +127,7 @@ def _all(wing: Wing, arguments: Sequence[str]) -> int:
 
 def _one(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> int:
     given, preset = understood(wing, experiment, arguments), preset_of(experiment, arguments)
-    known = flat(preset)
+    known = flat_fields(preset)
     changed = {k: v for k, v in vars(given).items() if k in known and k != "seed"}
     config = override(preset, {**changed, "seed": given.seed})
     wanted = given.arms.split(",")
@@ -191,7 +191,7 @@ def _run(wing: Wing, experiment: Experiment, arm: str, config: Any, site: _Site)
         "arm": arm,
         "preset": site.given.preset,
         "seed": site.given.seed,
-        "config": flat(config),
+        "config": flat_fields(config),
         "data": source,
         **provenance(wing.packages),
     }

@@ -46,7 +46,7 @@ def load(name: str, root: str | Path | None = None, download: bool = True, timeo
     return READERS[name](Access(None if root is None else Path(root), download, timeout))
 
 
-def flat(images: NDArray[np.uint8], scale: float) -> NDArray[np.float64]:
+def flat_rows(images: NDArray[np.uint8], scale: float) -> NDArray[np.float64]:
     """Images (N, H, W) or (N, H, W, C) as rows (N, D) in [0, 1]."""
     return images.reshape(len(images), -1) / float(scale)
 

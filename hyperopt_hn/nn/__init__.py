@@ -1,9 +1,9 @@
 """The toolkit's torch room: make anybody's PyTorch model tune itself.
 
-model = convert(model, space)                     # layers answer to λ; optimisers and checkpoints still fit
+model = convert(model, space)                     # layers answer to λ; optimizers and checkpoints still fit
 with at(model, lam): logits = model(x)            # lam (n,) or (B, n), raw
 plain = collapse(model, lam)                      # the ordinary model with the weights at λ
-tuner = TorchTuner(model, Hypers(space), problem, optimisers, "delta")
+tuner = TorchTuner(model, Hypers(space), problem, optimizers, "delta")
 tuner.train_step(), tuner.tune_step()             # or alternate(tuner, plan, RunLog(path, {}, codec=TORCH))
 """
 
@@ -29,7 +29,7 @@ from hyperopt_hn.nn.layers.norm import HyperGroupNorm, HyperLayerNorm
 from hyperopt_hn.nn.responses import STN, Delta, Implicit
 from hyperopt_hn.nn.setup.batches import Batches, Looped
 from hyperopt_hn.nn.setup.hypers import Hypers
-from hyperopt_hn.nn.setup.problem import Optimisers, Schedulers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.setup.problem import Optimizers, Schedulers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning.codec import TORCH, load_checkpoint, save_checkpoint
 from hyperopt_hn.nn.tuning.nonmonotone import NonMonotone
 from hyperopt_hn.nn.tuning.response_check import OverTuningWarning, ResponseCheck, Retraining, check_response
@@ -60,7 +60,7 @@ __all__ = [
     "LockedDropout",
     "Looped",
     "NonMonotone",
-    "Optimisers",
+    "Optimizers",
     "OverTuningWarning",
     "Report",
     "ResponseCheck",

@@ -24,6 +24,9 @@ DEEP = {
 }
 """Experiments of the deep wing -> how its command line spells them; every other one is the toy wing's."""
 
+RENAMED = {"optimiser": "optimizer", "hyper_optimiser": "hyper_optimizer"}
+"""Settings of earlier versions -> their present names."""
+
 
 class Run:
     """Reads one run's directory; a half-written last line of a record is left out.
@@ -38,6 +41,8 @@ class Run:
             raise UserError(f"{self.path / 'config.json'} is not a run's configuration; make the run again")
         if self.config["format"] > FORMAT:
             raise UserError(f"{self.path} was written by a newer version; update hyperopt_hn")
+        if isinstance(settings := self.config.get("config"), dict):
+            self.config["config"] = {RENAMED.get(name, name): value for name, value in settings.items()}
         self.records = _read_lines(self.path / "log.jsonl")
         self._arrays: dict[str, np.ndarray] | None = None
 

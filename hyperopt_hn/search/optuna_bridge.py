@@ -51,7 +51,7 @@ class TrialSampler(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Make the sampler of this trial."""
         values = self.known(trial.number)
-        self._values = {} if values is None else flat(self.space, values)
+        self._values = {} if values is None else flat_values(self.space, values)
         self._inner = None if self._values or self.method not in MODELS else self._model(trial.number)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -94,7 +94,7 @@ def tuned(space: HyperSpace) -> list[Hyper]:
     return [space[name] for name in space.tuned]
 
 
-def flat(space: HyperSpace, values: Mapping[str, Any]) -> dict[str, float | int]:
+def flat_values(space: HyperSpace, values: Mapping[str, Any]) -> dict[str, float | int]:
     """Plain numbers inside the bounds, vectors entry by entry under the names of `HyperSpace.to_optuna`."""
     out: dict[str, float | int] = {}
     for hyper in tuned(space):

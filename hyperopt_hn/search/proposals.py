@@ -107,7 +107,7 @@ class Search:
             study.add_trial(
                 optuna.trial.create_trial(
                     state=optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE,
-                    params=optuna_bridge.flat(self.space, trial.values),
+                    params=optuna_bridge.flat_values(self.space, trial.values),
                     distributions=distributions,
                     value=None if failed else trial.loss,
                 )

@@ -1,4 +1,4 @@
-"""The self-tuning LSTM at the published size, whole steps: embedding, masks, loss, clipping, the optimiser's step.
+"""The self-tuning LSTM at the published size, whole steps: embedding, masks, loss, clipping, the optimizer's step.
 
 650 x 2, batch 40, 70 words a window, a vocabulary of 10,000, seven hyperparameters, random words; an evaluation is of
 some windows of ten streams. The reference does in a loop over time what the paper describes (deep_lstm_loop.py). Both

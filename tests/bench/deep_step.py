@@ -48,13 +48,13 @@ def pictures(count: int = 2048) -> Images:
 def _compared(name: str, machine: object, pil: bool, bar: float | None) -> Row:
     import torch
 
-    from deep.choice import Choice
+    from deep.choice import TuningChoice
     from deep.cnn import experiment
     from tests.reference.deep_step_loops import Step
 
     data = pictures()
     strengths = "dropouts=0.2,jitters=0.4,hue=0.2,cutlength=8,cutholes=2,input=0.1"
-    config = experiment.CNNConfig(choice=Choice(tune="stn", init=strengths))
+    config = experiment.CNNConfig(choice=TuningChoice(tune="stn", init=strengths))
     config = experiment.fit(replace(config, machine=machine, descent=replace(config.descent, batch=BATCH)), data)
     tuner = experiment.build_tuner(config, data, experiment.space_of_config(config, data))
     handed = iter(_handed(tuner, REPEATS + 1))

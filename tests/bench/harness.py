@@ -91,7 +91,7 @@ def published_splits(train: int = 10, valid: int = 10_000, test: int = 10_000) -
 
 
 def _ready(found: Images, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return catalogue.flat(images, found.scale), catalogue.one_hot(labels, CLASSES)
+    return catalogue.flat_rows(images, found.scale), catalogue.one_hot(labels, CLASSES)
 
 
 def _apart(mine: Any, theirs: Any) -> float:

@@ -22,13 +22,13 @@ from tests.bench.harness import Data, Row, compare, published_splits
 from tests.reference.toy_loops import Loops, SlowAdam
 from toy.problems import DecayProblem, Split, curve, decay_space
 from toy.responses import LinearResponse, MLPResponse
-from toy.tuner import HyperTuner, TunerConfig
+from toy.tuner import HyperTuner, HyperTunerConfig
 
 Splits = tuple[Data, Data, Data]
 SIZES = (784, 10)
 AXIS = np.linspace(-2.0, 4.0, 200)
-LOCAL = TunerConfig(streams="published", optimiser="sgd", sigma=0.0, centre="current", high=100.0)
-GLOBAL = TunerConfig(streams="published")
+LOCAL = HyperTunerConfig(streams="published", optimizer="sgd", sigma=0.0, centre="current", high=100.0)
+GLOBAL = HyperTunerConfig(streams="published")
 STEPS = 20  # in one clocked call
 
 

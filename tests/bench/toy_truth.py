@@ -24,10 +24,10 @@ from tests.reference.toy_loops import Data
 from toy.baselines.surrogates import Surrogates, SurrogatesConfig
 from toy.problems import DecayProblem, Split, decay_space
 from toy.truth.crossval import Crossval, CrossvalConfig
-from toy.truth.true_losses import Shared, TrueLosses, TrueLossesConfig
+from toy.truth.true_losses import SharedSettings, TrueLosses, TrueLossesConfig
 
 SIZES = (784, 10)
-SHARED = Shared(streams="published")
+SHARED = SharedSettings(streams="published")
 
 
 def rows() -> list[Row]:

@@ -25,7 +25,7 @@ def test_epochs_become_steps():
 
 @pytest.mark.parametrize(("budget", "train", "tune"), [*itertools.product((1, 17, 60, 61, 200), (1, 2, 5), (1, 3))])
 def test_a_budget_counts_steps_of_either_kind(budget, train, tune):
-    """Every method takes the budget's number of optimiser steps, less at most the tuning steps of a cut cycle."""
+    """Every method takes the budget's number of optimizer steps, less at most the tuning steps of a cut cycle."""
     span = Span(epochs=1000, warmup_epochs=1, train_per_cycle=train, tune_per_cycle=tune, max_steps=budget)
     assert budget - tune <= alternation(span, 20, tunes=True).total <= budget
     assert alternation(span, 20, tunes=False).total == budget
@@ -75,7 +75,7 @@ def tiny(method=Method(), span=None, rows=40):  # noqa: B008  frozen
     return make_tuner(model, space, problem, Recipe(method, Descent(batch=10, decay="nonmono"), Machine()), 4)
 
 
-@pytest.mark.parametrize("method", [Method(), Method("delta", tune_spreads=True, tau=1e-3, hyper_optimiser="rmsprop")])
+@pytest.mark.parametrize("method", [Method(), Method("delta", tune_spreads=True, tau=1e-3, hyper_optimizer="rmsprop")])
 def test_a_tuner_tunes(method):
     tuner = tiny(method)
     before = tuner.hypers()["p"]
@@ -83,7 +83,7 @@ def test_a_tuner_tunes(method):
         tuner.train_step()
     tuner.tune_step()
     assert tuner.hypers()["p"] != before
-    assert (tuner.optimisers.rho is not None) == method.tune_spreads
+    assert (tuner.optimizers.rho is not None) == method.tune_spreads
     assert tuner.evaluate()["train_steps"] == 10
 
 
@@ -91,13 +91,13 @@ def test_a_run_ends_when_the_rate_has_decayed(tmp_path):
     tuner = fixed({}, lr=1.5, train=(0, 50), least_lr=0.5)
     log = RunLog(tmp_path / "run", {"experiment": "x", "arm": "y"}, codec=TORCH)
     outcome = alternate(tuner, Alternation(5000, tune_per_cycle=0, evaluate_every=5), log)
-    rate = tuner.optimisers.phis()[0].param_groups[0]["lr"]
+    rate = tuner.optimizers.phis()[0].param_groups[0]["lr"]
     assert (outcome.reason, outcome.sentence) == ("exhausted", "the learning rate of φ is below 0.5")
     assert rate < 0.5 <= 2 * rate and outcome.steps < 5000 and outcome.final["step"] == outcome.steps
 
 
-def test_nothing_tuned_has_no_hyper_optimiser():
-    assert tiny(span=[]).optimisers.lam is None
+def test_nothing_tuned_has_no_hyper_optimizer():
+    assert tiny(span=[]).optimizers.lam is None
 
 
 def test_cuda_that_is_absent():

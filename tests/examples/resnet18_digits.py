@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 
 from hyperopt_hn import Alternation, Hyper, HyperSpace, RunLog, alternate
-from hyperopt_hn.nn import Batches, Hypers, Optimisers, TorchProblem, TorchTuner, convert, squared_norm
+from hyperopt_hn.nn import Batches, Hypers, Optimizers, TorchProblem, TorchTuner, convert, squared_norm
 from hyperopt_hn.nn.tuning.codec import TORCH
 from hyperopt_hn.runs.progress import Progress
 
@@ -57,7 +57,7 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def build(batch: int = 64) -> TorchTuner:
-    """The converted model with its problem, optimisers and tuner."""
+    """The converted model with its problem, optimizers and tuner."""
     torch.manual_seed(0)
     x, y = digits()
     model = convert(resnet18(num_classes=10), SPACE)
@@ -67,11 +67,11 @@ def build(batch: int = 64) -> TorchTuner:
         valid_loss,
         train=Batches.of((x[:1000], y[:1000]), batch, seed=1),
         valid=Batches.of((x[1000:1400], y[1000:1400]), batch, seed=2),
-        held=Batches.of((x[1400:], y[1400:]), 200),
+        test=Batches.of((x[1400:], y[1400:]), 200),
         metrics=accuracy,
     )
     phi = torch.optim.Adam(model.parameters(), 1e-3)
-    return TorchTuner(model, hypers, problem, Optimisers(phi, torch.optim.Adam([hypers.lam], 0.02)), "delta")
+    return TorchTuner(model, hypers, problem, Optimizers(phi, torch.optim.Adam([hypers.lam], 0.02)), "delta")
 
 
 def main(folder: Path, plan: Alternation, batch: int = 64) -> TorchTuner:

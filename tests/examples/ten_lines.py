@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from hyperopt_hn import Alternation, Hyper, HyperSpace, RunLog, alternate
-from hyperopt_hn.nn import TORCH, Batches, Hypers, Optimisers, TorchProblem, TorchTuner, convert, squared_norm
+from hyperopt_hn.nn import TORCH, Batches, Hypers, Optimizers, TorchProblem, TorchTuner, convert, squared_norm
 
 
 def tune(net: nn.Module, train: tuple, valid: tuple, folder: Path) -> tuple[dict, nn.Module]:
@@ -23,7 +23,7 @@ def tune(net: nn.Module, train: tuple, valid: tuple, folder: Path) -> tuple[dict
         train=Batches.of(train, size=64, seed=1),
         valid=Batches.of(valid, size=64, seed=2),
     )
-    optimisers = Optimisers(torch.optim.Adam(model.parameters(), 3e-3), lam=torch.optim.Adam([hypers.lam], 0.03))
-    tuner = TorchTuner(model, hypers, problem, optimisers, response="delta")
+    optimizers = Optimizers(torch.optim.Adam(model.parameters(), 3e-3), lam=torch.optim.Adam([hypers.lam], 0.03))
+    tuner = TorchTuner(model, hypers, problem, optimizers, response="delta")
     alternate(tuner, Alternation(steps=200, warmup=50, evaluate_every=100), RunLog(folder, {}, codec=TORCH))
     return dict(tuner.hypers()), tuner.collapsed()

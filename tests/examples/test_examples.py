@@ -37,7 +37,7 @@ def test_resnet18_on_digits():
     assert type(plain) is type(fresh)
     fresh.load_state_dict(plain.state_dict(), strict=True)
     x, y = example.digits()
-    tuner.problem = dataclasses.replace(tuner.problem, held=None)
+    tuner.problem = dataclasses.replace(tuner.problem, test=None)
     with torch.no_grad():
         loss = torch.nn.functional.cross_entropy(fresh.eval()(x[1000:1400]), y[1000:1400]).item()
     assert loss == pytest.approx(tuner.evaluate()["valid_loss"], rel=1e-4)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperopt_hn import Alternation, Hyper, HyperSpace, RunLog, alternate
-from hyperopt_hn.nn import Batches, Hypers, Optimisers, TorchProblem, TorchTuner, TunerConfig, convert, squared_norm
+from hyperopt_hn.nn import Batches, Hypers, Optimizers, TorchProblem, TorchTuner, TunerConfig, convert, squared_norm
 from hyperopt_hn.nn.tuning.codec import TORCH
 from hyperopt_hn.runs.progress import Progress
 
@@ -77,8 +77,8 @@ def main(folder: Path, plan: Alternation, size: int = 60_000, response: str = "s
     parts = tokens[: cut[0]], tokens[cut[0] : cut[1]], tokens[cut[1] :]
     problem = TorchProblem(train_loss, valid_loss, *(windows(part, 32, seed) for seed, part in enumerate(parts)))
     phi = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.0)
-    optimisers = Optimisers(phi, torch.optim.Adam([hypers.lam], 0.01), torch.optim.Adam([hypers.rho], 0.01))
-    tuner = TorchTuner(model, hypers, problem, optimisers, response, TunerConfig(tau=1e-3, clip=1.0))
+    optimizers = Optimizers(phi, torch.optim.Adam([hypers.lam], 0.01), torch.optim.Adam([hypers.rho], 0.01))
+    tuner = TorchTuner(model, hypers, problem, optimizers, response, TunerConfig(tau=1e-3, clip=1.0))
     log = RunLog(folder, {"experiment": "transformer-text"}, codec=TORCH)
     alternate(tuner, plan, log, Progress("transformer", plan.total))
     return tuner

@@ -164,7 +164,7 @@ def test_every_figure_is_signed_legible_and_keeps_its_legend_off_the_data(name: 
 
 
 def test_a_search_shows_the_best_trial_so_far_and_that_trials_test_loss() -> None:
-    arm = loss_lines.Arm("local-medium/random", "Random search", "k", "o", best=True)
+    arm = loss_lines.ArmLine("local-medium/random", "Random search", "k", "o", best=True)
     needs = Needs(columns=("valid_loss", "test_loss"))
     runs: Any = {arm.run: _Recorded([3.0, 5.0, 2.0, 2.0, 4.0], [9.0, 1.0, 8.0, 0.0, 1.0])}
     valid = loss_lines.course(arm, "valid", "loss", [runs], needs)
@@ -175,7 +175,7 @@ def test_a_search_shows_the_best_trial_so_far_and_that_trials_test_loss() -> Non
 
 
 def test_seeds_are_averaged_on_one_clock() -> None:
-    arm = loss_lines.Arm("depth/linear", "linear", "k", "o")
+    arm = loss_lines.ArmLine("depth/linear", "linear", "k", "o")
     needs = Needs(columns=("valid_loss", "test_loss"))
     fast: Any = {arm.run: _Recorded([4.0, 2.0, 0.0], [0.0] * 3, np.array([1.0, 2.0, 3.0]))}
     slow: Any = {arm.run: _Recorded([4.0, 2.0, 0.0], [0.0] * 3, np.array([2.0, 4.0, 6.0]))}

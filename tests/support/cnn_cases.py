@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from deep.choice import Choice
+from deep.choice import TuningChoice
 from deep.cnn import experiment
-from deep.cnn.experiment import CNNConfig, Network
+from deep.cnn.experiment import CNNConfig, CNNSettings
 from deep.machine import Machine
 from deep.training import Descent, Method, Span
 from tests.support.image_cases import images
@@ -14,8 +14,8 @@ def made(data=None, network=None, course=None, **kind):
     """A configuration fitted to small images, its space and its tuner."""
     data = data or images()
     config = CNNConfig(
-        network or Network(),
-        kind.get("choice", Choice(tune="stn")),
+        network or CNNSettings(),
+        kind.get("choice", TuningChoice(tune="stn")),
         kind.get("method", Method(lr_lam=0.05)),
         kind.get("descent", Descent(batch=8, lr=0.05, decay="none")),
         kind.get("span", Span(epochs=4, warmup_epochs=0.5)),

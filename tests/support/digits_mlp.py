@@ -14,7 +14,7 @@ from hyperopt_hn.nn import (
     Batches,
     Hypers,
     NonMonotone,
-    Optimisers,
+    Optimizers,
     Schedulers,
     TorchProblem,
     TorchTuner,
@@ -70,9 +70,9 @@ def tuner_of(space, seed=0, course=None, lr=0.5, train=(0, 200), least_lr=0.0):
     )  # fmt: skip
     phi = torch.optim.SGD(model.parameters(), lr, momentum=0.9)
     lam = torch.optim.Adam([hypers.lam], 0.03) if space.n else None
-    optimisers = Optimisers(phi, lam, None, Schedulers(evaluation=[NonMonotone(phi, 2, 0.5)]))
+    optimizers = Optimizers(phi, lam, None, Schedulers(evaluation=[NonMonotone(phi, 2, 0.5)]))
     return TorchTuner(
-        model, hypers, problem, optimisers, "stn", TunerConfig(seed=seed, course=course, least_lr=least_lr)
+        model, hypers, problem, optimizers, "stn", TunerConfig(seed=seed, course=course, least_lr=least_lr)
     )
 
 

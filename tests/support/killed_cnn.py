@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from deep.choice import Choice
+from deep.choice import TuningChoice
 from deep.cnn import experiment
 from deep.training import Descent, Method, Span
 from hyperopt_hn import RunLog, alternate
@@ -24,8 +24,8 @@ from tests.support.image_cases import images
 def config(response: str) -> experiment.CNNConfig:
     """Everything that a checkpoint must hold: order, draws, masks, λ and spreads, momentum, a decay that fires."""
     return experiment.CNNConfig(
-        experiment.Network(flip=True, crop=2),
-        Choice(tune="all"),
+        experiment.CNNSettings(flip=True, crop=2),
+        TuningChoice(tune="all"),
         Method(response=response, tune_spreads=True, tau=1e-3, lr_lam=0.05, lr_rho=0.02),
         Descent(batch=8, lr=0.05, decay="nonmono", window=1, factor=0.5),
         Span(epochs=5, warmup_epochs=0.5, evaluations=2),

@@ -18,7 +18,7 @@ from hyperopt_hn import Alternation, RunLog, alternate
 from hyperopt_hn.nn import convert
 from hyperopt_hn.nn.setup.batches import Batches, Looped
 from hyperopt_hn.nn.setup.hypers import Hypers
-from hyperopt_hn.nn.setup.problem import Optimisers, Schedulers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.setup.problem import Optimizers, Schedulers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning.codec import TORCH
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
 from hyperopt_hn.runs.progress import Progress
@@ -53,7 +53,7 @@ def make(response: str, kill_at: int = 0, device: str = "cpu") -> TorchTuner:
         [torch.optim.lr_scheduler.LinearLR(lam, 0.1, total_iters=5)],
         [torch.optim.lr_scheduler.ReduceLROnPlateau(rho, patience=0)],
     )
-    return TorchTuner(model, hypers, problem, Optimisers(phi, lam, rho, schedule), response,
+    return TorchTuner(model, hypers, problem, Optimizers(phi, lam, rho, schedule), response,
                       TunerConfig(tau=1e-3, seed=9, accumulate=2, clip=1.0))  # fmt: skip
 
 

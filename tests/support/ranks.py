@@ -16,7 +16,7 @@ from hyperopt_hn import Alternation, alternate
 from hyperopt_hn.nn import convert, distributed
 from hyperopt_hn.nn.setup.batches import Batches
 from hyperopt_hn.nn.setup.hypers import Hypers
-from hyperopt_hn.nn.setup.problem import Optimisers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning.codec import TORCH, save_checkpoint
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
 from hyperopt_hn.runs.progress import Progress
@@ -37,8 +37,8 @@ def make(response: str, size: int, exact: bool = True, wrap: bool = False, start
                            Batches.of(data(2, 37), size))  # fmt: skip
     phi = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
     rho = None if response == "implicit" else torch.optim.Adam([hypers.rho], 0.02)
-    optimisers = Optimisers(phi, torch.optim.Adam([hypers.lam], 0.02), rho)
-    return TorchTuner(called, hypers, problem, optimisers, response, TunerConfig(clip=1.0, seed=4, tau=1e-3))
+    optimizers = Optimizers(phi, torch.optim.Adam([hypers.lam], 0.02), rho)
+    return TorchTuner(called, hypers, problem, optimizers, response, TunerConfig(clip=1.0, seed=4, tau=1e-3))
 
 
 def steps(tuner: TorchTuner, count: int = 6) -> list[float]:

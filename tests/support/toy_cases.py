@@ -10,10 +10,10 @@ import numpy as np
 from hyperopt_hn import files
 from tests.reference.toy_loops import Data
 from toy.problems import DecayProblem, Split, decay_space
-from toy.truth.true_losses import Shared
+from toy.truth.true_losses import SharedSettings
 
 SIZES = (13, 3)
-SHARED = Shared(streams="published", window=10)
+SHARED = SharedSettings(streams="published", window=10)
 
 
 def problem_of(penalty: str, parts: tuple[Data, Data, Data]) -> DecayProblem:

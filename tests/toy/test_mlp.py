@@ -21,11 +21,11 @@ from toy.graph import value_and_grads
 from toy.mlp import Gram, Layer
 from toy.problems import DecayProblem, Split, curve, decay_space
 from toy.responses import FactorisedResponse, LinearResponse, MLPResponse, affine
-from toy.tuner import HyperTuner, TunerConfig
+from toy.tuner import HyperTuner, HyperTunerConfig
 
 PUBLISHED = json.loads((ROOT / "tests" / "reference" / "published_hypernet.json").read_text())
-GLOBAL = TunerConfig(streams="published")
-LOCAL = TunerConfig(streams="published", optimiser="sgd", sigma=0.0, centre="current", high=100.0)
+GLOBAL = HyperTunerConfig(streams="published")
+LOCAL = HyperTunerConfig(streams="published", optimizer="sgd", sigma=0.0, centre="current", high=100.0)
 NETWORKS = [(6, 4), (6, 5, 4), (6, 5, 3, 4)]
 AXIS = np.linspace(-2.0, 4.0, 200)
 
@@ -56,8 +56,8 @@ def mnist():
         found = catalogue.load("mnist", download=False)
     except MissingData:
         pytest.skip("MNIST is not on disk")
-    x, t = catalogue.flat(found.train_images[:10010], 255.0), catalogue.one_hot(found.train_labels[:10010], 10)
-    test = catalogue.flat(found.test_images, 255.0), catalogue.one_hot(found.test_labels, 10)
+    x, t = catalogue.flat_rows(found.train_images[:10010], 255.0), catalogue.one_hot(found.train_labels[:10010], 10)
+    test = catalogue.flat_rows(found.test_images, 255.0), catalogue.one_hot(found.test_labels, 10)
     return (x[:10], t[:10]), (x[10:], t[10:]), test
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from hyperopt_hn import UserError
-from hyperopt_hn.data.catalogue import flat, load, one_hot
+from hyperopt_hn.data.catalogue import flat_rows, load, one_hot
 from tests.reference.toy_loops import Data
 from tests.support.paths import ROOT
 from tests.support.toy_cases import problem_of, run
 from toy.baselines.surrogates import Surrogates, SurrogatesConfig
 from toy.problems import DecayProblem
 from toy.truth.crossval import Crossval, CrossvalConfig
-from toy.truth.true_losses import Shared, TrueLosses, TrueLossesConfig
+from toy.truth.true_losses import SharedSettings, TrueLosses, TrueLossesConfig
 
 PUBLISHED = json.loads((ROOT / "tests" / "reference" / "published_truth.json").read_text())
 
@@ -26,8 +26,8 @@ def mnist() -> dict[str, Data]:
         images = load("mnist", download=False)
     except UserError as error:
         pytest.skip(str(error))
-    train = flat(images.train_images, images.scale), one_hot(images.train_labels, 10)
-    return {"train": train, "test": (flat(images.test_images, images.scale), one_hot(images.test_labels, 10))}
+    train = flat_rows(images.train_images, images.scale), one_hot(images.train_labels, 10)
+    return {"train": train, "test": (flat_rows(images.test_images, images.scale), one_hot(images.test_labels, 10))}
 
 
 def cut(data: Data, start: int, stop: int) -> Data:
@@ -51,14 +51,14 @@ def test_crossval_equals_the_published_code(mnist: dict[str, Data]) -> None:
 
 @pytest.mark.data
 def test_first_true_losses_equal_the_published_code(scatter: DecayProblem) -> None:
-    tuner = run(TrueLosses(scatter, Shared(streams="published"), TrueLossesConfig(nets=3)))
+    tuner = run(TrueLosses(scatter, SharedSettings(streams="published"), TrueLossesConfig(nets=3)))
     assert tuner.arrays()["true"] == pytest.approx(PUBLISHED["true_loss"][:3], abs=1e-10)
 
 
 @pytest.mark.data
 @pytest.mark.slow
 def test_sixty_networks_and_their_surrogates_equal_the_published_code(scatter: DecayProblem) -> None:
-    shared = Shared(streams="published")
+    shared = SharedSettings(streams="published")
     truth = run(TrueLosses(scatter, shared, TrueLossesConfig(nets=60)))
     assert truth.loss == pytest.approx(PUBLISHED["true_loss"], abs=1e-10)
     config = SurrogatesConfig(table=(), stochastic_steps=600, fixed_steps=500)

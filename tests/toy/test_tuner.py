@@ -13,10 +13,10 @@ from hyperopt_hn import Hyper, HyperSpace, UserError, files
 from toy.assemble import also
 from toy.problems import DecayProblem, Split, decay_space
 from toy.responses import FactorisedResponse, LinearResponse, MLPResponse
-from toy.tuner import HyperTuner, TunerConfig
+from toy.tuner import HyperTuner, HyperTunerConfig
 
 SIZES = (6, 4)
-LOCAL = TunerConfig(centre="current", sigma=0.1, high=100.0)
+LOCAL = HyperTunerConfig(centre="current", sigma=0.1, high=100.0)
 
 
 @dataclass
@@ -68,9 +68,9 @@ def decay(penalty="norm", sizes=SIZES, lam=0.5):
 def tuners():
     norm, classes, deep = decay(), decay("class_norms"), decay("weights", (6, 5, 4))
     return {
-        "global": HyperTuner(norm, MLPResponse(1, norm.weights, 5), TunerConfig()),
-        "published": HyperTuner(norm, MLPResponse(1, norm.weights, 5), TunerConfig(streams="published")),
-        "local": HyperTuner(norm, LinearResponse(1, norm.weights), replace(LOCAL, optimiser="sgd")),
+        "global": HyperTuner(norm, MLPResponse(1, norm.weights, 5), HyperTunerConfig()),
+        "published": HyperTuner(norm, MLPResponse(1, norm.weights, 5), HyperTunerConfig(streams="published")),
+        "local": HyperTuner(norm, LinearResponse(1, norm.weights), replace(LOCAL, optimizer="sgd")),
         "per class": HyperTuner(classes, LinearResponse(10 - 6, 28), replace(LOCAL, train_rows=3, valid_rows=7)),
         "per weight": HyperTuner(deep, FactorisedResponse(deep.weights, deep.weights, 3), replace(LOCAL, train_rows=3)),
     }
@@ -96,7 +96,7 @@ def test_a_quadratic_objective_has_the_exact_affine_response_at_every_sigma(sigm
     a, b = np.array([[2.0, 0.3], [0.3, 1.0]]), np.array([[1.0, -0.5], [0.2, 0.7]])
     problem = ClosedForm(lambda w, lam: 0.5 * anp.sum(w @ a * w, axis=1) + anp.sum(w @ b * lam, axis=1),
                          lambda w: w[:, 0], raw_space(0.3, -0.4))  # fmt: skip
-    config = TunerConfig(optimiser="sgd", lr_phi=0.5 if sigma < 1.0 else 0.1, sigma=sigma, samples=20, high=100.0)
+    config = HyperTunerConfig(optimizer="sgd", lr_phi=0.5 if sigma < 1.0 else 0.1, sigma=sigma, samples=20, high=100.0)
     tuner = HyperTuner(problem, LinearResponse(2, 2), config)
     for _ in range(600):
         tuner.train_step()
@@ -110,8 +110,8 @@ def test_the_response_to_weight_decay_is_the_one_that_noise_makes_best(sigma, w0
     e, m, s2 = 1.0, np.exp(sigma**2 / 2), sigma**2  # normal equations of E f(w0 + T eps, eps)
     form = [[1 + e * m, e * s2 * m], [e * s2 * m, s2 + e * (s2 + s2**2) * m]]
     np.testing.assert_allclose(np.linalg.solve(form, [1.0, 0.0]), [w0, slope], atol=6e-6)
-    tuner = HyperTuner(one_weight(), LinearResponse(1, 1),
-                       TunerConfig(optimiser="sgd", lr_phi=0.2, sigma=sigma, samples=4_000, high=100.0))  # fmt: skip
+    settings = HyperTunerConfig(optimizer="sgd", lr_phi=0.2, sigma=sigma, samples=4_000, high=100.0)
+    tuner = HyperTuner(one_weight(), LinearResponse(1, 1), settings)
     seen = []
     for _ in range(400):
         tuner.train_step()
@@ -173,7 +173,7 @@ def test_evaluation_changes_nothing(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_next_step_after_a_checkpoint_is_bit_identical(name, tmp_path):
-    """Also after every single step: an optimiser restarted at each step must equal one that never stopped."""
+    """Also after every single step: an optimizer restarted at each step must equal one that never stopped."""
     steady, restarted = tuners()[name], tuners()[name]
     for _ in range(3):
         for step in ("train_step", "tune_step"):
@@ -215,7 +215,7 @@ def shown(config, steps, lam=1.0, **kwargs):
 
 
 def test_published_draws_are_those_of_a_fresh_stream_each_step():
-    problem, _ = shown(TunerConfig(streams="published"), 3)
+    problem, _ = shown(HyperTunerConfig(streams="published"), 3)
     for step, lam in enumerate(problem.lams):
         rng = np.random.RandomState(step)
         np.testing.assert_array_equal(lam[:, 0], [np.clip(rng.randn() * 3.0 + 1.0, -100.0, 4.0) for _ in range(10)])
@@ -223,7 +223,7 @@ def test_published_draws_are_those_of_a_fresh_stream_each_step():
 
 @pytest.mark.parametrize("centre", ["initial", "current"])
 def test_draws_have_the_stated_spread_around_the_stated_centre(centre):
-    problem, tuner = shown(TunerConfig(centre=centre, samples=20_000, lr_lam=2.0, sigma=3.0, high=4.0), 2)
+    problem, tuner = shown(HyperTunerConfig(centre=centre, samples=20_000, lr_lam=2.0, sigma=3.0, high=4.0), 2)
     second = problem.lams[1][:, 0]
     where = 1.0 if centre == "initial" else tuner.arrays()["path"][1, 1]
     assert where == 1.0 or abs(where - 1.0) > 1.0
@@ -281,18 +281,18 @@ def test_hypers_are_in_natural_units_and_short():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"streams": "publshed"}, {"optimiser": "rmsprop"}, {"centre": "x"}, {"samples": 0}, {"sigma": -1.0},
+    [{"streams": "publshed"}, {"optimizer": "rmsprop"}, {"centre": "x"}, {"samples": 0}, {"sigma": -1.0},
      {"lr_phi": 0.0}, {"lr_lam": float("nan")}, {"low": 4.0}, {"train_rows": -1}],
 )  # fmt: skip
 def test_wrong_settings_are_refused_at_once(wrong):
     with pytest.raises(UserError, match=next(iter(wrong)).replace("_", "[-_]")):
-        TunerConfig(**wrong)
+        HyperTunerConfig(**wrong)
 
 
 def test_what_does_not_fit_together_is_refused_at_once():
     problem = decay()
     with pytest.raises(UserError, match="train_rows is 9"):
-        HyperTuner(problem, LinearResponse(1, 28), TunerConfig(train_rows=9))
+        HyperTuner(problem, LinearResponse(1, 28), HyperTunerConfig(train_rows=9))
     with pytest.raises(UserError, match="no penalty 'nrom'"):
         decay("nrom")
     with pytest.raises(UserError, match="without hidden units"):

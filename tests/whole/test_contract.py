@@ -9,11 +9,11 @@ from hyperopt_hn import Alternation, RunLog, alternate
 from hyperopt_hn.runs.progress import Progress
 from tests.support.ridge import D, Ridge
 from toy.responses import LinearResponse
-from toy.tuner import HyperTuner, TunerConfig
+from toy.tuner import HyperTuner, HyperTunerConfig
 
 PLAN = Alternation(steps=4000, warmup=500, evaluate_every=2000)
-SETTINGS = TunerConfig(
-    optimiser="adam", lr_phi=0.01, lr_lam=0.01, samples=8, sigma=0.1, centre="current", low=-20.0, high=20.0
+SETTINGS = HyperTunerConfig(
+    optimizer="adam", lr_phi=0.01, lr_lam=0.01, samples=8, sigma=0.1, centre="current", low=-20.0, high=20.0
 )
 
 

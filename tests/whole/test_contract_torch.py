@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from hyperopt_hn import UserError, perturb  # noqa: E402
 from hyperopt_hn.nn.setup.hypers import Hypers  # noqa: E402
-from hyperopt_hn.nn.setup.problem import Optimisers, TorchProblem  # noqa: E402
+from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem  # noqa: E402
 from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402
 from tests.support.tiny_tuner import AffineWeights, Nothing, Ridge, decay_space  # noqa: E402
 
@@ -38,8 +38,8 @@ def make_tuner(
     model = AffineWeights(space, ridge.x.shape[1], deaf=deaf)
     hypers = Hypers(space, dtype=torch.float64)
     phi = torch.optim.Adam(model.parameters(), lr) if adam else torch.optim.SGD(model.parameters(), lr)
-    optimisers = Optimisers(phi, torch.optim.Adam([hypers.lam], lr))
-    return TorchTuner(model, hypers, ridge_problem(ridge, space), optimisers, response)
+    optimizers = Optimizers(phi, torch.optim.Adam([hypers.lam], lr))
+    return TorchTuner(model, hypers, ridge_problem(ridge, space), optimizers, response)
 
 
 def lam_of(tuner: TorchTuner) -> float:
@@ -111,8 +111,8 @@ class ToyNoise:
         return eps, eps[0]
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
-def test_toy_and_torch_agree_step_for_step(optimiser):
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_toy_and_torch_agree_step_for_step(optimizer):
     toy = pytest.importorskip("toy.tuner")
     anp = pytest.importorskip("autograd.numpy")
     from toy.responses import LinearResponse
@@ -137,10 +137,10 @@ def test_toy_and_torch_agree_step_for_step(optimiser):
         def evaluate(self, w, split):
             return {"nll": self.valid_loss(w, None)}
 
-    config = toy.TunerConfig(seed=5, optimiser=optimiser, lr_phi=0.02, lr_lam=0.02, samples=DRAWS, sigma=SIGMA,
+    config = toy.TunerConfig(seed=5, optimizer=optimizer, lr_phi=0.02, lr_lam=0.02, samples=DRAWS, sigma=SIGMA,
                              centre="current", low=-50.0, high=50.0)  # fmt: skip
     theirs = toy.HyperTuner(ToyRidge(), LinearResponse(1, ridge.x.shape[1]), config)
-    ours = make_tuner(ridge, "stn", adam=optimiser == "adam")
+    ours = make_tuner(ridge, "stn", adam=optimizer == "adam")
     ours.noise = ToyNoise(5)
     with torch.no_grad():
         ours.bench.bare.response_weight.copy_(torch.as_tensor(theirs.phi[0]))

@@ -1,6 +1,6 @@
 """The black-box baseline: train networks from scratch at proposed hyperparameters and keep the best by validation.
 
-Lorraine & Duvenaud 2018, appendix of the later version, compares with random search and Bayesian optimisation; both
+Lorraine & Duvenaud 2018, appendix of the later version, compares with random search and Bayesian optimization; both
 ran on the hypernetwork's clock. Trials are trained side by side, so that the baseline is as fast as the method.
 """
 
@@ -24,7 +24,7 @@ from toy.tuner import held_out
 
 
 @dataclass(frozen=True)
-class SearchConfig:
+class TrialConfig:
     """How a trial is trained, and where trials lie."""
 
     lowest: float = option(-6.0, "lowest raw hyperparameter tried", unit="raw lam")
@@ -42,7 +42,7 @@ class SearchConfig:
 class SearchTuner:
     """A Tuner whose train step trains the next `parallel` trials to the end; nothing is tuned by gradient."""
 
-    def __init__(self, problem: DecayProblem, method: str, config: SearchConfig, seed: int) -> None:
+    def __init__(self, problem: DecayProblem, method: str, config: TrialConfig, seed: int) -> None:
         self.problem, self.config, self.seed = problem, config, seed
         self.rows = min(config.trial_rows, problem.rows("train"))
         size = problem.space[DECAY].size

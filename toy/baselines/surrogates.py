@@ -20,7 +20,7 @@ from toy.baselines.predictors import LinearHypernet, gaussian_process, gp_predic
 from toy.problems import DecayProblem
 from toy.responses import LinearResponse
 from toy.truth.linear_nets import Windows
-from toy.truth.true_losses import Shared, rng_state, set_rng_state
+from toy.truth.true_losses import SharedSettings, rng_state, set_rng_state
 
 GPS = ("gp", "gp_fair")
 HYPERNETS = ("stochastic", "fixed")  # in the published order: both draw from one stream
@@ -46,7 +46,7 @@ class SurrogatesConfig:
 
 
 @dataclass(frozen=True)
-class Arm:
+class SurrogateArm:
     """One hypernetwork to train: which of HYPERNETS, on how many known losses."""
 
     name: str
@@ -60,7 +60,7 @@ class Surrogates:
     the others are to be predicted. Raises UserError where nothing is left to predict.
     """
 
-    def __init__(self, problem: DecayProblem, shared: Shared, config: SurrogatesConfig,
+    def __init__(self, problem: DecayProblem, shared: SharedSettings, config: SurrogatesConfig,
                  lam: np.ndarray, true: np.ndarray) -> None:  # fmt: skip
         if len(lam) < config.known + 2:
             raise UserError(f"--known {config.known} of {len(lam)} true losses leaves too few to predict: train more")
@@ -68,7 +68,7 @@ class Surrogates:
         self.problem, self.shared, self.config, self.lam, self.true = problem, shared, config, lam, true
         self.data = Windows.of(problem.train, shared.window)
         sizes = [config.known, *(n for n in config.table if n != config.known and n <= len(lam) // 2)]
-        self.arms = [Arm(name, known) for known in sizes for name in HYPERNETS]
+        self.arms = [SurrogateArm(name, known) for known in sizes for name in HYPERNETS]
         self.predicted: list[np.ndarray] = []  # of the arms that are done
         self.step = 0
         self.rng = np.random.RandomState(shared.seed)
@@ -81,7 +81,7 @@ class Surrogates:
         return sum(self.config.steps(arm.name) for arm in self.arms)
 
     @property
-    def arm(self) -> Arm:
+    def arm(self) -> SurrogateArm:
         """The hypernetwork in training, the last one when all are done."""
         return self.arms[min(len(self.predicted), len(self.arms) - 1)]
 

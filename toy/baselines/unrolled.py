@@ -91,7 +91,7 @@ class Unrolled:
         return dict(self.problem.space.plain(self.lam))
 
     def state(self) -> dict[str, Any]:
-        """λ̂, its optimiser, the last network and the number of outer steps."""
+        """λ̂, its optimizer, the last network and the number of outer steps."""
         return {"lam": self.lam.copy(), "w": self.w.copy(), "outer": self.outer, "t": self._state["t"],
                 "m": self._state["m"][0].copy(), "v": self._state["v"][0].copy()}  # fmt: skip
 

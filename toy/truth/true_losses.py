@@ -27,7 +27,7 @@ GROUP = 4  # networks whose weights, gradients and moments (1 MB) stay in the se
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedSettings:
     """What truth and surrogates have in common; published, but for `streams`."""
 
     seed: int = option(7, "seed of initial weights and of every draw", least=0)
@@ -76,7 +76,7 @@ class Start:
 
     data: Windows
     init: np.ndarray
-    shared: Shared
+    shared: SharedSettings
 
     def draw(self, rng: np.random.RandomState, nets: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """The next networks' hyperparameters (nets, C) and windows (nets, steps), in the published order.
@@ -109,7 +109,7 @@ class Start:
 class TrueLosses:
     """A Tuner whose train step trains the next `unit` networks to the end; nothing is tuned."""
 
-    def __init__(self, problem: DecayProblem, shared: Shared, config: TrueLossesConfig) -> None:
+    def __init__(self, problem: DecayProblem, shared: SharedSettings, config: TrueLossesConfig) -> None:
         shared.starts(problem.rows("train"))
         self.problem, self.config = problem, config
         data = Windows.of(problem.train, shared.window)

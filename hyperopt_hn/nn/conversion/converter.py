@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import bind, hyper_layers
-from hyperopt_hn.nn.conversion.selection import DROPOUTS, Choice, Rates, Select
+from hyperopt_hn.nn.conversion.selection import DROPOUTS, LayerSelection, RateNames, Select
 from hyperopt_hn.nn.layers import batchnorm, conv, norm
 from hyperopt_hn.nn.layers.affine_response import Gain
 from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
@@ -61,7 +61,7 @@ def convert(
 ) -> nn.Module:
     """Replace the layers of `model` by hyper layers that respond to the space's λ; in place, and returned.
 
-    Elementary parameters stay the same objects under the same names, so optimisers and checkpoints still fit. Layers
+    Elementary parameters stay the same objects under the same names, so optimizers and checkpoints still fit. Layers
     that share a weight share its response; a module used twice stays one. `gain`: "delta" starts the response at
     zero, "stn" at N(0, 0.01²). `dropout` maps names or patterns to hyperparameters: dropout modules then drop at
     each example's own rate, an LSTM between its layers, attention in its weights, an embedding (by its exact name)
@@ -71,8 +71,8 @@ def convert(
     """
     if next(hyper_layers(model), None) is not None:
         raise UserError("this model is converted already; convert the plain one, or call bind(model, space)")
-    rates = Rates(space, dropout or {})
-    chosen = Choice(include, exclude)
+    rates = RateNames(space, dropout or {})
+    chosen = LayerSelection(include, exclude)
     made: dict[nn.Module, nn.Module] = {}
     converted: dict[str, str] = {}
     left: dict[str, str] = {}

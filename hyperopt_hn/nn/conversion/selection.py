@@ -22,7 +22,7 @@ CHANNEL = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 DROPOUTS = (nn.Dropout, LockedDropout, *CHANNEL)
 
 
-class Choice:
+class LayerSelection:
     """What `include` and `exclude` say; remembers which of them met something."""
 
     def __init__(self, include: Select, exclude: Select) -> None:
@@ -45,7 +45,7 @@ class Choice:
                 raise UserError(f"{_shown(selector)} matches no module of the model; see its named_modules()")
 
 
-class Rates:
+class RateNames:
     """The `dropout` mapping of `convert`: patterns to names of hyperparameters, each of which must be used."""
 
     def __init__(self, space: HyperSpace, mapping: Mapping[str, str]) -> None:

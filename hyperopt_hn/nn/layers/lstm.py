@@ -27,7 +27,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     reset_uniform,
     shared_weights,
 )
-from hyperopt_hn.nn.layers.lstm_kernel import Side, Steps, recur, recur_tangent
+from hyperopt_hn.nn.layers.lstm_kernel import GateInput, Steps, recur, recur_tangent
 from hyperopt_hn.nn.layers.masks import connected, keep_mask
 
 State = tuple[Tensor, Tensor]
@@ -187,7 +187,10 @@ class HyperLSTM(nn.Module):
             for rows in (product(scope.h, self._gain(ih)), shift, product(scope.h, self._gain(hh)))
         )
         assert s_in is not None and s is not None
-        into, back = Side(self.get_parameter(ih), self.get_parameter("response_" + ih), s_in), Side(weight, response, s)
+        into, back = (
+            GateInput(self.get_parameter(ih), self.get_parameter("response_" + ih), s_in),
+            GateInput(weight, response, s),
+        )
         if not scope.tangent:
             return recur(x, state, into, back, None if shift is None or bias is None else shift + bias)
         primal, tangent = parts(x, scope)
@@ -196,7 +199,7 @@ class HyperLSTM(nn.Module):
         moved = moved if shift is None else moved + shift.to(z.dtype)
         if tangent is not None:
             moved = moved + F.linear(tangent, into.weight)
-        still, motion = recur_tangent((push, moved), state, Side(weight, response, s.to(z.dtype)))
+        still, motion = recur_tangent((push, moved), state, GateInput(weight, response, s.to(z.dtype)))
         return tuple(joined(p, d) for p, d in zip(still, motion, strict=True))  # type: ignore[return-value]
 
     def _offsets(self, suffix: str, h: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -19,7 +19,7 @@ Steps = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Side:
+class GateInput:
     """What the gates take from the layer's input, or from the hidden state v: W v + `scale` ⊙ (R v).
 
     `weight` and `response` (4H, size of v), `scale` (B, 4H).
@@ -30,7 +30,7 @@ class Side:
     scale: Tensor
 
 
-def recur(x: Tensor, state: tuple[Tensor, Tensor], into: Side, back: Side, offset: Tensor | None) -> Steps:
+def recur(x: Tensor, state: tuple[Tensor, Tensor], into: GateInput, back: GateInput, offset: Tensor | None) -> Steps:
     """The layer over x (T, B, D) from state ((B, H), (B, H)), `offset` (B, 4H) in all its gates.
 
     In x's dtype, or in autocast's. Differentiable once.
@@ -131,7 +131,7 @@ def _gate_gradients(a: Tensor, tanh_c: Tensor, before: Tensor, grads: tuple[Tens
     dc.mul_(f)
 
 
-def recur_tangent(pre: tuple[Tensor, Tensor], state: tuple[Tensor, Tensor], back: Side) -> tuple[Steps, Steps]:
+def recur_tangent(pre: tuple[Tensor, Tensor], state: tuple[Tensor, Tensor], back: GateInput) -> tuple[Steps, Steps]:
     """The recurrence at s = 0 and its tangent in direction s: gates_t = pre_t + W h, their tangent + W ḣ + s ⊙ (R h).
 
     `pre` is a primal and a tangent (T, B, 4H); the given state does not move. Plain autograd operations throughout.

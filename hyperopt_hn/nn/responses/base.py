@@ -71,7 +71,7 @@ class Response(Protocol):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """The parts of a train step, in order; each has its own backward pass and optimiser step."""
+        """The parts of a train step, in order; each has its own backward pass and optimizer step."""
         ...
 
     def view(self, bench: Bench, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:

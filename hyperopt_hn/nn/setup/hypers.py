@@ -1,4 +1,4 @@
-"""λ̂ and its spreads as a module: ordinary parameters, so that any torch optimiser and scheduler tunes them."""
+"""λ̂ and its spreads as a module: ordinary parameters, so that any torch optimizer and scheduler tunes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tuner is given: losses and batches, optimisers and schedulers, and how to run a step."""
+"""What a tuner is given: losses and batches, optimizers and schedulers, and how to run a step."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TorchProblem:
     valid_loss: ValidLoss
     train: Source
     valid: Source
-    held: Source | None = None
+    test: Source | None = None
     """A third split, on which nothing is trained or chosen: its loss is logged as test_loss and shows over-tuning."""
     metrics: Callable[[nn.Module, Batch], Mapping[str, Tensor]] | None = None
     """More means over a batch to log, such as accuracy: name -> ().
@@ -65,8 +65,8 @@ class Schedulers:
 
 
 @dataclass(frozen=True)
-class Optimisers:
-    """The user's own optimisers, never rebuilt: on φ (one or several), on [hypers.lam] and, if tuned, [hypers.rho].
+class Optimizers:
+    """The user's own optimizers, never rebuilt: on φ (one or several), on [hypers.lam] and, if tuned, [hypers.rho].
 
     Without `lam` hyperparameters stay fixed; without `rho` spreads do and the tune step is unperturbed.
     """
@@ -77,7 +77,7 @@ class Optimisers:
     schedulers: Schedulers = Schedulers()
 
     def all(self) -> list[Optimizer]:
-        """Every optimiser, φ's first."""
+        """Every optimizer, φ's first."""
         return [*self.phis(), *(o for o in (self.lam, self.rho) if o is not None)]
 
     def phis(self) -> list[Optimizer]:
@@ -86,7 +86,7 @@ class Optimisers:
 
     def spent(self, least_lr: float) -> bool:
         """Whether all of φ's learning rates are below `least_lr`; never at 0."""
-        groups = [group for optimiser in self.phis() for group in optimiser.param_groups]
+        groups = [group for optimizer in self.phis() for group in optimizer.param_groups]
         return least_lr > 0 and all(group["lr"] < least_lr for group in groups)
 
 

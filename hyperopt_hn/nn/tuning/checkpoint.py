@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import distributed
-from hyperopt_hn.nn.setup.problem import Optimisers
+from hyperopt_hn.nn.setup.problem import Optimizers
 
 KIND = "hyperopt_hn.nn.TorchTuner"
 VERSION = 1
@@ -25,7 +25,7 @@ KEYS = (
     "model",
     "hypers",
     "kinds",
-    "optimisers",
+    "optimizers",
     "schedulers",
     "batches",
     "noise",
@@ -74,11 +74,11 @@ def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
     np.random.set_state((kind, keys.numpy().astype(np.uint32), place, has_gauss, value))
 
 
-def kinds(optimisers: Optimisers) -> list[str]:
-    """What the optimisers and schedulers are, with the number of parameters in each group: "SGD 4 2"."""
-    groups = [[str(len(group["params"])) for group in o.param_groups] for o in optimisers.all()]
-    mine = [" ".join([type(o).__name__, *sizes]) for o, sizes in zip(optimisers.all(), groups, strict=True)]
-    return mine + [type(s).__name__ for s in optimisers.schedulers.all()]
+def kinds(optimizers: Optimizers) -> list[str]:
+    """What the optimizers and schedulers are, with the number of parameters in each group: "SGD 4 2"."""
+    groups = [[str(len(group["params"])) for group in o.param_groups] for o in optimizers.all()]
+    mine = [" ".join([type(o).__name__, *sizes]) for o, sizes in zip(optimizers.all(), groups, strict=True)]
+    return mine + [type(s).__name__ for s in optimizers.schedulers.all()]
 
 
 def check_kind(state: Any) -> None:

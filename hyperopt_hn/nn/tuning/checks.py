@@ -1,4 +1,4 @@
-"""Whether a model, λ̂ and optimisers belong together: every mistake is found at construction, with its remedy."""
+"""Whether a model, λ̂ and optimizers belong together: every mistake is found at construction, with its remedy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import hyper_layers, space_of
 from hyperopt_hn.nn.responses import Delta, Implicit, Response
 from hyperopt_hn.nn.setup.hypers import Hypers
-from hyperopt_hn.nn.setup.problem import Optimisers, TunerConfig
+from hyperopt_hn.nn.setup.problem import Optimizers, TunerConfig
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -24,16 +24,16 @@ def unwrap(model: nn.Module) -> nn.Module:
     return model
 
 
-def check_fit(model: nn.Module, hypers: Hypers, optimisers: Optimisers, response: Response) -> None:
+def check_fit(model: nn.Module, hypers: Hypers, optimizers: Optimizers, response: Response) -> None:
     """Raise UserError for the first thing that does not fit."""
     bare = unwrap(model)
     if isinstance(response, Delta) and response.linear and model is not bare and _compiled(model):
         raise UserError("torch.compile does not trace forward mode: give Δ-STN the plain model, or Delta(linear=False)")
     _check_places(bare, hypers)
     _check_space(bare, hypers, response)
-    _check_phi(bare, hypers, optimisers)
-    _check_tuned(hypers, optimisers)
-    if isinstance(response, Implicit) and optimisers.rho is not None:
+    _check_phi(bare, hypers, optimizers)
+    _check_tuned(hypers, optimizers)
+    if isinstance(response, Implicit) and optimizers.rho is not None:
         raise UserError("the implicit method perturbs nothing, so it cannot tune spreads; leave `rho` out")
 
 
@@ -86,37 +86,37 @@ def _check_space(bare: nn.Module, hypers: Hypers, response: Response) -> None:
         raise UserError("no layer of this model has a response to λ; make it with convert(model, space)")
 
 
-def _check_phi(bare: nn.Module, hypers: Hypers, optimisers: Optimisers) -> None:
+def _check_phi(bare: nn.Module, hypers: Hypers, optimizers: Optimizers) -> None:
     held: set[int] = set()
-    for optimiser in optimisers.all():
-        if isinstance(optimiser, torch.optim.LBFGS):
+    for optimizer in optimizers.all():
+        if isinstance(optimizer, torch.optim.LBFGS):
             raise UserError("LBFGS takes many looks at a loss in a step, a tuner gives it one; use SGD or Adam")
-    for optimiser in optimisers.phis():
-        held.update(id(p) for group in optimiser.param_groups for p in group["params"])
+    for optimizer in optimizers.phis():
+        held.update(id(p) for group in optimizer.param_groups for p in group["params"])
     if held & {id(hypers.lam), id(hypers.rho)}:
-        raise UserError("φ's optimiser holds λ̂ or ρ, which a train step must not move; give them their own optimisers")
+        raise UserError("φ's optimizer holds λ̂ or ρ, which a train step must not move; give them their own optimizers")
     for name, parameter in bare.named_parameters():
         if parameter.requires_grad and id(parameter) not in held:
             raise UserError(
-                f"parameter {name!r} is in no optimiser; make φ's optimiser after convert(model, space), or freeze it "
+                f"parameter {name!r} is in no optimizer; make φ's optimizer after convert(model, space), or freeze it "
                 "with requires_grad_(False)"
             )
 
 
-def _check_tuned(hypers: Hypers, optimisers: Optimisers) -> None:
-    if optimisers.lam is None:
-        if optimisers.rho is not None:
-            raise UserError("the spreads are tuned and λ̂ is not; give Optimisers a `lam` too")
+def _check_tuned(hypers: Hypers, optimizers: Optimizers) -> None:
+    if optimizers.lam is None:
+        if optimizers.rho is not None:
+            raise UserError("the spreads are tuned and λ̂ is not; give Optimizers a `lam` too")
         return
     if hypers.space.n == 0:
         raise UserError("the space tunes nothing; list names in HyperSpace(..., tuned=[...]), or leave `lam` out")
-    for name, optimiser, parameter in (("lam", optimisers.lam, hypers.lam), ("rho", optimisers.rho, hypers.rho)):
-        if optimiser is None:
+    for name, optimizer, parameter in (("lam", optimizers.lam, hypers.lam), ("rho", optimizers.rho, hypers.rho)):
+        if optimizer is None:
             continue
-        held = [p for group in optimiser.param_groups for p in group["params"]]
+        held = [p for group in optimizer.param_groups for p in group["params"]]
         if len(held) != 1 or held[0] is not parameter:
-            raise UserError(f"the optimiser `{name}` must hold [hypers.{name}] and nothing else")
-    if optimisers.rho is not None and not hypers.any_free:
+            raise UserError(f"the optimizer `{name}` must hold [hypers.{name}] and nothing else")
+    if optimizers.rho is not None and not hypers.any_free:
         raise UserError("every spread is 0, so none can be tuned; give a Hyper a spread, or leave `rho` out")
 
 

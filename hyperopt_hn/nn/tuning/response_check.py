@@ -39,8 +39,8 @@ class Retraining:
 
     steps: int = option(200, "training steps at each λ", unit="steps", least=1)
     workers: int = option(1, "λ retrained at a time, in threads; with dropout only 1 repeats bit for bit", least=1)
-    optimiser: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None
-    """Makes the optimiser of a retraining; None: φ's own kind with its settings and present learning rate."""
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None
+    """Makes the optimizer of a retraining; None: φ's own kind with its settings and present learning rate."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -142,17 +142,17 @@ def _retrain(tuner: TorchTuner, bench: Bench, lam: Tensor, plan: Retraining) -> 
         parameter.requires_grad_(parameter.requires_grad and id(parameter) in chosen)
         parameter.grad = None
     weights = [p for p in model.parameters() if p.requires_grad]
-    optimiser = plan.optimiser(weights) if plan.optimiser else _alike(tuner.optimisers.phis()[0], weights)
+    optimizer = plan.optimizer(weights) if plan.optimizer else _alike(tuner.optimizers.phis()[0], weights)
     model.train(bench.bare.training)
     half = 0.0
     for step in range(plan.steps):
         if step == plan.steps // 2:
             half = _loss(mine, tuner.response.held(mine, lam))
         batch = source.next()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         with tuner.response.held(mine, lam):
             mine.train_loss(batch, lam).backward()
-        optimiser.step()
+        optimizer.step()
     return half, _loss(mine, tuner.response.held(mine, lam))
 
 
@@ -161,13 +161,13 @@ def _loss(bench: Bench, view: Any) -> float:
         return means(replace(bench, problem=replace(bench.problem, metrics=None)), bench.problem.valid)["loss"]
 
 
-def _alike(optimiser: Optimizer, weights: list[nn.Parameter]) -> Optimizer:
-    settings = {**optimiser.defaults, "lr": optimiser.param_groups[0]["lr"]}
+def _alike(optimizer: Optimizer, weights: list[nn.Parameter]) -> Optimizer:
+    settings = {**optimizer.defaults, "lr": optimizer.param_groups[0]["lr"]}
     try:
-        return type(optimiser)(weights, **settings)
+        return type(optimizer)(weights, **settings)
     except TypeError:
         raise UserError(
-            f"another {type(optimiser).__name__} cannot be made from its settings; give Retraining(optimiser=...)"
+            f"another {type(optimizer).__name__} cannot be made from its settings; give Retraining(optimizer=...)"
         ) from None
 
 

@@ -1,6 +1,6 @@
 """The torch Tuner: φ learns best responses on L_T around λ̂, λ̂ descends L_V through them.
 
-Works with any model that reads λ from the context (see `convert`), any torch optimisers and schedulers, one process
+Works with any model that reads λ from the context (see `convert`), any torch optimizers and schedulers, one process
 or several. λ, spreads and entropy stay in λ̂'s own float32 or float64, whatever precision the model runs in.
 """
 
@@ -25,7 +25,7 @@ from hyperopt_hn.nn.responses import STN, Bench, Delta, Implicit, Phase, Respons
 from hyperopt_hn.nn.responses.base import frozen, means
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
-from hyperopt_hn.nn.setup.problem import Optimisers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning import checkpoint
 from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit, unwrap
 from hyperopt_hn.nn.tuning.guard import backward, look, parts_of, reached
@@ -40,7 +40,7 @@ class TorchTuner:
 
     `response` is a name or an instance with its settings. The model may be wrapped in DistributedDataParallel or by
     torch.compile; with several processes the tuner itself averages gradients. Raises UserError at construction for
-    what does not fit together: devices, optimisers that lack a parameter, a model without a response.
+    what does not fit together: devices, optimizers that lack a parameter, a model without a response.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class TorchTuner:
         model: nn.Module,
         hypers: Hypers,
         problem: TorchProblem,
-        optimisers: Optimisers,
+        optimizers: Optimizers,
         response: Literal["stn", "delta", "implicit"] | Response = "stn",
         config: TunerConfig | None = None,
     ) -> None:
         self.config = config or TunerConfig()
         self.response = _response(response)
-        self.problem, self.optimisers, self._hypers = problem, optimisers, hypers
-        check_fit(model, hypers, optimisers, self.response)
+        self.problem, self.optimizers, self._hypers = problem, optimizers, hypers
+        check_fit(model, hypers, optimizers, self.response)
         check_course(self.config, hypers)
         bare = unwrap(model)
         calls = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
@@ -75,7 +75,7 @@ class TorchTuner:
 
         Raises Exhausted once φ's learning rates have decayed below TunerConfig.least_lr.
         """
-        if self.optimisers.spent(self.config.least_lr):
+        if self.optimizers.spent(self.config.least_lr):
             raise Exhausted(f"the learning rate of φ is below {self.config.least_lr:g}")
         self._follow(self.steps["train"])
         count = self.config.accumulate if batch is None else 1
@@ -87,15 +87,15 @@ class TorchTuner:
         reports = [self._phase(phase, batches, rows, lams) for phase in self.response.phases]
         self._average_norms()
         self.steps["train"] += 1
-        for scheduler in self.optimisers.schedulers.train:
+        for scheduler in self.optimizers.schedulers.train:
             scheduler.step()
         return reports[0]
 
     def tune_step(self, batch: Batch | None = None) -> dict[str, float]:
-        """One step on λ̂, and on ρ if it has an optimiser; φ stays, evaluation mode throughout."""
-        opt = self.optimisers
+        """One step on λ̂, and on ρ if it has an optimizer; φ stays, evaluation mode throughout."""
+        opt = self.optimizers
         if opt.lam is None:
-            raise UserError("there is nothing to tune: give Optimisers a `lam`, or alternate with tune_per_cycle=0")
+            raise UserError("there is nothing to tune: give Optimizers a `lam`, or alternate with tune_per_cycle=0")
         batches = [self.problem.valid.next() if batch is None else batch]
         if self.response.needs_train_batch:
             batches.append(self.problem.train.next())
@@ -120,10 +120,10 @@ class TorchTuner:
         Warns (OverTuningWarning) when the held-out loss keeps rising while the validation loss falls.
         """
         found = self._means(self.problem.valid, "valid")
-        if self.problem.held is not None:
-            found |= self._means(self.problem.held, "test")
+        if self.problem.test is not None:
+            found |= self._means(self.problem.test, "test")
             self._over.update(sum(self.steps.values()), found["valid_loss"], found["test_loss"])
-        for scheduler in self.optimisers.schedulers.evaluation:
+        for scheduler in self.optimizers.schedulers.evaluation:
             _step_scheduler(scheduler, found["valid_loss"])
         return {**found, "train_steps": self.steps["train"]}
 
@@ -156,7 +156,7 @@ class TorchTuner:
 
     def state(self) -> dict[str, Any]:
         """Everything the next step depends on, copied to the processor; all ranks must call it together."""
-        bench, opt = self.bench, self.optimisers
+        bench, opt = self.bench, self.optimizers
         live = {
             "kind": checkpoint.KIND,
             "version": checkpoint.VERSION,
@@ -165,7 +165,7 @@ class TorchTuner:
             "model": bench.bare.state_dict(),
             "hypers": self._hypers.state_dict(),
             "kinds": checkpoint.kinds(opt),
-            "optimisers": [o.state_dict() for o in opt.all()],
+            "optimizers": [o.state_dict() for o in opt.all()],
             "schedulers": [s.state_dict() for s in opt.schedulers.all()],
             "batches": [source.state() for source in (self.problem.train, self.problem.valid)],
             "noise": self.noise.state(),
@@ -178,14 +178,14 @@ class TorchTuner:
         return whole
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on exactly where `state()` was taken; UserError if it belongs to another model, space or optimisers."""
+        """Go on exactly where `state()` was taken; UserError if it belongs to another model, space or optimizers."""
         self._check_state(state)
         held = checkpoint.copied(state)
-        opt = self.optimisers
+        opt = self.optimizers
         self.bench.bare.load_state_dict(held["model"])
         self._hypers.load_state_dict(held["hypers"])
-        for optimiser, saved in zip(opt.all(), held["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
+        for optimizer, saved in zip(opt.all(), held["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         for scheduler, saved in zip(opt.schedulers.all(), held["schedulers"], strict=True):
             scheduler.load_state_dict(saved)
         for source, saved in zip((self.problem.train, self.problem.valid), held["batches"], strict=True):
@@ -199,12 +199,12 @@ class TorchTuner:
 
     def _check_state(self, state: dict[str, Any]) -> None:
         checkpoint.check_kind(state)
-        opt = self.optimisers
+        opt = self.optimizers
         checkpoint.check_names("response", state["response"], type(self.response).__name__)
         checkpoint.check_names("tuned hyperparameters", state["names"], list(self._hypers.space.tuned))
         checkpoint.check_fits(self.bench.bare, state["model"], "model")
         checkpoint.check_fits(self._hypers, state["hypers"], "space")
-        checkpoint.check_names("optimisers and schedulers", state["kinds"], checkpoint.kinds(opt))
+        checkpoint.check_names("optimizers and schedulers", state["kinds"], checkpoint.kinds(opt))
 
     def _draw(self, rows: int) -> Tensor:
         """λ ~ p(λ|λ̂): (rows, n), or one (n,) where no perturbed hyperparameter differs between examples."""
@@ -228,8 +228,8 @@ class TorchTuner:
         trained = [p for p in self._parts[phase.trains] if p.requires_grad]
         if not trained:
             return {}
-        for optimiser in self.optimisers.phis():
-            optimiser.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers.phis():
+            optimizer.zero_grad(set_to_none=True)
         chosen = {id(p) for p in trained}
         losses = []
         with frozen([p for p in self._parts["all"] if id(p) not in chosen]):
@@ -243,15 +243,15 @@ class TorchTuner:
         report = self._look("train_loss", torch.stack(losses).sum(), "train")
         if self.config.clip:
             nn.utils.clip_grad_norm_(trained, self.config.clip)
-        for optimiser in self.optimisers.phis():
-            optimiser.step()
+        for optimizer in self.optimizers.phis():
+            optimizer.step()
         return report
 
     def _step_lam(self, lam: Tensor, grad: Tensor, perturbed: bool) -> None:
-        moving = [(self.optimisers.lam, self._hypers.lam), (self.optimisers.rho, self._hypers.rho)]
-        for optimiser, parameter in moving:
-            if optimiser is not None:
-                optimiser.zero_grad(set_to_none=True)
+        moving = [(self.optimizers.lam, self._hypers.lam), (self.optimizers.rho, self._hypers.rho)]
+        for optimizer, parameter in moving:
+            if optimizer is not None:
+                optimizer.zero_grad(set_to_none=True)
             parameter.grad = None
         torch.autograd.backward(lam, grad)
         if perturbed and self.config.tau:
@@ -260,9 +260,9 @@ class TorchTuner:
         distributed.average_([p.grad for p in present])  # type: ignore[misc]
         if self.config.clip_lam:
             nn.utils.clip_grad_norm_(present, self.config.clip_lam)
-        for optimiser, _ in moving:
-            if optimiser is not None:
-                optimiser.step()
+        for optimizer, _ in moving:
+            if optimizer is not None:
+                optimizer.step()
         for _, parameter in moving:
             parameter.grad = None
 

@@ -18,7 +18,7 @@ from deep import __main__ as command  # noqa: E402
 from deep.cnn import assemble  # noqa: E402
 from deep.cnn.presets import CNN  # noqa: E402
 from hyperopt_hn import Run  # noqa: E402
-from hyperopt_hn.config import flat  # noqa: E402
+from hyperopt_hn.config import flat_fields  # noqa: E402
 from tests.support.image_cases import images  # noqa: E402
 
 
@@ -79,7 +79,7 @@ def test_the_same_seed_leaves_the_same_record(deep, tmp_path):
 @pytest.mark.parametrize(
     "words",
     [
-        ("--response", "delta", "--tune", "delta", "--ranges", "delta", "--hyper-optimiser", "rmsprop"),
+        ("--response", "delta", "--tune", "delta", "--ranges", "delta", "--hyper-optimizer", "rmsprop"),
         ("--tune", "none", "--amp", "none"),
         ("--tune", "none", "--fix", "dropouts", "--decay", "milestones", "--milestones", "1,2"),
         ("--tune", "all", "--tune-spreads", "false", "--decay", "nonmono", "--window", "1", "--patience", "1"),
@@ -191,13 +191,13 @@ def test_out_of_memory_says_what_to_lower(deep, wanted, monkeypatch):
 
 def test_presets_say_what_they_are():
     assert {"paper", "quick", "smoke"} <= set(CNN)
-    paper, delta = flat(CNN["paper"]), flat(CNN["delta"])
+    paper, delta = flat_fields(CNN["paper"]), flat_fields(CNN["delta"])
     published = {"model": "alexnet", "tune": "stn", "batch": 128, "lr": 0.01, "momentum": 0.9, "tau": 1e-3}
     published |= {"tune_spreads": True, "lr_lam": 3e-3, "lr_rho": 3e-3, "spread": 0.5, "warmup_epochs": 5}
     published |= {"train_per_cycle": 2, "tune_per_cycle": 1, "window": 60, "factor": 0.1, "patience": 75}
     assert {name: paper[name] for name in published} == published
     published = {"ranges": "delta", "tune": "delta", "response": "delta", "lr": 0.03, "factor": 0.2, "epochs": 200}
-    published |= {"milestones": (60, 120, 180), "hyper_optimiser": "rmsprop", "lr_lam": 0.01, "train_per_cycle": 5}
+    published |= {"milestones": (60, 120, 180), "hyper_optimizer": "rmsprop", "lr_lam": 0.01, "train_per_cycle": 5}
     assert {name: delta[name] for name in published} == published
 
 

@@ -9,11 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from deep.choice import Choice, choose  # noqa: E402
+from deep.choice import TuningChoice, choose  # noqa: E402
 from deep.cnn import experiment  # noqa: E402
-from deep.cnn.experiment import Network  # noqa: E402
+from deep.cnn.experiment import CNNSettings  # noqa: E402
 from deep.cnn.hypers import Setting, cnn_hypers, groups  # noqa: E402
-from deep.cnn.networks import NETWORKS, Shape, count, dropout_names  # noqa: E402
+from deep.cnn.networks import NETWORKS, ImageShape, count, dropout_names  # noqa: E402
 from deep.machine import Machine  # noqa: E402
 from deep.training import Descent, Method, Span  # noqa: E402
 from hyperopt_hn import UserError  # noqa: E402
@@ -33,12 +33,12 @@ from tests.support.image_cases import images  # noqa: E402
 )
 def test_published_parameter_counts(model, ranges, published, scalars):
     """STN's code also learns one scalar for each layer, by which it multiplies the elementary part; ours does not."""
-    network = Network(model=model, ranges=ranges)
+    network = CNNSettings(model=model, ranges=ranges)
     with torch.device("meta"):
-        plain = experiment.plain_network(network, Shape())
+        plain = experiment.plain_network(network, ImageShape())
         here = Setting(model, dropout_names(plain), ranges=ranges)
-        space = choose(cnn_hypers(here), groups(here), Choice(tune=ranges))
-        tuned = experiment.self_tuning(network, Shape(), space, ranges)
+        space = choose(cnn_hypers(here), groups(here), TuningChoice(tune=ranges))
+        tuned = experiment.self_tuning(network, ImageShape(), space, ranges)
     assert count(tuned) == published - scalars
     assert [name for name, _ in tuned.named_parameters() if "response" not in name] == [
         name for name, _ in plain.named_parameters()
@@ -48,11 +48,13 @@ def test_published_parameter_counts(model, ranges, published, scalars):
 @pytest.mark.parametrize("model", NETWORKS)
 @pytest.mark.parametrize("fix", ["", "dropouts"])
 def test_with_nothing_tuned_the_network_is_the_plain_one(model, fix):
-    network = Network(model=model)
-    shape = Shape(10, 3, 32)
+    network = CNNSettings(model=model)
+    shape = ImageShape(10, 3, 32)
     with torch.device("meta"):
         here = Setting(model, dropout_names(experiment.plain_network(network, shape)))
-    space = choose(cnn_hypers(here), groups(here), Choice(tune="none", fix=fix, init="dropouts=0.5" if fix else ""))
+    space = choose(
+        cnn_hypers(here), groups(here), TuningChoice(tune="none", fix=fix, init="dropouts=0.5" if fix else "")
+    )
     torch.manual_seed(0)
     plain = experiment.plain_network(network, shape)
     torch.manual_seed(0)
@@ -83,7 +85,7 @@ def inputs_of(tuner):
 @pytest.mark.parametrize("response", ["stn", "delta"])
 def test_validation_sees_clean_images_and_no_dropout(response):
     data = images()
-    config, _, tuner = made(data, Network(flip=True, crop=2), method=Method(response=response, tune_spreads=True))
+    config, _, tuner = made(data, CNNSettings(flip=True, crop=2), method=Method(response=response, tune_spreads=True))
     for _ in range(3):
         tuner.train_step()
     source = tuner.problem.valid
@@ -111,7 +113,7 @@ def test_validation_sees_clean_images_and_no_dropout(response):
 @pytest.mark.parametrize("response", ["stn", "delta"])
 def test_a_train_step_changes_each_image_at_its_own_strengths(response):
     data = images(side=32)
-    choice = Choice(tune="indropout,dropouts", init="indropout=0.5", spread=2.0)
+    choice = TuningChoice(tune="indropout,dropouts", init="indropout=0.5", spread=2.0)
     _, space, tuner = made(data, choice=choice, method=Method(response=response))
     before = tuner.state()
     lam = tuner.bench.hypers.draw(*tuner.noise.draw(8)).detach()
@@ -129,7 +131,7 @@ def test_a_train_step_changes_each_image_at_its_own_strengths(response):
 
 def test_dropout_masks_have_each_examples_own_rate():
     data = images(side=32)
-    _, _, tuner = made(data, choice=Choice(tune="dropout2", init="dropout2=0.5", spread=2.0))
+    _, _, tuner = made(data, choice=TuningChoice(tune="dropout2", init="dropout2=0.5", spread=2.0))
     before = tuner.state()
     rates = tuner.bench.hypers.values(tuner.bench.hypers.draw(*tuner.noise.draw(8)))["dropout2"].detach()
     tuner.load_state(before)
@@ -149,7 +151,9 @@ def test_dropout_masks_have_each_examples_own_rate():
 
 
 def test_one_rate_for_all_dropouts():
-    _, space, tuner = made(network=Network(one_dropout=True), choice=Choice(tune="dropouts", init="dropout=0.4"))
+    _, space, tuner = made(
+        network=CNNSettings(one_dropout=True), choice=TuningChoice(tune="dropouts", init="dropout=0.4")
+    )
     assert space.names == space.tuned == ("dropout",)
     layers = [m for _, m in hyper_layers(tuner.bench.bare) if type(m).__name__ == "HyperChannelDropout"]
     assert [m.name for m in layers] == ["dropout"] * 3
@@ -181,10 +185,10 @@ def test_an_epoch_and_the_schedule():
     [
         ({"descent": Descent(batch=65)}, "--batch 65 does not fit 64 training images"),
         ({"descent": Descent(batch=17)}, "--batch 17 does not fit 16 validation images"),
-        ({"choice": Choice(tune="dropout3")}, "its dropouts are dropout0, dropout1, dropout2"),
-        ({"choice": Choice(tune="cutholes")}, "add cutlength"),
-        ({"choice": Choice(tune="hu")}, "did you mean 'hue'"),
-        ({"network": Network(model="alexnet")}, "--model small"),
+        ({"choice": TuningChoice(tune="dropout3")}, "its dropouts are dropout0, dropout1, dropout2"),
+        ({"choice": TuningChoice(tune="cutholes")}, "add cutlength"),
+        ({"choice": TuningChoice(tune="hu")}, "did you mean 'hue'"),
+        ({"network": CNNSettings(model="alexnet")}, "--model small"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(kind, message):

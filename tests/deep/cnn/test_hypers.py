@@ -8,16 +8,16 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from deep.augment.pipeline import MOST_HOLES, NAMES  # noqa: E402
-from deep.choice import Choice, choose  # noqa: E402
+from deep.choice import TuningChoice, choose  # noqa: E402
 from deep.cnn.hypers import RANGES, Setting, check_cutout, check_words, cnn_hypers, groups, words  # noqa: E402
-from deep.cnn.networks import NETWORKS, AlexNet, Shape, dropout_names  # noqa: E402
+from deep.cnn.networks import NETWORKS, AlexNet, ImageShape, dropout_names  # noqa: E402
 from hyperopt_hn import UserError  # noqa: E402
 
 
 def setting(model="small", **kind):
     with torch.device("meta"):
-        network = AlexNet(Shape(), True) if kind.get("ranges") == "delta" and model == "alexnet" else None
-        network = network or NETWORKS[model](Shape())
+        network = AlexNet(ImageShape(), True) if kind.get("ranges") == "delta" and model == "alexnet" else None
+        network = network or NETWORKS[model](ImageShape())
     return Setting(model, dropout_names(network), **kind)
 
 
@@ -48,13 +48,13 @@ def test_published_ranges_and_starts(ranges, wanted):
 )
 def test_published_numbers(model, ranges, group, count):
     here = setting(model, ranges=ranges)
-    space = choose(cnn_hypers(here), groups(here), Choice(tune=group))
+    space = choose(cnn_hypers(here), groups(here), TuningChoice(tune=group))
     assert space.n == count and len(set(space.names)) == count
 
 
 def test_the_published_order():
     here = setting("alexnet")
-    names = choose(cnn_hypers(here), groups(here), Choice(tune="stn")).names
+    names = choose(cnn_hypers(here), groups(here), TuningChoice(tune="stn")).names
     conv = tuple(f"dropout{i}" for i in range(5))
     inner = ("hue", "contrast", "sat", "bright", "indropout", "inscale", "cutlength", "cutholes")
     assert names == (*conv, *inner, "fcdropout0", "fcdropout1")

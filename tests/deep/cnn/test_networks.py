@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from deep.cnn.networks import NETWORKS, VGG16, AlexNet, ResNet18, Shape, SmallCNN, count, dropout_names  # noqa: E402
+from deep.cnn.networks import NETWORKS, VGG16, AlexNet, ImageShape, ResNet18, SmallCNN, count, dropout_names  # noqa: E402
 from hyperopt_hn.errors import UserError  # noqa: E402
 
 ALL = pytest.mark.parametrize("name", NETWORKS)
@@ -26,7 +26,7 @@ def on_paper(kind, *arguments):
     ("name", "wanted"), [("small", 15_750), ("alexnet", 23_272_266), ("vgg16", 15_245_130), ("resnet18", 11_173_962)]
 )
 def test_parameter_counts(name, wanted):
-    assert count(on_paper(NETWORKS[name], Shape())) == wanted
+    assert count(on_paper(NETWORKS[name], ImageShape())) == wanted
 
 
 def units(network, skip=()):
@@ -54,7 +54,9 @@ def test_the_published_self_tuning_counts_follow(kind, skip, hypers, scalars, wa
 
 
 @ALL
-@pytest.mark.parametrize("shape", [Shape(), Shape(100), Shape(10, 1, 28), Shape(10, 1, 8), Shape(3, 4, 45)])
+@pytest.mark.parametrize(
+    "shape", [ImageShape(), ImageShape(100), ImageShape(10, 1, 28), ImageShape(10, 1, 8), ImageShape(3, 4, 45)]
+)
 def test_forward_fits_or_says_so(name, shape):
     try:
         network = on_paper(NETWORKS[name], shape)
@@ -68,8 +70,8 @@ def test_forward_fits_or_says_so(name, shape):
 
 def test_too_small_for_every_network():
     with pytest.raises(UserError, match="--model resnet18"):
-        SmallCNN(Shape(side=7))
-    for wrong in (Shape(0), Shape(10, 0), Shape(10, 3, 0)):
+        SmallCNN(ImageShape(side=7))
+    for wrong in (ImageShape(0), ImageShape(10, 0), ImageShape(10, 3, 0)):
         for kind in NETWORKS.values():
             with pytest.raises(UserError, match="must be at least 1"):
                 kind(wrong)
@@ -77,23 +79,23 @@ def test_too_small_for_every_network():
 
 @pytest.mark.parametrize("side", range(15, 36))
 def test_alexnet_at_odd_sides(side):
-    assert on_paper(AlexNet, Shape(10, 3, side))(torch.empty(1, 3, side, side, device="meta")).shape == (1, 10)
+    assert on_paper(AlexNet, ImageShape(10, 3, side))(torch.empty(1, 3, side, side, device="meta")).shape == (1, 10)
 
 
 def test_dropouts_bear_the_published_names():
-    names = {name: dropout_names(on_paper(kind, Shape())) for name, kind in NETWORKS.items()}
+    names = {name: dropout_names(on_paper(kind, ImageShape())) for name, kind in NETWORKS.items()}
     assert names["small"] == ("dropout0", "dropout1", "dropout2")
     assert names["alexnet"] == (*(f"dropout{i}" for i in range(5)), "fcdropout0", "fcdropout1")
     assert names["vgg16"] == (*(f"dropout{i}" for i in range(14)), "fcdropout0", "fcdropout1")
     assert names["resnet18"] == (*(f"dropout{i}" for i in range(5)), "fcdropout0")
-    assert len(dropout_names(on_paper(AlexNet, Shape(), True))) == 8, "Delta-STN's numbering has the input's first"
+    assert len(dropout_names(on_paper(AlexNet, ImageShape(), True))) == 8, "Delta-STN's numbering has the input's first"
 
 
 @ALL
 def test_dropouts_drop_nothing_until_a_rate_is_set(name):
     """In training mode, where only the dropouts are random: batch norm is put in evaluation mode."""
     torch.manual_seed(0)
-    network = NETWORKS[name](Shape(10, 3, 32)) if name != "alexnet" else AlexNet(Shape(10, 3, 16))
+    network = NETWORKS[name](ImageShape(10, 3, 32)) if name != "alexnet" else AlexNet(ImageShape(10, 3, 16))
     images = torch.rand(2, 3, 16 if name == "alexnet" else 32, 16 if name == "alexnet" else 32)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -126,7 +128,7 @@ def test_dropouts_stand_where_published():
     assert alex["dropout0"] == (64, 8, 8) and alex["dropout4"] == (256, 2, 2) and alex["fcdropout0"] == (1024,)
     vgg = where(on_paper(VGG16), (3, 32, 32))
     assert vgg["dropout0"] == (3, 32, 32) and vgg["dropout13"] == (512, 1, 1) and vgg["fcdropout1"] == (512,)
-    other = where(on_paper(AlexNet, Shape(), True), (3, 32, 32))
+    other = where(on_paper(AlexNet, ImageShape(), True), (3, 32, 32))
     assert other["dropout0"] == (3, 32, 32) and other["dropout5"] == (256, 2, 2)
     assert where(on_paper(ResNet18), (3, 32, 32))["dropout4"] == (512, 4, 4)
 
@@ -164,6 +166,6 @@ def test_pooling_before_the_relu_is_the_published_network():
 @pytest.mark.parametrize("name", ["small", "resnet18"])
 def test_every_parameter_gets_a_gradient(name):
     torch.manual_seed(0)
-    network = NETWORKS[name](Shape(4, 3, 8))
+    network = NETWORKS[name](ImageShape(4, 3, 8))
     network(torch.rand(3, 3, 8, 8)).square().mean().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())

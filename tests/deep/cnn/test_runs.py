@@ -12,10 +12,10 @@ from tests.support.paths import ROOT
 
 torch = pytest.importorskip("torch")
 
-from deep.choice import Choice  # noqa: E402
+from deep.choice import TuningChoice  # noqa: E402
 from deep.cnn import experiment  # noqa: E402
-from deep.cnn.experiment import CNNConfig, Network  # noqa: E402
-from deep.cnn.networks import Shape, count  # noqa: E402
+from deep.cnn.experiment import CNNConfig, CNNSettings  # noqa: E402
+from deep.cnn.networks import ImageShape, count  # noqa: E402
 from deep.training import Descent, Method, Span  # noqa: E402
 from hyperopt_hn import RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.nn import TORCH, load_checkpoint  # noqa: E402
@@ -74,7 +74,7 @@ def test_the_best_checkpoint_is_itself_at_its_own_lambda(response, tmp_path):
     plain = fresh.collapsed().eval()
     judge = fresh.problem.metrics
     with torch.no_grad():
-        batch = next(iter(fresh.problem.held.once()))
+        batch = next(iter(fresh.problem.test.once()))
         assert float(judge(plain, batch)["loss"]) == pytest.approx(found["test_loss"], rel=1e-5)
 
 
@@ -84,7 +84,7 @@ def lines(path):
 
 def recorded(tmp_path, data):
     """A run directory of a self-tuning network that also holds a fixed value."""
-    choice = Choice(tune="dropouts,cutout", fix="hue", init="hue=0.1", spread=0.3)
+    choice = TuningChoice(tune="dropouts,cutout", fix="hue", init="hue=0.1", spread=0.3)
     config, space, tuner = made(data, choice=choice, method=Method(lr_lam=0.3))
     path = tmp_path / "tuned"
     log = RunLog(path, {"experiment": "cnn", "config": {}}, codec=TORCH)
@@ -96,13 +96,13 @@ def test_a_replay_follows_the_run_step_by_step(tmp_path):
     data = images()
     path = recorded(tmp_path, data)
     records = lines(path)
-    network = Network(replay=str(path))
+    network = CNNSettings(replay=str(path))
     config = experiment.fit(CNNConfig(network, descent=Descent(batch=8, decay="none"), span=Span(4, 0.5)), data)
     space, course = experiment.replayed(config, data)
     wanted = {"dropout0", "dropout1", "dropout2", "cutlength", "cutholes", "hue"}
     assert space.n == 0 and set(space.names) == set(records[0]["hypers"]) == wanted
     tuner = experiment.build_tuner(config, data, space, course)
-    assert count(tuner.bench.bare) == count(experiment.plain_network(network, Shape(4, 3, 8)))
+    assert count(tuner.bench.bare) == count(experiment.plain_network(network, ImageShape(4, 3, 8)))
     moved = set()
     for step in range(30):
         tuner.train_step()
@@ -115,7 +115,7 @@ def test_a_replay_follows_the_run_step_by_step(tmp_path):
 def test_a_replay_holds_the_final_values_if_it_is_told_to(tmp_path):
     data = images()
     path = recorded(tmp_path, data)
-    config = CNNConfig(Network(replay=str(path), replay_final=True), Choice(fix="sat", init="sat=0.7"))
+    config = CNNConfig(CNNSettings(replay=str(path), replay_final=True), TuningChoice(fix="sat", init="sat=0.7"))
     space, course = experiment.replayed(experiment.fit(config, data), data)
     assert course is None and space.n == 0
     held = {name: space[name].init for name in space.names}
@@ -125,12 +125,12 @@ def test_a_replay_holds_the_final_values_if_it_is_told_to(tmp_path):
 def test_a_replay_reads_tables_and_refuses_what_does_not_fit(tmp_path):
     data = images()
     (tmp_path / "course.csv").write_text("step,dropout0,other\n0,0.1,9\n5,0.3,9\n")
-    config = experiment.fit(CNNConfig(Network(replay=str(tmp_path / "course.csv"))), data)
+    config = experiment.fit(CNNConfig(CNNSettings(replay=str(tmp_path / "course.csv"))), data)
     space, course = experiment.replayed(config, data)
     assert space.names == ("dropout0",) and [course.at(s)["dropout0"] for s in (0, 4, 5, 99)] == [0.1, 0.1, 0.3, 0.3]
     path = recorded(tmp_path, data)
     gray = images(channels=1)
     with pytest.raises(UserError, match="recorded hue, which are no hyperparameters here"):
-        experiment.replayed(experiment.fit(CNNConfig(Network(replay=str(path))), gray), gray)
+        experiment.replayed(experiment.fit(CNNConfig(CNNSettings(replay=str(path))), gray), gray)
     with pytest.raises(UserError, match=r"cannot be read|missing"):
-        experiment.replayed(experiment.fit(CNNConfig(Network(replay=str(tmp_path / "nothing"))), data), data)
+        experiment.replayed(experiment.fit(CNNConfig(CNNSettings(replay=str(tmp_path / "nothing"))), data), data)

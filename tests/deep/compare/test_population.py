@@ -11,11 +11,11 @@ pytest.importorskip("torch")
 
 import torch
 
-from deep.compare.population import Plan, Population, Values, explored
-from deep.compare.trials import Plan as TrialPlan
+from deep.compare.population import Population, PopulationPlan, Values, explored
+from deep.compare.trials import TrialPlan as TrialPlan
 from deep.compare.trials import Trials
 from hyperopt_hn import Hyper, HyperSpace, NonFiniteError, UserError
-from hyperopt_hn.nn import Hypers, Optimisers, TorchProblem, TorchTuner, TunerConfig
+from hyperopt_hn.nn import Hypers, Optimizers, TorchProblem, TorchTuner, TunerConfig
 from hyperopt_hn.search.proposals import Search, searchable
 from hyperopt_hn.search.study import OwnStudy
 from tests.support.digits_mlp import SPACE, same, tuner_of
@@ -29,7 +29,7 @@ def build(member, values, lr=0.5):
 
 
 def made(size=4, interval=3, seed=0, build=build, **more):
-    return Population(BOX, build, Plan(size, interval, **more), seed)
+    return Population(BOX, build, PopulationPlan(size, interval, **more), seed)
 
 
 def run(tuner, steps):
@@ -63,7 +63,7 @@ def test_the_worst_becomes_a_changed_copy_of_the_best():
     best, worst = int(np.argmin(losses)), int(np.argmax(losses))
     assert same(weights(population, worst), weights(population, best))
     state = [population._members[i].state() for i in (worst, best)]
-    assert same(state[0]["optimisers"], state[1]["optimisers"]) and same(*(s["schedulers"] for s in state))
+    assert same(state[0]["optimizers"], state[1]["optimizers"]) and same(*(s["schedulers"] for s in state))
     assert not same(state[0]["batches"], state[1]["batches"])
     if worst != 3:
         assert same(state[0]["batches"], batches[worst])
@@ -156,15 +156,15 @@ def walking(space, course=None):
         return (1 - model.w) ** 2
 
     model = Walker()
-    optimisers = Optimisers(torch.optim.SGD(model.parameters(), 0.05))
+    optimizers = Optimizers(torch.optim.SGD(model.parameters(), 0.05))
     problem = TorchProblem(train_loss, valid_loss, Nothing(), Nothing(), rows=lambda batch: 1)
-    return TorchTuner(model, Hypers(space), problem, optimisers, config=TunerConfig(course=course))
+    return TorchTuner(model, Hypers(space), problem, optimizers, config=TunerConfig(course=course))
 
 
 def test_where_the_best_value_moves_it_beats_random_constants():
     box, ends = searchable(MOVING), {"pbt": [], "random": []}
     for seed in range(4):
-        plan = Plan(4, 10, start_at_init=False)
+        plan = PopulationPlan(4, 10, start_at_init=False)
         members = Population(box, lambda member, values: walking(MOVING.with_tuned([]), values), plan, seed)
         study = OwnStudy(Search(box, "random", seed))
         drawn = Trials(study, lambda v, n: walking(MOVING.with_init(v).with_tuned([])), TrialPlan(200, 0, 10))

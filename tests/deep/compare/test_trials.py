@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from deep.compare.trials import Plan, Trials
+from deep.compare.trials import TrialPlan, Trials
 from hyperopt_hn import Alternation, Run, RunLog, UserError, alternate
 from hyperopt_hn.nn import TORCH
 from hyperopt_hn.runs.progress import Progress
@@ -18,7 +18,7 @@ from hyperopt_hn.search.study import OwnStudy, SharedStudy
 from tests.support.digits_mlp import SPACE, fixed, same
 
 BOX = searchable(SPACE)
-PLAN = Plan(steps=10, patience=0, evaluate_every=4)
+PLAN = TrialPlan(steps=10, patience=0, evaluate_every=4)
 
 
 def made(method="random", plan=PLAN, seed=0, study=None, build=None):
@@ -74,7 +74,7 @@ def test_resuming_is_exact_at_any_step(method, cut):
 
 
 def test_models_resume_exactly_behind_their_random_trials():
-    plan = Plan(steps=2, patience=0, evaluate_every=2)
+    plan = TrialPlan(steps=2, patience=0, evaluate_every=2)
     for method in ("tpe", "gp"):
         whole = run(made(method, plan), 22)
         state = whole.state()
@@ -85,7 +85,7 @@ def test_models_resume_exactly_behind_their_random_trials():
 
 
 def test_patience_ends_a_trial_at_its_own_evaluations():
-    plan = Plan(steps=200, patience=2, evaluate_every=5)
+    plan = TrialPlan(steps=200, patience=2, evaluate_every=5)
     trials = run(made(plan=plan, build=lambda v, n: fixed(v, lr=1.5, train=(0, 50))), 300)
     lengths = trials.arrays()["trial_steps"]
     assert len(lengths) >= 2 and (lengths < 200).all() and (lengths % 5 == 0).all()
@@ -108,14 +108,14 @@ def test_a_trial_that_diverges_is_over_and_the_search_goes_on():
 
 def test_a_trial_whose_rate_has_decayed_is_over_and_the_search_goes_on():
     """0.9, halved by the rule twice, is below 0.3."""
-    plan = Plan(steps=400, patience=0, evaluate_every=4)
+    plan = TrialPlan(steps=400, patience=0, evaluate_every=4)
     trials = run(made(plan=plan, build=lambda v, n: fixed(v, lr=0.9, train=(0, 50), least_lr=0.3)), 900)
     lengths, losses = (trials.arrays()[name] for name in ("trial_steps", "trial_losses"))
     assert len(lengths) >= 2 and (lengths < 400).all() and np.isfinite(losses).all()
 
 
 def test_a_grid_that_is_done_ends_the_run(tmp_path):
-    plan = Plan(steps=3, patience=0, evaluate_every=3)
+    plan = TrialPlan(steps=3, patience=0, evaluate_every=3)
     log = RunLog(tmp_path / "grid", {"experiment": "x", "arm": "grid"}, codec=TORCH)
     schedule = Alternation(steps=1000, tune_per_cycle=0, evaluate_every=6)
     outcome = alternate(made("grid", plan), schedule, log, Progress("x", 1000, quiet=True))

@@ -143,7 +143,7 @@ def test_a_train_step_leaves_lambda_and_a_tune_step_leaves_phi():
 
 @pytest.mark.parametrize(("response", "average"), [("stn", 0), ("delta", 0), ("stn", 1)])
 def test_everything_comes_back(response, average, tmp_path):
-    """Facts 5.12: weights, λ̂, optimisers, masks, positions and hidden states, through a file."""
+    """Facts 5.12: weights, λ̂, optimizers, masks, positions and hidden states, through a file."""
     from hyperopt_hn.nn import load_checkpoint, save_checkpoint
 
     given = config()
@@ -281,7 +281,7 @@ def test_no_step_reads_a_tensor_on_the_host(response):
     """Fake tensors hold no numbers: what asks for one, for which a GPU would have to be waited for, raises."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    from hyperopt_hn.nn import Hypers, Optimisers, TorchProblem, TorchTuner, TunerConfig
+    from hyperopt_hn.nn import Hypers, Optimizers, TorchProblem, TorchTuner, TunerConfig
 
     given, space = config(), space_of_config(config())
     given = replace(given, method=replace(given.method, response=response))
@@ -289,8 +289,8 @@ def test_no_step_reads_a_tensor_on_the_host(response):
         train, valid = (Streams(torch.empty(28, dtype=torch.int64), 4, 4, "training") for _ in range(2))
         model, hypers = network_of(given, WORDS, space), Hypers(space)
         problem = TorchProblem(train_loss, valid_loss, train, valid, rows=rows_of)
-        optimisers = Optimisers(torch.optim.SGD(model.parameters(), 1.0), torch.optim.Adam([hypers.lam], 0.01))
-        made = TorchTuner(model, hypers, problem, optimisers, response, TunerConfig(clip=0.25, report_every=10**9))
+        optimizers = Optimizers(torch.optim.SGD(model.parameters(), 1.0), torch.optim.Adam([hypers.lam], 0.01))
+        made = TorchTuner(model, hypers, problem, optimizers, response, TunerConfig(clip=0.25, report_every=10**9))
         made.steps = {"train": 1, "tune": 1}  # the first steps look at the loss and at λ's gradient
         for _ in range(2):  # the second window is the shorter last one
             assert made.train_step() == made.tune_step() == {}

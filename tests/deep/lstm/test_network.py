@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from deep.choice import Choice, choose  # noqa: E402
+from deep.choice import TuningChoice, choose  # noqa: E402
 from deep.lstm.experiment import GROUPS, HYPERS  # noqa: E402
-from deep.lstm.network import LanguageModel, Shape, rates  # noqa: E402
+from deep.lstm.network import LanguageModel, LSTMShape, rates  # noqa: E402
 from hyperopt_hn.nn import at, collapse, convert, set_batch_dim  # noqa: E402
 from tests.support.lstm_cases import lively  # noqa: E402
 from tests.support.refusals import refused  # noqa: E402
@@ -19,10 +19,10 @@ V, D, T, B = 11, 6, 5, 4
 
 
 def space(tune="all", fix="", init=""):
-    return choose(HYPERS, GROUPS, Choice(tune, fix, init, 1.0))
+    return choose(HYPERS, GROUPS, TuningChoice(tune, fix, init, 1.0))
 
 
-SMALL = Shape(V, D)
+SMALL = LSTMShape(V, D)
 
 
 def made(here, shape=SMALL, gain="stn"):
@@ -44,7 +44,7 @@ def rows(here, seed=0):
 def test_the_published_parameter_counts(tune, count):
     """Facts 2.1, counted on the published code; on the meta device, as nothing is computed."""
     with torch.device("meta"):
-        model = made(space(tune), Shape(10_000), gain="delta")
+        model = made(space(tune), LSTMShape(10_000), gain="delta")
     assert sum(p.numel() for p in model.parameters()) == count
 
 
@@ -98,7 +98,7 @@ def test_locked_masks_are_constant_in_time_and_of_each_examples_rate(name):
     """Facts 2.4: one mask for a sequence, (1, B, D), at the example's own rate."""
     here = space(name)
     size = 4000
-    model = made(here, Shape(V, 8))
+    model = made(here, LSTMShape(V, 8))
     drop = model.get_submodule(name)
     lam = torch.tensor([[-3.0], [0.0], [1.0]])
     with at(model, lam):
@@ -156,7 +156,7 @@ def model_mask(model, seed):
 def test_dropconnect_drops_hidden_to_hidden_weights_once_a_batch():
     """A mask that changed within a pass would move a repeated input's fixed point; input weights are never dropped."""
     here = space("none", init="wdrop=0.5")
-    model = made(here, Shape(V, 64, 1))
+    model = made(here, LSTMShape(V, 64, 1))
     layer = model.get_submodule("rnn0")
     assert layer.dropconnect == "wdrop"
     x = torch.randn(1, 1, 64)
@@ -182,7 +182,7 @@ def test_dropconnect_drops_hidden_to_hidden_weights_once_a_batch():
 
 def test_dropconnect_masks_both_parts_alike():
     here = space("wdrop", init="wdrop=0.5")
-    model = lively(made(here, Shape(V, 8, 1)))
+    model = lively(made(here, LSTMShape(V, 8, 1)))
     layer = model.get_submodule("rnn0")
     lam = torch.as_tensor(here.init()).float()
     x, start = torch.randn(3, 2, 8), (torch.randn(1, 2, 8), torch.randn(1, 2, 8))
@@ -201,4 +201,4 @@ def test_dropconnect_masks_both_parts_alike():
 def test_rates_name_what_is_there():
     assert rates(2, ("wdrop", "alpha")) == {"rnn0.weight_hh": "wdrop", "rnn1.weight_hh": "wdrop"}
     assert rates(1, ()) == {}
-    assert "each must be at least 1" in refused(LanguageModel, Shape(0))
+    assert "each must be at least 1" in refused(LanguageModel, LSTMShape(0))

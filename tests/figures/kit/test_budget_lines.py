@@ -40,7 +40,7 @@ def test_the_loss_over_time_is_the_best_so_far(images: list[Path]) -> None:
 def test_a_budget_in_steps_is_drawn_over_steps_and_perplexity_is_the_exponential(tmp_path: Path) -> None:
     root = write_deep(tmp_path, data="ptb", max_seconds=0.0)
     fig = draw("lstm_loss_over_time", root)
-    assert fig.axes[0].get_xlabel() == "Optimiser steps" and "perplexity" in fig.axes[0].get_ylabel()
+    assert fig.axes[0].get_xlabel() == "Optimizer steps" and "perplexity" in fig.axes[0].get_ylabel()
     assert "Hand-set constants" not in lines(fig)
     for arm in ("stn", "gp"):
         at, found = best_by_hand(root / "compare-lstm" / arm, "step")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from figures.kit.runs import DASHED, ROOT_NAME
 from hyperopt_hn.data import catalogue
-from hyperopt_hn.data.catalogue import flat, load, one_hot
+from hyperopt_hn.data.catalogue import flat_rows, load, one_hot
 from hyperopt_hn.data.mnist import IdxSet
 from hyperopt_hn.errors import UserError
 from tests.support.tiny_mnist import install, lay, same
@@ -52,7 +52,7 @@ def test_auto_falls_back_and_says_so(tiny: IdxSet, tmp_path: Path, caplog: pytes
 def test_flat_keeps_order_and_bounds(n: int, height: int, width: int, channels: int, scale: float) -> None:
     shape = (n, height, width, channels) if channels else (n, height, width)
     images = np.random.default_rng(n).integers(0, int(scale) + 1, shape).astype(np.uint8)
-    rows = flat(images, scale)
+    rows = flat_rows(images, scale)
     assert rows.dtype == np.float64 and rows.shape == (n, images[0].size)
     assert rows.min() >= 0.0 and rows.max() <= 1.0
     np.testing.assert_array_equal(np.rint(rows * scale).astype(np.uint8).reshape(shape), images)

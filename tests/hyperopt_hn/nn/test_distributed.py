@@ -57,7 +57,7 @@ def test_two_processes_are_one_with_the_doubled_batch(parallel_run, case):
 @pytest.mark.parametrize("case", ["resumed", "alternate"])
 def test_lambda_and_phi_are_one_on_all_ranks_with_dropout_and_batch_norm(parallel_run, case):
     first, second = both(parallel_run, case)
-    for part in ("hypers", "model", "optimisers", "random"):
+    for part in ("hypers", "model", "optimizers", "random"):
         assert equal(first["state"][part], second["state"][part]) or part == "random", part
     masks = first["state"]["random"]["torch"]
     assert len(masks) == 2

@@ -10,7 +10,7 @@ import pytest
 
 from hyperopt_hn import Hyper, HyperSpace, UserError
 from hyperopt_hn.search.grid import Grid
-from hyperopt_hn.search.optuna_bridge import TrialSampler, distributions, flat, unflat
+from hyperopt_hn.search.optuna_bridge import TrialSampler, distributions, flat_values, unflat
 from hyperopt_hn.search.proposals import METHODS, MODELS, Search, Trial, searchable
 from hyperopt_hn.search.study import OwnStudy, SharedStudy
 from tests.support.paths import ROOT
@@ -121,7 +121,7 @@ def test_a_searchable_space_has_ends_that_a_trial_can_stand_on():
 def test_vectors_pass_through_optuna():
     space = HyperSpace([Hyper("decay", 0.1, 1e-3, 1.0, log=True, size=3), Hyper("p", 0.5, 0, 1, step=0.25)])
     values = space.sample(np.random.default_rng(0))
-    numbers = flat(space, values)
+    numbers = flat_values(space, values)
     assert list(numbers) == ["decay[0]", "decay[1]", "decay[2]", "p"] == list(distributions(space))
     again = unflat(space, numbers)
     assert again["decay"].tolist() == values["decay"].tolist() and again["p"] == values["p"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from toy import mlp
-from toy.baselines.search import SearchConfig, SearchTuner
+from toy.baselines.search import SearchTuner, TrialConfig
 from toy.baselines.unrolled import Unrolled, UnrolledConfig
 from toy.problems import DecayProblem, Split, decay_space
 
@@ -21,7 +21,7 @@ def problem(penalty="class_norms", sizes=(6, 3), seed=0):
 
 @pytest.mark.parametrize("penalty", ["norm", "class_norms", "weights"])
 def test_search_trains_trials_and_resumes_exactly(penalty):
-    config = SearchConfig(trial_steps=30, trial_lr=0.05, trial_rows=10, parallel=2)
+    config = TrialConfig(trial_steps=30, trial_lr=0.05, trial_rows=10, parallel=2)
 
     def make():
         return SearchTuner(problem(penalty), "random", config, seed=0)
@@ -42,7 +42,7 @@ def test_search_trains_trials_and_resumes_exactly(penalty):
 
 
 def test_trials_side_by_side_are_the_trials_one_by_one():
-    tuner = SearchTuner(problem(), "random", SearchConfig(trial_steps=20, trial_lr=0.05, trial_rows=10), seed=0)
+    tuner = SearchTuner(problem(), "random", TrialConfig(trial_steps=20, trial_lr=0.05, trial_rows=10), seed=0)
     lam = np.random.default_rng(1).standard_normal((3, 3))
     together = tuner._train(lam)
     for row, w in zip(lam, together, strict=True):

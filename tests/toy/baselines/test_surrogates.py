@@ -15,7 +15,7 @@ from tests.reference.toy_loops import Data
 from tests.support.toy_cases import SHARED, problem_of, random_parts, run, same, stored
 from toy.baselines.predictors import gaussian_process, gp_predict
 from toy.baselines.surrogates import GPS, PREDICTORS, Surrogates, SurrogatesConfig, metrics
-from toy.truth.true_losses import Shared
+from toy.truth.true_losses import SharedSettings
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,12 @@ def test_hypernets_equal_the_slow_loops(parts: tuple[Data, Data, Data]) -> None:
 
 def test_surrogates_resume_bit_for_bit(parts: tuple[Data, Data, Data], tmp_path: Path) -> None:
     problem, (lam, true) = problem_of("class_norms", parts), known_truth(20)
-    whole = run(Surrogates(problem, Shared(window=10), SMALL, lam, true))
+    whole = run(Surrogates(problem, SharedSettings(window=10), SMALL, lam, true))
     for stop in (23, 30, 40):
-        half = run(Surrogates(problem, Shared(window=10), SMALL, lam, true), stop)
+        half = run(Surrogates(problem, SharedSettings(window=10), SMALL, lam, true), stop)
         assert np.isfinite(half.evaluate()["valid_loss"]) and np.shape(half.hypers()["weight_decay"]) == (3,)
         assert half.arrays().keys() >= {"true", "train_true"} and ("gp" in half.arrays()) == (stop > 37)
-        rest = Surrogates(problem, Shared(window=10), SMALL, lam, true)
+        rest = Surrogates(problem, SharedSettings(window=10), SMALL, lam, true)
         rest.load_state(stored(half.state(), tmp_path))
         assert same(run(rest, whole.units - stop).arrays(), whole.arrays())
 
@@ -58,7 +58,9 @@ def test_published_progress_lines_draw_numbers_and_ours_do_not(parts: tuple[Data
     lam, true = known_truth(20)
     position = {}
     for streams in ("published", "default"):
-        tuner = Surrogates(problem_of("class_norms", parts), Shared(streams=streams, window=10), SMALL, lam, true)
+        tuner = Surrogates(
+            problem_of("class_norms", parts), SharedSettings(streams=streams, window=10), SMALL, lam, true
+        )
         run(tuner, 1)
         fresh = np.random.RandomState(7)
         fresh.rand(18), fresh.randint(40 if streams == "published" else 41, size=6)

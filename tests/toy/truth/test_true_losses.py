@@ -17,7 +17,7 @@ from toy import mlp
 from toy.optim import BLOCK, SGD, Adam, aligned_zeros
 from toy.truth.crossval import Crossval, CrossvalConfig, lowest
 from toy.truth.linear_nets import ClassPenalty, NormPenalty, Windows
-from toy.truth.true_losses import Shared, TrueLosses, TrueLossesConfig
+from toy.truth.true_losses import SharedSettings, TrueLosses, TrueLossesConfig
 
 NETS = TrueLossesConfig(nets=9, steps=40, unit=4)
 
@@ -74,7 +74,7 @@ def test_stuck_counter_is_the_published_defect(stuck: bool, distance: float) -> 
         assert moved[9] == pytest.approx(0.0206, abs=5e-5) and moved[-1] == pytest.approx(0.0032, abs=5e-5)
 
 
-def test_optimisers_refuse_copies_and_sgd_descends() -> None:
+def test_optimizers_refuse_copies_and_sgd_descends() -> None:
     with pytest.raises(ValueError, match="C-contiguous"):
         Adam().start([np.ones((4, 4)).T[:2]])
     x = [np.ones(3)]
@@ -163,7 +163,7 @@ def test_a_vector_of_draws_is_the_published_stream() -> None:
     one, many = np.random.RandomState(7), np.random.RandomState(7)
     for _ in range(3):
         scalars = one.rand(10) * 6.0 - 3.0, [one.randint(49_900) for _ in range(1000)]
-        lam = Shared().uniform(many, 10)
+        lam = SharedSettings().uniform(many, 10)
         assert np.array_equal(lam, scalars[0])
         assert np.array_equal(many.randint(49_900, size=1000), scalars[1])
 
@@ -202,11 +202,11 @@ def test_true_losses_resume_and_recompute_a_block(parts: tuple[Data, Data, Data]
 
 
 def test_the_last_window_is_drawn_by_default() -> None:
-    assert Shared(window=100).starts(50_000) == 49_901
-    assert Shared(window=100, streams="published").starts(50_000) == 49_900
-    assert Shared(window=100).starts(100) == 1
-    for shared, rows in ((Shared(window=100), 99), (Shared(window=100, streams="published"), 100)):
+    assert SharedSettings(window=100).starts(50_000) == 49_901
+    assert SharedSettings(window=100, streams="published").starts(50_000) == 49_900
+    assert SharedSettings(window=100).starts(100) == 1
+    for shared, rows in ((SharedSettings(window=100), 99), (SharedSettings(window=100, streams="published"), 100)):
         with pytest.raises(UserError, match="--window 100"):
             shared.starts(rows)
     with pytest.raises(UserError, match="streams"):
-        Shared(streams="publshed")
+        SharedSettings(streams="publshed")

@@ -116,11 +116,11 @@ def test_function_parameters_and_collapse(name: str) -> None:
 def test_parameters_stay_the_same_objects_in_two_groups(name: str) -> None:
     plain: nn.Module = MODELS[name][0]()
     before = dict(plain.named_parameters())
-    optimiser = torch.optim.SGD(plain.parameters(), 0.1)
+    optimizer = torch.optim.SGD(plain.parameters(), 0.1)
     model = convert(plain, SPACE)
     general = list(general_parameters(model))
     assert [id(p) for p in general] == [id(p) for p in before.values()]
-    assert {id(p) for p in optimiser.param_groups[0]["params"]} == {id(p) for p in general}
+    assert {id(p) for p in optimizer.param_groups[0]["params"]} == {id(p) for p in general}
     response = list(response_parameters(model))
     assert len(response) + len(general) == len(list(model.parameters()))
     assert not {id(p) for p in response} & {id(p) for p in general}

@@ -18,7 +18,7 @@ from hyperopt_hn.nn.responses import STN, Delta, Implicit  # noqa: E402
 from hyperopt_hn.nn.responses.delta import linearised  # noqa: E402
 from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise  # noqa: E402
-from hyperopt_hn.nn.setup.problem import Optimisers, TorchProblem, TunerConfig  # noqa: E402
+from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig  # noqa: E402
 from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402
 from tests.reference.unrolled import unrolled_slope  # noqa: E402
 from tests.support.tiny_tuner import AffineWeights, FixedNoise, Nothing, Ridge, decay_space  # noqa: E402
@@ -36,7 +36,7 @@ def trained(space: HyperSpace, size: int, train_loss, eps, response: str, steps:
     hypers = Hypers(space, dtype=torch.float64)
     problem = TorchProblem(train_loss, lambda m, b: m().sum(), Nothing(), Nothing(), rows=lambda batch: len(eps))
     phi = torch.optim.SGD(model.parameters(), 0.3, momentum=0.9)
-    tuner = TorchTuner(model, hypers, problem, Optimisers(phi), response)
+    tuner = TorchTuner(model, hypers, problem, Optimizers(phi), response)
     tuner.noise = FixedNoise(eps)
     for _ in range(steps):
         tuner.train_step()
@@ -122,7 +122,7 @@ def test_slope_at_the_mean_is_the_slope_of_the_plain_response():
     model, x, y = small_net(space), torch.randn(20, 4).double(), torch.randn(20, 3).double()
     hypers = Hypers(space, dtype=torch.float64)
     problem = TorchProblem(lambda m, b, h: m(x).sum(), lambda m, b: ((m(x) - y) ** 2).mean(), Nothing(), Nothing())
-    tuner = TorchTuner(model, hypers, problem, Optimisers(torch.optim.SGD(model.parameters(), 0.1)), "delta")
+    tuner = TorchTuner(model, hypers, problem, Optimizers(torch.optim.SGD(model.parameters(), 0.1)), "delta")
     _, grad = tuner.response.tune(tuner.bench, hypers.lam, False, [None])
     centre = hypers.lam.detach()
     for i in range(2):
@@ -197,7 +197,7 @@ def test_a_delta_step_trains_each_part_on_its_own_loss():
         return ((m(batch[0]) - batch[1]) ** 2).mean(-1)
 
     problem = TorchProblem(train_loss, lambda m, b: m(b[0]).sum(), Batches.of((x, y), 12, shuffle=False), Nothing())
-    TorchTuner(model, hypers, problem, Optimisers(torch.optim.SGD(model.parameters(), 0.1)), "delta",
+    TorchTuner(model, hypers, problem, Optimizers(torch.optim.SGD(model.parameters(), 0.1)), "delta",
                TunerConfig(seed=3)).train_step()  # fmt: skip
 
     lam, eps = hypers.lam.detach(), Noise(2, 3).draw(12)
@@ -221,9 +221,9 @@ def test_batch_norm_statistics_are_counted_once_in_a_delta_step():
     hypers, x = Hypers(space), torch.randn(10, 4)
     problem = TorchProblem(lambda m, b, h: m(b).square().mean(), lambda m, b: m(b).sum(),
                            Batches.of(x, 10), Batches.of(x, 10))  # fmt: skip
-    optimisers = Optimisers(torch.optim.SGD(model.parameters(), 0.1), torch.optim.SGD([hypers.lam], 0.1),
+    optimizers = Optimizers(torch.optim.SGD(model.parameters(), 0.1), torch.optim.SGD([hypers.lam], 0.1),
                             torch.optim.SGD([hypers.rho], 0.1))  # fmt: skip
-    tuner = TorchTuner(model, hypers, problem, optimisers, "delta")
+    tuner = TorchTuner(model, hypers, problem, optimizers, "delta")
     tuner.train_step()
     assert model[1].num_batches_tracked.item() == 1
     tuner.tune_step()
@@ -280,8 +280,8 @@ def implicit_tuner(ridge, method, terms):
     problem = TorchProblem(train_loss, valid_loss, Nothing(), Nothing())
     with torch.no_grad():
         model.weight.copy_(torch.as_tensor(ridge.best_weights(-0.5)))
-    optimisers = Optimisers(torch.optim.SGD(model.parameters(), 0.1), torch.optim.SGD([hypers.lam], 0.1))
-    return TorchTuner(model, hypers, problem, optimisers, Implicit(method, terms, lr=0.05))
+    optimizers = Optimizers(torch.optim.SGD(model.parameters(), 0.1), torch.optim.SGD([hypers.lam], 0.1))
+    return TorchTuner(model, hypers, problem, optimizers, Implicit(method, terms, lr=0.05))
 
 
 @pytest.mark.parametrize(("method", "terms"), [("cg", 8), ("neumann", 400)])
@@ -319,8 +319,8 @@ def test_implicit_gives_phi_no_gradient_and_tunes_one_decay_per_weight():
         return (m(batch[0])[:, 0] - batch[1]).square().mean()
 
     problem = TorchProblem(train_loss, valid_loss, Batches.of((x, y), 40), Batches.of((xv, yv), 400))
-    optimisers = Optimisers(torch.optim.SGD(model.parameters(), 0.05), torch.optim.Adam([hypers.lam], 0.1))
-    tuner = TorchTuner(model, hypers, problem, optimisers, "implicit")
+    optimizers = Optimizers(torch.optim.SGD(model.parameters(), 0.05), torch.optim.Adam([hypers.lam], 0.1))
+    tuner = TorchTuner(model, hypers, problem, optimizers, "implicit")
     for _ in range(100):
         tuner.train_step()
     before = tuner.evaluate()["valid_loss"]
@@ -340,8 +340,8 @@ def test_implicit_refuses_what_it_cannot_differentiate():
     x = torch.randn(6, 3)
     problem = TorchProblem(lambda m, b, h: torch.dropout(m(b), float(h["p"].detach()), True).square().mean(),
                            lambda m, b: m(b).square().mean(), Batches.of(x, 6), Batches.of(x, 6))  # fmt: skip
-    optimisers = Optimisers(torch.optim.SGD(model.parameters(), 0.05), torch.optim.Adam([hypers.lam], 0.1))
-    tuner = TorchTuner(model, hypers, problem, optimisers, "implicit")
+    optimizers = Optimizers(torch.optim.SGD(model.parameters(), 0.05), torch.optim.Adam([hypers.lam], 0.1))
+    tuner = TorchTuner(model, hypers, problem, optimizers, "implicit")
     tuner.train_step()
     with pytest.raises(UserError, match="does not depend on λ"):
         tuner.tune_step()
@@ -360,9 +360,9 @@ def test_delta_tunes_spreads_through_the_same_response(linear):
 
     batches = [Batches.of((x, y), 16, shuffle=False) for _ in range(2)]
     problem = TorchProblem(square, square, *batches)
-    optimisers = Optimisers(torch.optim.SGD(model.parameters(), 0.01), torch.optim.SGD([hypers.lam], 1.0),
+    optimizers = Optimizers(torch.optim.SGD(model.parameters(), 0.01), torch.optim.SGD([hypers.lam], 1.0),
                             torch.optim.SGD([hypers.rho], 1.0))  # fmt: skip
-    tuner = TorchTuner(model, hypers, problem, optimisers, Delta(linear), TunerConfig(tau=0.1))
+    tuner = TorchTuner(model, hypers, problem, optimizers, Delta(linear), TunerConfig(tau=0.1))
     lam0, rho0 = hypers.lam.detach().clone(), hypers.rho.detach().clone()
 
     def objective(lam, rho):
@@ -399,8 +399,8 @@ def natural_tuner(hypers_of=None):
     hypers = Hypers(space, dtype=torch.float64)
     source = Batches.of(torch.randn(8, 3, dtype=torch.float64), 8)
     problem = TorchProblem(lambda m, b, h: m(b).square().mean(), lambda m, b: m(b).square().mean(), source, source)
-    optimisers = Optimisers(torch.optim.SGD(model.parameters(), 0.01), torch.optim.SGD([hypers.lam], 1.0))
-    return TorchTuner(model, hypers, problem, optimisers, STN(natural=True))
+    optimizers = Optimizers(torch.optim.SGD(model.parameters(), 0.01), torch.optim.SGD([hypers.lam], 1.0))
+    return TorchTuner(model, hypers, problem, optimizers, STN(natural=True))
 
 
 def test_an_stn_fed_natural_values_has_weights_at_them():

@@ -22,7 +22,7 @@ from hyperopt_hn import Hyper, HyperSpace, Run, RunLog, UserError, alternate  # 
 from hyperopt_hn.nn import convert  # noqa: E402
 from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
 from hyperopt_hn.nn.setup.hypers import Hypers  # noqa: E402
-from hyperopt_hn.nn.setup.problem import Optimisers, TorchProblem  # noqa: E402
+from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem  # noqa: E402
 from hyperopt_hn.nn.tuning import checkpoint, codec  # noqa: E402
 from hyperopt_hn.nn.tuning.codec import TORCH, load_checkpoint, save_checkpoint  # noqa: E402
 from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402
@@ -50,7 +50,7 @@ def steps(tuner, count=4):
 
 @pytest.mark.parametrize("response", ["stn", "delta", "implicit"])
 def test_state_brings_everything_and_the_next_steps_back(response, tmp_path):
-    """Facts 5.12: φ, λ̂, ρ, optimisers, schedulers, random streams, positions; through a file."""
+    """Facts 5.12: φ, λ̂, ρ, optimizers, schedulers, random streams, positions; through a file."""
     make = (lambda: build(response)) if response == "implicit" else (lambda: killed.make(response))
     tuner = make()
     steps(tuner)
@@ -231,17 +231,17 @@ def test_any_flipped_or_cut_byte_is_an_error_or_harmless(tmp_path):
         assert isinstance(state, dict)
 
 
-def other_net(width=16, extra=False, space=None, response="stn", optimiser=torch.optim.SGD):
+def other_net(width=16, extra=False, space=None, response="stn", optimizer=torch.optim.SGD):
     space = space or space_of_three()
     layers = [nn.Linear(6, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(), nn.Linear(width, 2)]
     model = convert(nn.Sequential(*layers, *([nn.Linear(2, 2)] if extra else [])), space)
     hypers = Hypers(space)
     problem = TorchProblem(train_loss, valid_loss, Batches.of(data(0), 16, 1), Batches.of(data(1), 16, 2))
-    optimisers = Optimisers(optimiser(model.parameters(), 0.1), torch.optim.Adam([hypers.lam], 0.1))
-    return TorchTuner(model, hypers, problem, optimisers, response)
+    optimizers = Optimizers(optimizer(model.parameters(), 0.1), torch.optim.Adam([hypers.lam], 0.1))
+    return TorchTuner(model, hypers, problem, optimizers, response)
 
 
-def test_another_architecture_space_response_or_optimiser_is_named():
+def test_another_architecture_space_response_or_optimizer_is_named():
     state = other_net().state()
 
     def refused(match, **kind):
@@ -256,7 +256,7 @@ def test_another_architecture_space_response_or_optimiser_is_named():
     names = HyperSpace([Hyper(n, 0.2, 0.0, 0.9) for n in ("dropout", "decay", "smoth")])
     refused(r"tuned hyperparameters \['dropout', 'decay', 'smooth'\]", space=names)
     refused("response 'STN', this tuner 'Delta'", response="delta")
-    refused(r"optimisers and schedulers \['SGD 16'", optimiser=torch.optim.Adam)
+    refused(r"optimizers and schedulers \['SGD 16'", optimizer=torch.optim.Adam)
 
 
 def test_alternate_refuses_a_checkpoint_of_another_model(tmp_path):

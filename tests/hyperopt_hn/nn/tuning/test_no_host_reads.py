@@ -20,7 +20,7 @@ from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
 from hyperopt_hn.nn import (  # noqa: E402
     Batches,
     Hypers,
-    Optimisers,
+    Optimizers,
     TorchProblem,
     TorchTuner,
     TunerConfig,
@@ -55,7 +55,7 @@ def tuner(net, dropout, tensors, loss, response):
     phi = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
     lam, rho = torch.optim.Adam([hypers.lam], 0.01), torch.optim.RMSprop([hypers.rho], 0.01)
     config = TunerConfig(report_every=SILENT, tau=1e-3, clip=0.25, clip_lam=1.0)
-    made = TorchTuner(model, hypers, problem, Optimisers(phi, lam, rho), response, config)
+    made = TorchTuner(model, hypers, problem, Optimizers(phi, lam, rho), response, config)
     made.steps = {"train": 1, "tune": 1}  # the first steps look at the loss and at λ's gradient
     return made
 

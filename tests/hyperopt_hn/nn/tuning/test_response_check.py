@@ -16,7 +16,7 @@ from hyperopt_hn.nn import convert, response_parameters  # noqa: E402
 from hyperopt_hn.nn.conversion.penalty import squared_norm  # noqa: E402
 from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
 from hyperopt_hn.nn.setup.hypers import Hypers  # noqa: E402
-from hyperopt_hn.nn.setup.problem import Optimisers, TorchProblem  # noqa: E402
+from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem  # noqa: E402
 from hyperopt_hn.nn.tuning.response_check import OverTuning, OverTuningWarning, Retraining, check_response  # noqa: E402
 from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402
 
@@ -43,7 +43,7 @@ def regression(response="delta", steps=0, drop=False):
     problem = TorchProblem(lambda m, b, h: fit(m, b) + h["decay"] * squared_norm(m), fit,
                            Batches.of((x, y), 24), Batches.of((xv, yv), 50))  # fmt: skip
     phi = torch.optim.Adam(model.parameters(), 0.02)
-    tuner = TorchTuner(model, hypers, problem, Optimisers(phi, torch.optim.Adam([hypers.lam], 0.02)), response)
+    tuner = TorchTuner(model, hypers, problem, Optimizers(phi, torch.optim.Adam([hypers.lam], 0.02)), response)
     for step in range(steps):
         phi.param_groups[0]["lr"] = 0.05 if step < steps // 2 else 0.003
         tuner.train_step()
@@ -91,9 +91,9 @@ def test_threads_give_the_same_numbers():
     assert alone == together
 
 
-def test_whole_settings_own_optimiser_and_picture(tmp_path):
+def test_whole_settings_own_optimizer_and_picture(tmp_path):
     tuner = regression(steps=20, drop=True)
-    plan = Retraining(steps=10, optimiser=lambda weights: torch.optim.SGD(weights, 0.01))
+    plan = Retraining(steps=10, optimizer=lambda weights: torch.optim.SGD(weights, 0.01))
     check = check_response(tuner, tuner.problem, [{"decay": 0.3, "drop": 0.5}, {"drop": 0.1}], retraining=plan)
     assert "decay=0.3, drop=0.5" in str(check)
     assert "knowing nothing" in str(check)
@@ -152,7 +152,7 @@ def test_over_tuning_is_silent_otherwise(valid, held):
 def test_the_tuner_watches_its_held_out_split():
     from tests.hyperopt_hn.nn.tuning.test_tuner import build, data
 
-    tuner = build(held=Batches.of(data(7), 16))
+    tuner = build(test=Batches.of(data(7), 16))
     tuner._over = OverTuning(patience=1, margin=-10.0)
     tuner.evaluate()
     tuner._over._best[1] = 10.0

@@ -1,4 +1,4 @@
-"""The torch tuner: what a step moves and what it leaves, modes, optimisers, accumulation, precision, bad input."""
+"""The torch tuner: what a step moves and what it leaves, modes, optimizers, accumulation, precision, bad input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hyperopt_hn.nn.conversion.penalty import squared_norm  # noqa: E402
 from hyperopt_hn.nn.responses import Delta  # noqa: E402
 from hyperopt_hn.nn.setup.batches import Batches, Looped  # noqa: E402
 from hyperopt_hn.nn.setup.hypers import Hypers  # noqa: E402
-from hyperopt_hn.nn.setup.problem import Optimisers, Schedulers, TorchProblem, TunerConfig  # noqa: E402
+from hyperopt_hn.nn.setup.problem import Optimizers, Schedulers, TorchProblem, TunerConfig  # noqa: E402
 from hyperopt_hn.nn.tuning.codec import TORCH  # noqa: E402
 from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402
 
@@ -77,7 +77,7 @@ def build(response="stn", space=None, spreads=True, config=None, norm=True, size
     lam = torch.optim.Adam([hypers.lam], 0.01)
     rho = torch.optim.Adam([hypers.rho], 0.01) if spreads and response != "implicit" else None
     phi = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
-    return TorchTuner(model, hypers, problem, Optimisers(phi, lam, rho), response, config)
+    return TorchTuner(model, hypers, problem, Optimizers(phi, lam, rho), response, config)
 
 
 def bits(module):
@@ -193,7 +193,7 @@ def quiet():
 
 def test_clipping_bounds_the_step():
     tuner = build(config=TunerConfig(clip=1e-3, clip_lam=1e-4))
-    for group in (*tuner.optimisers.phis(), tuner.optimisers.lam):
+    for group in (*tuner.optimizers.phis(), tuner.optimizers.lam):
         assert group.param_groups
     before = bits(tuner.bench.bare)
     tuner.train_step()
@@ -201,35 +201,35 @@ def test_clipping_bounds_the_step():
     assert moved.item() <= 0.05 * 1e-3 * 1.001
 
 
-def test_schedulers_are_stepped_and_optimisers_never_rebuilt():
+def test_schedulers_are_stepped_and_optimizers_never_rebuilt():
     tuner = build()
-    opt = tuner.optimisers
+    opt = tuner.optimizers
     schedule = Schedulers(
         train=[torch.optim.lr_scheduler.StepLR(opt.phi, 2, 0.1)],
         tune=[torch.optim.lr_scheduler.StepLR(opt.lam, 1, 0.5)],
         evaluation=[torch.optim.lr_scheduler.ReduceLROnPlateau(opt.rho, patience=0, threshold=1e9)],
     )
     tuner = TorchTuner(
-        tuner.bench.bare, tuner.bench.hypers, tuner.problem, Optimisers(opt.phi, opt.lam, opt.rho, schedule)
+        tuner.bench.bare, tuner.bench.hypers, tuner.problem, Optimizers(opt.phi, opt.lam, opt.rho, schedule)
     )
-    kept = [id(o) for o in tuner.optimisers.all()]
+    kept = [id(o) for o in tuner.optimizers.all()]
     for _ in range(4):
         tuner.train_step()
         tuner.tune_step()
         tuner.evaluate()
-    assert [id(o) for o in tuner.optimisers.all()] == kept
+    assert [id(o) for o in tuner.optimizers.all()] == kept
     assert opt.phi.param_groups[0]["lr"] == pytest.approx(0.05 * 0.01)
     assert opt.lam.param_groups[0]["lr"] == pytest.approx(0.01 * 0.5**4)
     assert opt.rho.param_groups[0]["lr"] < 0.01
 
 
-def test_several_optimisers_on_phi():
+def test_several_optimizers_on_phi():
     tuner = build()
     model, hypers = tuner.bench.bare, tuner.bench.hypers
     from hyperopt_hn.nn import general_parameters, response_parameters
 
     phi = [torch.optim.SGD(general_parameters(model), 0.1), torch.optim.AdamW(response_parameters(model), 0.01)]
-    tuner = TorchTuner(model, hypers, tuner.problem, Optimisers(phi, torch.optim.SGD([hypers.lam], 0.1)), "delta")
+    tuner = TorchTuner(model, hypers, tuner.problem, Optimizers(phi, torch.optim.SGD([hypers.lam], 0.1)), "delta")
     before = bits(model)
     tuner.train_step()
     assert not torch.equal(before["0.weight"], model[0].weight)
@@ -277,7 +277,7 @@ def test_evaluation_is_the_mean_over_the_whole_split():
     def metrics(model, batch):
         return {"accuracy": (model(batch[0]).argmax(-1) == batch[1]).float().mean()}
 
-    tuner = build(metrics=metrics, held=Batches.of((x, y), 10))
+    tuner = build(metrics=metrics, test=Batches.of((x, y), 10))
     found = tuner.evaluate()
     from hyperopt_hn.nn import at
 
@@ -299,8 +299,8 @@ def test_a_loss_among_the_metrics_saves_a_second_pass():
     def forbidden(model, batch):
         raise AssertionError("asked for a loss that the metrics hold")
 
-    wanted = build(held=split).evaluate()["test_loss"]
-    found = build(held=split, metrics=judge, valid_loss=forbidden).evaluate()
+    wanted = build(test=split).evaluate()["test_loss"]
+    found = build(test=split, metrics=judge, valid_loss=forbidden).evaluate()
     assert found["test_loss"] == pytest.approx(wanted, rel=1e-6) and "test_first" in found
     assert sum(calls) == 64 + 37
 
@@ -389,8 +389,8 @@ def noisy_labels(response, steps, tune=True, seed=3):
         lambda m, b, h: valid_loss(m, b) + h["decay"] * squared_norm(m), valid_loss,
         Batches.of(train, 60), Batches.of(valid, 200), Batches.of(held, 500),
     )  # fmt: skip
-    optimisers = Optimisers(torch.optim.Adam(model.parameters(), 0.01), torch.optim.Adam([hypers.lam], 0.05))
-    tuner = TorchTuner(model, hypers, problem, optimisers, response)
+    optimizers = Optimizers(torch.optim.Adam(model.parameters(), 0.01), torch.optim.Adam([hypers.lam], 0.05))
+    tuner = TorchTuner(model, hypers, problem, optimizers, response)
     for step in range(steps):
         tuner.train_step()
         if tune and step >= 120:
@@ -414,14 +414,14 @@ def test_a_space_with_nothing_tuned_is_plain_training():
     assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in net().parameters())
     hypers = Hypers(space)
     problem = TorchProblem(train_loss, valid_loss, Batches.of(data(0), 16, 1), Batches.of(data(1), 16, 2))
-    tuner = TorchTuner(model, hypers, problem, Optimisers(torch.optim.SGD(model.parameters(), 0.1)))
+    tuner = TorchTuner(model, hypers, problem, Optimizers(torch.optim.SGD(model.parameters(), 0.1)))
     losses = [tuner.train_step()["train_loss"] for _ in range(30)]
     assert losses[-1] < losses[0]
     assert tuner.hypers()["decay"] == pytest.approx(1e-3)
     with pytest.raises(UserError, match="nothing to tune"):
         tuner.tune_step()
     with pytest.raises(UserError, match="tunes nothing"):
-        TorchTuner(model, hypers, problem, Optimisers(torch.optim.SGD(model.parameters(), 0.1),
+        TorchTuner(model, hypers, problem, Optimizers(torch.optim.SGD(model.parameters(), 0.1),
                                                       torch.optim.SGD([hypers.lam], 0.1)))  # fmt: skip
 
 
@@ -448,8 +448,8 @@ def test_untuned_hyperparameters_follow_a_course(tuned):
     model, hypers = convert(net(), space, gain="stn", dropout={"3": "dropout"}), Hypers(space)
     problem = TorchProblem(looking, valid_loss, Batches.of(data(0), 16, 1), Batches.of(data(1), 16, 2))
     lam = torch.optim.SGD([hypers.lam], 0.1) if tuned else None
-    optimisers = Optimisers(torch.optim.SGD(model.parameters(), 0.1), lam)
-    tuner = TorchTuner(model, hypers, problem, optimisers, config=TunerConfig(course=Ramp()))
+    optimizers = Optimizers(torch.optim.SGD(model.parameters(), 0.1), lam)
+    tuner = TorchTuner(model, hypers, problem, optimizers, config=TunerConfig(course=Ramp()))
     for _ in range(3):
         tuner.train_step()
         if tuned:
@@ -516,19 +516,19 @@ def test_bad_input_is_refused_at_construction():
     sgd = torch.optim.SGD
     phi, lam = sgd(model.parameters(), 0.1), sgd([hypers.lam], 0.1)
 
-    def refused(match, *, model=model, hypers=hypers, optimisers=None, response="stn", config=None):
+    def refused(match, *, model=model, hypers=hypers, optimizers=None, response="stn", config=None):
         with pytest.raises(UserError, match=match):
-            TorchTuner(model, hypers, problem, optimisers or Optimisers(phi, lam), response, config)
+            TorchTuner(model, hypers, problem, optimizers or Optimizers(phi, lam), response, config)
 
     refused("unknown; take one of stn, delta, implicit", response="sgn")
     refused(
-        "is in no optimiser; make φ's optimiser after convert",
-        optimisers=Optimisers(sgd(list(model.parameters())[:3], 0.1), lam),
+        "is in no optimizer; make φ's optimizer after convert",
+        optimizers=Optimizers(sgd(list(model.parameters())[:3], 0.1), lam),
     )
-    refused("φ's optimiser holds λ̂", optimisers=Optimisers(sgd([*model.parameters(), hypers.lam], 0.1), lam))
-    refused(r"`lam` must hold \[hypers.lam\]", optimisers=Optimisers(phi, sgd([hypers.rho], 0.1)))
-    refused("give Optimisers a `lam` too", optimisers=Optimisers(phi, None, sgd([hypers.rho], 0.1)))
-    refused("LBFGS", optimisers=Optimisers(torch.optim.LBFGS(model.parameters()), lam))
+    refused("φ's optimizer holds λ̂", optimizers=Optimizers(sgd([*model.parameters(), hypers.lam], 0.1), lam))
+    refused(r"`lam` must hold \[hypers.lam\]", optimizers=Optimizers(phi, sgd([hypers.rho], 0.1)))
+    refused("give Optimizers a `lam` too", optimizers=Optimizers(phi, None, sgd([hypers.rho], 0.1)))
+    refused("LBFGS", optimizers=Optimizers(torch.optim.LBFGS(model.parameters()), lam))
     refused("no layer of this model has a response", model=net())
     refused("another space", hypers=Hypers(HyperSpace([Hyper("x", 0.1)])))
     refused("keep Hypers out of", hypers=Hypers(space).bfloat16())
@@ -541,7 +541,7 @@ def test_bad_input_is_refused_at_construction():
     refused("mixes float64", model=mixed)
     refused("is tuned and follows a course", config=TunerConfig(course=Ramp()))
     refused("no hyperparameter 'dropuot' in this space", config=TunerConfig(course=Ramp("dropuot")))
-    refused("it cannot tune spreads", response="implicit", optimisers=Optimisers(phi, lam, sgd([hypers.rho], 0.1)))
+    refused("it cannot tune spreads", response="implicit", optimizers=Optimizers(phi, lam, sgd([hypers.rho], 0.1)))
     with pytest.raises(UserError, match="too small"):
         TunerConfig(tau=-1.0)
     with pytest.raises(UserError, match="would lose its small steps"):
@@ -549,7 +549,7 @@ def test_bad_input_is_refused_at_construction():
     flat = HyperSpace([Hyper("dropout", 0.2, 0.0, 0.9, spread=0.0)])
     flat_model, flat_hypers, _ = model_of(space=flat, spreads=False, train_loss=lambda m, b, h: valid_loss(m, b))
     theirs = sgd(flat_model.parameters(), 0.1), sgd([flat_hypers.lam], 0.1), sgd([flat_hypers.rho], 0.1)
-    refused("every spread is 0", model=flat_model, hypers=flat_hypers, optimisers=Optimisers(*theirs))
+    refused("every spread is 0", model=flat_model, hypers=flat_hypers, optimizers=Optimizers(*theirs))
 
 
 def test_a_loss_of_the_wrong_kind_is_refused():
@@ -606,7 +606,7 @@ def compare_compiled(backend, tolerance):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own deprecations while it compiles
         compiled = torch.compile(other.bench.bare, backend=backend)
-        other = TorchTuner(compiled, other.bench.hypers, other.problem, other.optimisers)
+        other = TorchTuner(compiled, other.bench.hypers, other.problem, other.optimizers)
         for _ in range(4):
             a, b = plain.train_step()["train_loss"], other.train_step()["train_loss"]
             assert a == pytest.approx(b, rel=tolerance)
@@ -614,5 +614,5 @@ def compare_compiled(backend, tolerance):
             assert a == pytest.approx(b, rel=tolerance)
         assert plain.evaluate()["valid_loss"] == pytest.approx(other.evaluate()["valid_loss"], rel=tolerance)
         with pytest.raises(UserError, match=r"torch\.compile"):
-            TorchTuner(compiled, other.bench.hypers, other.problem, other.optimisers, "delta")
-        TorchTuner(compiled, other.bench.hypers, other.problem, other.optimisers, Delta(linear=False)).train_step()
+            TorchTuner(compiled, other.bench.hypers, other.problem, other.optimizers, "delta")
+        TorchTuner(compiled, other.bench.hypers, other.problem, other.optimizers, Delta(linear=False)).train_step()
