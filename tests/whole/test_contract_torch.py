@@ -137,7 +137,7 @@ def test_toy_and_torch_agree_step_for_step(optimizer):
         def evaluate(self, w, split):
             return {"nll": self.valid_loss(w, None)}
 
-    config = toy.TunerConfig(seed=5, optimizer=optimizer, lr_phi=0.02, lr_lam=0.02, samples=DRAWS, sigma=SIGMA,
+    config = toy.HyperTunerConfig(seed=5, optimizer=optimizer, lr_phi=0.02, lr_lam=0.02, samples=DRAWS, sigma=SIGMA,
                              centre="current", low=-50.0, high=50.0)  # fmt: skip
     theirs = toy.HyperTuner(ToyRidge(), LinearResponse(1, ridge.x.shape[1]), config)
     ours = make_tuner(ridge, "stn", adam=optimizer == "adam")

@@ -72,7 +72,7 @@ def build(response="stn", space=None, spreads=True, config=None, norm=True, size
     hypers = Hypers(space)
     problem = TorchProblem(
         kind.get("train_loss", train_loss), kind.get("valid_loss", valid_loss),
-        Batches.of(data(0), size, 1), Batches.of(data(1), size, 2), kind.get("held"), kind.get("metrics"),
+        Batches.of(data(0), size, 1), Batches.of(data(1), size, 2), kind.get("test"), kind.get("metrics"),
     )  # fmt: skip
     lam = torch.optim.Adam([hypers.lam], 0.01)
     rho = torch.optim.Adam([hypers.rho], 0.01) if spreads and response != "implicit" else None
