@@ -12,14 +12,14 @@ from deep.cnn.images import load_images
 from deep.cnn.presets import CNN
 from deep.compare import presets as compare_presets
 from deep.compare.presets import ARMS, COMPARE
-from deep.logs import open_log, speaks
+from deep.logs import is_main_process, open_log
 from deep.lstm import presets as lstm_presets
 from deep.lstm import table1
 from deep.lstm.experiment import perplexities
 from deep.lstm.text import read_text
 from deep.machine import room
 from hyperopt_hn.cli import launch
-from hyperopt_hn.cli.experiment import Experiment, Wing
+from hyperopt_hn.cli.experiment import Experiment, Program
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TORCH
 
@@ -32,7 +32,7 @@ TEXTS = (
     "(default: auto: PTB if it can be had, else topics)"
 )
 
-WING = Wing(
+PROGRAM = Program(
     "deep",
     "Self-tuning networks in PyTorch, on CPU and CUDA: MacKay et al. 2019, Bae & Grosse 2020.",
     (
@@ -44,12 +44,12 @@ WING = Wing(
         Experiment(
             "lstm", "one language model, self-tuning, fixed or along a schedule (MacKay et al. 2019)",
             lstm_presets.PRESETS["lstm"], ("network",), table1.network, load=read_text, data_help=TEXTS,
-            told=perplexities,
+            derived=perplexities,
         ),
         Experiment(
             "table1", "what a schedule of output dropout is worth: fixed, noisy, tuned, replayed (table 1, fig. 3)",
             lstm_presets.PRESETS["table1"], table1.ARMS, table1.table1, load=read_text, data_help=TEXTS,
-            told=perplexities,
+            derived=perplexities,
             after=table1.AFTER,
         ),
         Experiment(
@@ -60,13 +60,13 @@ WING = Wing(
         Experiment(
             "compare-lstm", "the same for a language model (MacKay et al. 2019, table 2)",
             COMPARE["compare-lstm"], ARMS, compare_presets.lstm, load=read_text, data_help=TEXTS,
-            told=perplexities,
+            derived=perplexities,
         ),
     ),
     ("numpy", "torch", "torchvision", "scikit-learn", "optuna"),
     TORCH,
     open_log,
-    speaks,
+    is_main_process,
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
         with room("give a smaller --batch, --model or --hidden, a shorter --bptt or fewer images (--n-train)"):
-            return launch.main(WING, argv)
+            return launch.main(PROGRAM, argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

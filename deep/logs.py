@@ -22,7 +22,7 @@ def open_log(path: Path, config: Mapping[str, Any], codec: Codec, resume: bool =
     return Mirrored(log) if wanted and distributed.rank() == 0 else log
 
 
-def speaks() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that talks to the user."""
     return distributed.rank() == 0
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hyperopt_hn.cli.launch import Experiment, Wing, main
+from hyperopt_hn.cli.launch import Experiment, Program, main
 from toy import assemble
 from toy.experiments import HIDDEN, PRESETS
 
-WING = Wing(
+PROGRAM = Program(
     "toy",
     "Hypernetworks on MNIST with autograd: the experiments of Lorraine & Duvenaud 2018.",
     (
@@ -47,4 +47,4 @@ WING = Wing(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    raise SystemExit(main(WING))
+    raise SystemExit(main(PROGRAM))

@@ -1,4 +1,4 @@
-"""What a wing hands to the command line: its experiments, how their data are loaded and their runs are written."""
+"""What a program hands to the command line: its experiments, how their data are loaded and their runs are written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hyperopt_hn.config import unknown
 from hyperopt_hn.data.catalogue import load
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation, Log
-from hyperopt_hn.runs.progress import Told, nothing
+from hyperopt_hn.runs.progress import Derived, nothing
 from hyperopt_hn.runs.writer import NPZ, Codec, Run, RunLog, find_run
 
 
@@ -71,7 +71,7 @@ class Experiment:
     load: Callable[[str, Path | None], Data] = load
     """(`--data`, `--data-root`) -> the data set."""
     data_help: str = "data set, or an .npz of one's own (default: auto, which is MNIST or digits)"
-    told: Told = nothing
+    derived: Derived = nothing
     """A record -> what the progress says beside it."""
     after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Arm -> arms of this experiment whose finished runs it reads; they come first."""
@@ -87,7 +87,7 @@ def _always() -> bool:
 
 
 @dataclass(frozen=True)
-class Wing:
+class Program:
     """A command line: its name, its experiments, the packages whose versions a run records, its checkpoints."""
 
     name: str
@@ -97,7 +97,7 @@ class Wing:
     codec: Codec = NPZ
     open_log: Callable[..., Log] = open_log
     """(path, configuration, codec, resume, overwrite) -> the run's directory."""
-    speaks: Callable[[], bool] = _always
+    is_main_process: Callable[[], bool] = _always
     """Whether this process is the one of several that talks to the user."""
 
     def find(self, name: str) -> Experiment:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hyperopt_hn.cli.experiment import Experiment, Wing
+from hyperopt_hn.cli.experiment import Experiment, Program
 from hyperopt_hn.config import fields, flat_fields, parse, unknown
 from hyperopt_hn.errors import UserError
 
 
-def understood(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> argparse.Namespace:
+def understood(program: Program, experiment: Experiment, arguments: Sequence[str]) -> argparse.Namespace:
     """An experiment's arguments, common and its own. Raises UserError naming the nearest flag."""
-    parser = common(wing, experiment.name, experiment.about, list(experiment.presets), experiment.data_help)
+    parser = common(program, experiment.name, experiment.about, list(experiment.presets), experiment.data_help)
     arms = f"which to run, comma-separated (default: {','.join(experiment.arms)})"
     parser.add_argument("--arms", default=",".join(experiment.arms), help=arms)
     _add_settings(parser, preset_of(experiment, arguments))
@@ -28,10 +28,13 @@ def preset_of(experiment: Experiment, arguments: Sequence[str]) -> Any:
     return experiment.presets[finder.parse_known_args(arguments)[0].preset]
 
 
-def common(wing: Wing, name: str, about: str, presets: Sequence[str], data_help: str) -> Parser:
+def common(program: Program, name: str, about: str, presets: Sequence[str], data_help: str) -> Parser:
     """The flags that every run has."""
     parser = Parser(
-        prog=f"python -m {wing.name} {name}", description=about, allow_abbrev=False, argument_default=argparse.SUPPRESS
+        prog=f"python -m {program.name} {name}",
+        description=about,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("--preset", choices=presets, default="quick", help="named settings (default: quick)")
     parser.add_argument("--seed", type=int, default=7, help="seed of every random draw (default: 7)")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 SLOT = "HYPEROPT_HN_SLOT"
-"""Environment variable with the number of a process's place, 0 … jobs-1; a wing with GPUs takes one by it."""
+"""Environment variable with the number of a process's place, 0 … jobs-1; with several GPUs it picks one."""
 POLL = 0.2  # seconds between looks at the processes
 
 

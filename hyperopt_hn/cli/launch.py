@@ -1,10 +1,10 @@
-"""One command line for both wings, made from their tables of experiments.
+"""One command line for `toy` and `deep`, made from their tables of experiments.
 
-    python -m WING                                 the experiments, a line each
-    python -m WING EXPERIMENT --help               every setting with its sentence, default and unit
-    python -m WING EXPERIMENT --steps 5000 --seed 3
-    python -m WING EXPERIMENT --jobs 4 --resume    its arms side by side, finished ones left out
-    python -m WING all --preset quick --resume     every run that is missing
+    python -m toy                                 the experiments, a line each
+    python -m toy EXPERIMENT --help               every setting with its sentence, default and unit
+    python -m toy EXPERIMENT --steps 5000 --seed 3
+    python -m toy EXPERIMENT --jobs 4 --resume    its arms side by side, finished ones left out
+    python -m toy all --preset quick --resume     every run that is missing
 
 Exit codes: 0 done, 1 some arm failed for numerical reasons, 2 a mistake of the user's, 130 interrupted.
 """
@@ -19,33 +19,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperopt_hn.cli.experiment import Context, Data, Experiment, Wing
+from hyperopt_hn.cli.experiment import Context, Data, Experiment, Program
 from hyperopt_hn.cli.flags import common, preset_of, understood
 from hyperopt_hn.cli.jobs import Job, run_jobs
 from hyperopt_hn.config import flat_fields, override, unknown
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.files import write_atomic
 from hyperopt_hn.loop import alternate
-from hyperopt_hn.runs.progress import UNTOLD, Progress
+from hyperopt_hn.runs.progress import UNLIMITED, Progress
 from hyperopt_hn.runs.provenance import provenance
 from hyperopt_hn.runs.reader import Run
 
-__all__ = ["Context", "Data", "Experiment", "Wing", "main"]
+__all__ = ["Context", "Data", "Experiment", "Program", "main"]
 
 LONGEST_NAME = 60
 """A folder's name lists at most so many characters of changed settings, then their hash."""
 
 
-def main(wing: Wing, argv: Sequence[str] | None = None) -> int:
-    """Run a wing's command line and return its exit code."""
+def main(program: Program, argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if not arguments or arguments[0] in ("-h", "--help"):
-            print(overview(wing), end="")
+            print(overview(program), end="")
             return 0
         if arguments[0] == "all":
-            return _all(wing, arguments[1:])
-        return _one(wing, *named(wing, arguments))
+            return _all(program, arguments[1:])
+        return _one(program, *named(program, arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -57,24 +57,27 @@ def main(wing: Wing, argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def named(wing: Wing, arguments: Sequence[str]) -> tuple[Experiment, Sequence[str]]:
+def named(program: Program, arguments: Sequence[str]) -> tuple[Experiment, Sequence[str]]:
     """The experiment that the first word names, or the first two, and the words after it."""
-    parts = [experiment.name.replace("-", " ") for experiment in wing.experiments]
+    parts = [experiment.name.replace("-", " ") for experiment in program.experiments]
     whole = [name for name in parts if name.split()[0] == arguments[0] and " " in name]
     if whole and " ".join(arguments[:2]) not in whole:
-        raise UserError(f"{arguments[0]!r} wants a second word: {', '.join(whole)}")
-    words = 2 if "-".join(arguments[:2]) in {experiment.name for experiment in wing.experiments} else 1
-    return wing.find("-".join(arguments[:words])), arguments[words:]
+        raise UserError(f"{arguments[0]!r} needs a subcommand: {', '.join(whole)}")
+    words = 2 if "-".join(arguments[:2]) in {experiment.name for experiment in program.experiments} else 1
+    return program.find("-".join(arguments[:words])), arguments[words:]
 
 
-def overview(wing: Wing) -> str:
+def overview(program: Program) -> str:
     """The experiments, a line each, and how to go on."""
-    width = max(len(experiment.name) for experiment in wing.experiments)
-    lines = [f"{wing.about}\n", f"usage: python -m {wing.name} EXPERIMENT [--preset NAME] [--SETTING VALUE ...]\n"]
-    lines += [f"  {experiment.name:{width}}  {experiment.about}" for experiment in wing.experiments]
+    width = max(len(experiment.name) for experiment in program.experiments)
+    lines = [
+        f"{program.about}\n",
+        f"usage: python -m {program.name} EXPERIMENT [--preset NAME] [--SETTING VALUE ...]\n",
+    ]
+    lines += [f"  {experiment.name:{width}}  {experiment.about}" for experiment in program.experiments]
     lines += [
         f"  {'all':{width}}  every experiment, skipping finished runs\n",
-        f"python -m {wing.name} EXPERIMENT --help shows its settings.",
+        f"python -m {program.name} EXPERIMENT --help shows its settings.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -98,15 +101,15 @@ class _Site:
         return True
 
 
-def _all(wing: Wing, arguments: Sequence[str]) -> int:
-    presets = list(dict.fromkeys(preset for experiment in wing.experiments for preset in experiment.presets))
-    parser = common(wing, "all", "Every experiment, skipping finished runs.", presets, "data set (default: auto)")
+def _all(program: Program, arguments: Sequence[str]) -> int:
+    presets = list(dict.fromkeys(preset for experiment in program.experiments for preset in experiment.presets))
+    parser = common(program, "all", "Every experiment, skipping finished runs.", presets, "data set (default: auto)")
     parser.add_argument("--root-file", type=Path, default=None, help="write the runs' folders to this file")
     given = parser.strict(arguments)
     loaded: dict[Any, Data] = {}
     sites: dict[Path, _Site] = {}
     jobs: list[Job] = []
-    for experiment in (e for e in wing.experiments if given.preset in e.presets):
+    for experiment in (e for e in program.experiments if given.preset in e.presets):
         data = loaded.get(experiment.load) or loaded.setdefault(
             experiment.load, experiment.load(given.data, given.data_root)
         )
@@ -115,18 +118,18 @@ def _all(wing: Wing, arguments: Sequence[str]) -> int:
         config = override(experiment.presets[given.preset], {"seed": given.seed})
         missing = [arm for arm in experiment.arms if given.overwrite or not site.finished(f"{experiment.name}/{arm}")]
         if given.jobs > 1:
-            jobs += _jobs(wing, experiment, missing, _without(arguments, "--root-file"))
+            jobs += _jobs(program, experiment, missing, _without(arguments, "--root-file"))
         else:
             for arm in missing:
-                _run(wing, experiment, arm, config, site)
+                _run(program, experiment, arm, config, site)
     code = run_jobs(jobs, given.jobs)
     if given.root_file is not None:
         write_atomic(given.root_file, lambda file: file.write("".join(f"{root}\n" for root in sites).encode()))
     return code
 
 
-def _one(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> int:
-    given, preset = understood(wing, experiment, arguments), preset_of(experiment, arguments)
+def _one(program: Program, experiment: Experiment, arguments: Sequence[str]) -> int:
+    given, preset = understood(program, experiment, arguments), preset_of(experiment, arguments)
     known = flat_fields(preset)
     changed = {k: v for k, v in vars(given).items() if k in known and k != "seed"}
     config = override(preset, {**changed, "seed": given.seed})
@@ -140,18 +143,18 @@ def _one(wing: Wing, experiment: Experiment, arguments: Sequence[str]) -> int:
     if given.resume and not given.overwrite:  # go on with what is missing
         there = [arm for arm in wanted if site.finished(f"{experiment.name}/{arm}")]
         wanted = [arm for arm in wanted if arm not in there]
-        if there and wing.speaks():
+        if there and program.is_main_process():
             print(f"{experiment.name}: finished and left out: {', '.join(there)}")
     if given.jobs > 1 and len(wanted) > 1:
-        return run_jobs(_jobs(wing, experiment, wanted, arguments), given.jobs)
+        return run_jobs(_jobs(program, experiment, wanted, arguments), given.jobs)
     for arm in wanted:
-        _run(wing, experiment, arm, config, site)
+        _run(program, experiment, arm, config, site)
     return 0
 
 
-def _jobs(wing: Wing, experiment: Experiment, arms: Sequence[str], arguments: Sequence[str]) -> list[Job]:
+def _jobs(program: Program, experiment: Experiment, arms: Sequence[str], arguments: Sequence[str]) -> list[Job]:
     """A process for each arm with these arguments; of a flag that is given twice the last one holds."""
-    head = (sys.executable, "-m", wing.name, experiment.name, *arguments)
+    head = (sys.executable, "-m", program.name, experiment.name, *arguments)
     return [
         Job(
             f"{experiment.name}/{arm}",
@@ -179,7 +182,7 @@ def _label(preset: str, changed: Mapping[str, Any], data: Data, seed: int) -> st
     return f"{preset}{text}-{data.name}-seed{seed}"
 
 
-def _run(wing: Wing, experiment: Experiment, arm: str, config: Any, site: _Site) -> None:
+def _run(program: Program, experiment: Experiment, arm: str, config: Any, site: _Site) -> None:
     name, data = f"{experiment.name}/{arm}", site.data
     config = experiment.fit(config, data)
     tuner, alternation = experiment.build(config, arm, Context(data, site.root))
@@ -193,13 +196,15 @@ def _run(wing: Wing, experiment: Experiment, arm: str, config: Any, site: _Site)
         "seed": site.given.seed,
         "config": flat_fields(config),
         "data": source,
-        **provenance(wing.packages),
+        **provenance(program.packages),
     }
-    log = wing.open_log(site.root / experiment.name / arm, what, wing.codec, site.given.resume, site.given.overwrite)
+    log = program.open_log(
+        site.root / experiment.name / arm, what, program.codec, site.given.resume, site.given.overwrite
+    )
     state = log.resumed
     done = state["loop"]["done"] if state else 0
-    progress = Progress(name, alternation.total, done, not wing.speaks(), experiment.told)
-    much = f"{alternation.total} steps" if alternation.total < UNTOLD else f"{alternation.max_seconds:g} seconds"
+    progress = Progress(name, alternation.total, done, not program.is_main_process(), experiment.derived)
+    much = f"{alternation.total} steps" if alternation.total < UNLIMITED else f"{alternation.max_seconds:g} seconds"
     progress.say(f"{name}: {much} on {data.name} into {log.path}" + ("; resumed" if state else ""))
     outcome = alternate(tuner, alternation, log, progress)
     progress.say(

@@ -9,15 +9,15 @@ from typing import Any
 from tqdm import tqdm
 
 BRIEF = ("train_loss", "tune_loss", "valid_loss")
-"""What a bar has room for beside the hyperparameters."""
+"""The losses that a bar shows beside the hyperparameters."""
 
-UNTOLD = 10**8
-"""So many steps stand for no limit (a run bounded in seconds): they are not told."""
+UNLIMITED = 10**8
+"""So many steps mean no limit (a run bounded in seconds): the number is not shown."""
 
 SHOWN = 30
 """At most so many hyperparameters stand in a line (VGG16's 26 do); the record has them all."""
 
-Told = Callable[[Mapping[str, Any]], Mapping[str, float]]
+Derived = Callable[[Mapping[str, Any]], Mapping[str, float]]
 """A record -> further numbers to say beside it, such as perplexities."""
 
 
@@ -29,14 +29,14 @@ def nothing(record: Mapping[str, Any]) -> dict[str, float]:
 class Progress:
     """A bar on standard error where that is a terminal, evaluation lines on standard output.
 
-    `name` heads every line; `total` counts steps of either kind; `quiet` says nothing at all; `told` gives numbers to
-    say beside a record's own.
+    `name` heads every line; `total` counts all steps (training and tuning); `quiet` prints nothing at all; `derived`
+    gives further numbers to print beside a record's own.
     """
 
-    def __init__(self, name: str, total: int, start: int = 0, quiet: bool = False, told: Told = nothing) -> None:
-        self.name, self.total, self.quiet, self.told = name, total, quiet, told
+    def __init__(self, name: str, total: int, start: int = 0, quiet: bool = False, derived: Derived = nothing) -> None:
+        self.name, self.total, self.quiet, self.derived = name, total, quiet, derived
         hidden = quiet or not sys.stderr.isatty()
-        most = total if total < UNTOLD else None
+        most = total if total < UNLIMITED else None
         self._bar = tqdm(total=most, initial=start, desc=name, unit="step", disable=hidden, dynamic_ncols=True)
 
     def step(self) -> None:
@@ -45,9 +45,9 @@ class Progress:
 
     def evaluated(self, record: Mapping[str, Any]) -> None:
         """Print one line for a record and show its numbers beside the bar."""
-        more = "".join(f"{name} {value:.5g}  " for name, value in self.told(record).items())
+        more = "".join(f"{name} {value:.5g}  " for name, value in self.derived(record).items())
         self._bar.set_postfix_str(f"{more}{_losses(record, BRIEF)}  {_hypers(record)}", refresh=False)
-        most = f"/{self.total}" if self.total < UNTOLD else ""
+        most = f"/{self.total}" if self.total < UNLIMITED else ""
         self.say(f"{self.name} step {record['step']}{most}  {more}{describe(record)}")
 
     def say(self, line: str) -> None:

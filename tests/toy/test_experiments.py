@@ -12,7 +12,7 @@ from hyperopt_hn import Run, UserError
 from hyperopt_hn.cli.launch import main
 from hyperopt_hn.data.catalogue import load
 from tests.support.paths import ROOT
-from toy.__main__ import WING
+from toy.__main__ import PROGRAM
 from toy.assemble import fit_sizes, splits
 from toy.experiments import LARGE, PRESETS, SMALL
 
@@ -22,19 +22,19 @@ SHORT = {"local-medium": ["--max-seconds", "0.2"], "local-large": ["--max-second
          "local-small": ["--steps", "30"]}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [experiment.name for experiment in WING.experiments])
+@pytest.mark.parametrize("name", [experiment.name for experiment in PROGRAM.experiments])
 def test_every_experiment_runs_and_leaves_its_arrays(name, tmp_path, capsys):
     words = [name, "--preset", "smoke", "--data", "digits", "--out", str(tmp_path), *SHORT.get(name, [])]
-    assert main(WING, words) == 0, capsys.readouterr().err
+    assert main(PROGRAM, words) == 0, capsys.readouterr().err
     (root,) = tmp_path.iterdir()
-    for arm in WING.find(name).arms:
+    for arm in PROGRAM.find(name).arms:
         run = Run(root / name / arm)
         assert run.finished and run.arrays and np.isfinite(run.column("valid_loss")).all()
         assert run.config["data"]["name"] == ("none" if name == "loss-manifold" else "digits")
 
 
 def test_every_preset_is_there():
-    for experiment in WING.experiments:
+    for experiment in PROGRAM.experiments:
         assert {"paper", "quick", "smoke"} <= set(experiment.presets) == set(PRESETS[experiment.name])
 
 
@@ -56,7 +56,7 @@ def test_sizes_fit_the_data_and_splits_are_in_order():
 
 def test_surrogates_without_their_truth_name_the_command(tmp_path, capsys):
     words = ["weights-vs-loss", "--arms", "surrogates", "--preset", "smoke", "--data", "digits", "--out", str(tmp_path)]
-    assert main(WING, words) == 2
+    assert main(PROGRAM, words) == 2
     assert "python -m toy weights-vs-loss" in capsys.readouterr().err
 
 
@@ -77,7 +77,7 @@ def test_surrogates_without_their_truth_name_the_command(tmp_path, capsys):
 )
 def test_mistakes_write_nothing(words, message, tmp_path, capsys):
     data = [] if "--data" in words else ["--data", "digits"]
-    assert main(WING, [*words, *data, "--out", str(tmp_path / "runs")]) == 2
+    assert main(PROGRAM, [*words, *data, "--out", str(tmp_path / "runs")]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "runs").exists()
@@ -109,10 +109,10 @@ def test_a_killed_experiment_resumes_bit_for_bit(tmp_path):
 
 
 def test_all_with_an_unknown_data_set(tmp_path, capsys):
-    assert main(WING, ["all", "--data", "mnits", "--out", str(tmp_path / "runs")]) == 2
+    assert main(PROGRAM, ["all", "--data", "mnits", "--out", str(tmp_path / "runs")]) == 2
     assert "did you mean 'mnist'" in capsys.readouterr().err
 
 
 def test_find_names_the_nearest():
     with pytest.raises(UserError, match="did you mean 'crossval'"):
-        WING.find("crosval")
+        PROGRAM.find("crosval")

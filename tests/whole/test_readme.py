@@ -9,7 +9,7 @@ import pytest
 
 from figures.catalogue import SHEETS
 from tests.support.paths import ROOT
-from toy.__main__ import WING
+from toy.__main__ import PROGRAM
 
 TEXT = (ROOT / "README.md").read_text()
 DEEP = (ROOT / "deep" / "README.md").read_text()
@@ -48,18 +48,18 @@ print(tuner.hypers())
 
 
 def test_every_experiment_and_arm_is_in_the_table():
-    for experiment in WING.experiments:
+    for experiment in PROGRAM.experiments:
         assert f"python -m toy {experiment.name}" in TEXT
         assert all(arm in TEXT for arm in experiment.arms)
 
 
-def test_every_experiment_arm_and_hyperparameter_of_the_deep_wing_is_in_its_readme():
+def test_every_experiment_arm_and_hyperparameter_of_deep_is_in_its_readme():
     pytest.importorskip("torch")
-    from deep.__main__ import WING as deep_wing
+    from deep.__main__ import PROGRAM as deep_program
     from deep.augment.pipeline import NAMES
     from deep.lstm.experiment import HYPERS
 
-    for experiment in deep_wing.experiments:
+    for experiment in deep_program.experiments:
         assert f"python -m deep {experiment.name.replace('-', ' ')}" in DEEP
         assert all(f"`{arm}`" in DEEP for arm in experiment.arms)
     assert all(f"`{name}`" in DEEP for name in {*NAMES, *(hyper.name for hyper in HYPERS)} - {"flip", "crop"})
@@ -77,12 +77,12 @@ def test_commands_are_understood(words):
     from hyperopt_hn.cli.flags import understood
     from hyperopt_hn.cli.launch import named
 
-    wing, *rest = words.split()
-    if wing == "deep":
+    program, *rest = words.split()
+    if program == "deep":
         pytest.importorskip("torch")
     if "--help" in rest or rest[0] == "all":
         return
-    table = importlib.import_module(f"{wing}.__main__").WING
+    table = importlib.import_module(f"{program}.__main__").PROGRAM
     understood(table, *named(table, rest))
 
 

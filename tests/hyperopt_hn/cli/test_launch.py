@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from hyperopt_hn import Alternation, Run, UserError
-from hyperopt_hn.cli.launch import Experiment, Wing, main
+from hyperopt_hn.cli.launch import Experiment, Program, main
 from hyperopt_hn.config import check, fields, option, override
 from tests.support.recording import RecordingTuner
 
@@ -37,7 +37,7 @@ def build(config, arm, context):
     return RecordingTuner(config.seed), Alternation(steps=config.inner.steps, evaluate_every=2)
 
 
-WING = Wing(
+PROGRAM = Program(
     "walk",
     "Random walks.",
     (
@@ -52,7 +52,7 @@ WING = Wing(
 @pytest.fixture
 def walk(tmp_path, capsys):
     def call(*words):
-        code = main(WING, [*words, "--data", "digits", "--out", str(tmp_path / "runs")])
+        code = main(PROGRAM, [*words, "--data", "digits", "--out", str(tmp_path / "runs")])
         return code, *capsys.readouterr()
 
     return call
@@ -92,9 +92,9 @@ def test_all_skips_what_is_finished(walk, tmp_path):
 
 
 def test_help_shows_every_field(capsys):
-    assert main(WING, []) == 0 and "a walk" in capsys.readouterr().out
+    assert main(PROGRAM, []) == 0 and "a walk" in capsys.readouterr().out
     with pytest.raises(SystemExit) as stop:
-        main(WING, ["one", "--help"])
+        main(PROGRAM, ["one", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert stop.value.code == 0
     for words in ("how many steps [steps] (default: 4)", "a rate (default: 0.5)", "--hidden", "--preset", "--seed"):
@@ -120,7 +120,7 @@ def test_help_shows_every_field(capsys):
 )
 def test_mistakes_get_one_line_code_2_and_write_nothing(words, message, tmp_path, capsys):
     extra = [] if "--data" in words else ["--data", "digits"]
-    assert main(WING, [*words, "--out", str(tmp_path / "runs"), *extra]) == 2
+    assert main(PROGRAM, [*words, "--out", str(tmp_path / "runs"), *extra]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "runs").exists()
@@ -130,8 +130,8 @@ def test_a_finished_run_is_kept(walk):
     walk("one")
     code, _, error = walk("one")
     assert code == 2 and "finished run; use --overwrite" in error
-    code, told, _ = walk("one", "--resume")
-    assert code == 0 and "finished and left out" in told and "into" not in told
+    code, out, _ = walk("one", "--resume")
+    assert code == 0 and "finished and left out" in out and "into" not in out
     assert walk("one", "--overwrite")[0] == 0
 
 
@@ -183,17 +183,17 @@ def test_an_experiment_loads_its_own_data(tmp_path, capsys):
         seen.append((name, root))
         return Words()
 
-    wing = Wing("walk", "", (Experiment("one", "", {"quick": Config()}, ("a",), look, load=load),), ("numpy",))
+    program = Program("walk", "", (Experiment("one", "", {"quick": Config()}, ("a",), look, load=load),), ("numpy",))
     for words in (["one"], ["all"]):
         given = [*words, "--data", "x", "--data-root", "y", "--out", str(tmp_path), "--overwrite"]
-        assert main(wing, given) == 0
+        assert main(program, given) == 0
     assert seen == [("x", "y"), Words()] * 2
     assert Run(tmp_path / "quick-words-seed7" / "one" / "a").config["data"]["note"] == "made here"
 
 
 def test_arms_side_by_side(tmp_path):
-    """Real processes of the toy wing; with --resume only the missing ones."""
-    from toy.__main__ import WING as TOY
+    """Real processes of `toy`; with --resume only the missing ones."""
+    from toy.__main__ import PROGRAM as TOY
 
     words = ["depth", "--preset", "smoke", "--data", "digits", "--out", str(tmp_path), "--jobs", "2"]
     assert main(TOY, words) == 0
@@ -206,10 +206,10 @@ def test_arms_side_by_side(tmp_path):
     assert {name for name in made if made[name] != again[name]} == {"linear"}
 
 
-def test_a_second_word_that_is_wanted(walk):
+def test_a_missing_subcommand(walk):
     for words in (("walk",), ("walk", "fra")):
         code, _, err = walk(*words)
-        assert code == 2 and "wants a second word: walk far" in err
+        assert code == 2 and "needs a subcommand: walk far" in err
 
 
 def test_no_fewer_than_one_job(walk):
@@ -217,7 +217,7 @@ def test_no_fewer_than_one_job(walk):
     assert code == 2 and "--jobs 0 is too small" in err
 
 
-def test_finished_arms_are_told(walk):
+def test_finished_arms_are_named(walk):
     walk("one", "--arms", "a")
     code, out, _ = walk("one", "--resume")
     assert code == 0 and "one: finished and left out: a" in out

@@ -72,6 +72,6 @@ def test_a_run_without_a_limit_in_steps_tells_none(capsys):
 
 def test_further_numbers_stand_before_a_records_own(capsys):
     record = {"step": 1, "valid_loss": 2.0, "hypers": {f"h{i}": 0.5 for i in range(26)}}
-    Progress("walk", 3, told=lambda r: {"valid_perplexity": r["valid_loss"] + 1}).evaluated(record)
+    Progress("walk", 3, derived=lambda r: {"valid_perplexity": r["valid_loss"] + 1}).evaluated(record)
     out = capsys.readouterr().out
     assert "valid_perplexity 3  valid_loss 2" in out and "h25=0.5" in out, "every hyperparameter is told"
