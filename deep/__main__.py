@@ -48,7 +48,7 @@ PROGRAM = Program(
         ),
         Experiment(
             "table1", "what a schedule of output dropout is worth: fixed, noisy, tuned, replayed (table 1, fig. 3)",
-            lstm_presets.PRESETS["table1"], table1.ARMS, table1.table1, load=read_text, data_help=TEXTS,
+            lstm_presets.PRESETS["table1"], table1.ARMS, table1.build_arm, load=read_text, data_help=TEXTS,
             derived=perplexities,
             after=table1.AFTER,
         ),

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gathered = _gather(sheets, asked)
         files: dict[str, bytes] = {}
         for name, runs in gathered.items():
-            files.update(render.render(name, sheets[name].draw(*runs)))
+            files.update(render.encode(name, sheets[name].draw(*runs)))
             tell = sheets[name].tell
             if tell is not None:
                 files[f"{name}.csv"] = tell(*runs).encode()

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for root in expand(asked.runs):
             for name, wanted in needed().items():
                 if is_finished(root, name):
-                    print(record(root / name, asked.out / root.name / name, wanted))
+                    print(copy_run(root / name, asked.out / root.name / name, wanted))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -49,7 +49,7 @@ def needed() -> dict[str, set[str]]:
     return out
 
 
-def record(source: Path, target: Path, wanted: set[str]) -> Path:
+def copy_run(source: Path, target: Path, wanted: set[str]) -> Path:
     """Copy one finished run with the wanted arrays; returns where to."""
     arrays = {name: array for name, array in Run(source).arrays.items() if name in wanted}
     target.mkdir(parents=True, exist_ok=True)

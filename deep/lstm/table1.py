@@ -53,7 +53,7 @@ class Table1:
     rates: DropoutRates = DropoutRates()
 
 
-def table1(config: Table1, arm: str, context: Context) -> tuple[Tuner, Alternation]:
+def build_arm(config: Table1, arm: str, context: Context) -> tuple[Tuner, Alternation]:
     """One row of the table."""
     whole = space_of_config(config.lstm)
     if NAME not in whole.names:

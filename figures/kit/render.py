@@ -47,7 +47,7 @@ def fitting(sheets: Mapping[str, Sheet], roots: Sequence[Path]) -> dict[str, She
     return {n: sheet for n, sheet in sheets.items() if any(fits(root, run) for root in roots for run in sheet.reads)}
 
 
-def render(name: str, fig: Figure) -> dict[str, bytes]:
+def encode(name: str, fig: Figure) -> dict[str, bytes]:
     """A figure as files, file name -> bytes; equal figures give equal bytes (no date, no program version)."""
     FigureCanvasAgg(fig)
     told = str(fig.get_label())

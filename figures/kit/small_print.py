@@ -62,7 +62,7 @@ def sentence(runs: Sequence[Run]) -> str:
     return ", ".join(parts)
 
 
-def small_print(runs: Sequence[Run], *remarks: str) -> list[str]:
+def sentences(runs: Sequence[Run], *remarks: str) -> list[str]:
     """The sentences under a figure: `remarks` on the drawing, the runs, their settings, a note on stand-in data."""
     arms: dict[str, list[str]] = {}
     for name in _distinct(run_name(run) for run in runs):
@@ -79,7 +79,7 @@ def page(runs: Sequence[Run], width: float, height: float, *remarks: str) -> Fig
     would compare what cannot be compared.
     """
     check_kin(runs)
-    told, limit = small_print(runs, *remarks), int(width * CHARACTERS_PER_INCH)
+    told, limit = sentences(runs, *remarks), int(width * CHARACTERS_PER_INCH)
     lines = [line for text in told for line in textwrap.wrap(text, limit, break_on_hyphens=False)]
     strip = (len(lines) * LEADING + 1.1) * style.SMALL / 72.0
     total = height + strip

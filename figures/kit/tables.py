@@ -114,7 +114,7 @@ def tell(layout: Layout, roots: Sequence[Runs]) -> str:
     small_print.check_kin(runs)
     told = f"recalled_valid, recalled_test: {published_values.label(layout.beside, runs)}"
     out = io.StringIO()
-    out.writelines(f"# {line}\n" for line in small_print.small_print(runs, _remark(body), told))
+    out.writelines(f"# {line}\n" for line in small_print.sentences(runs, _remark(body), told))
     writer = csv.writer(out, lineterminator="\n")
     names = [name for one in layout.measures for name in (one.name, f"{one.name}_sd")]
     writer.writerow(["arm", "seeds", *names, "recalled_valid", "recalled_test", "like_for_like"])

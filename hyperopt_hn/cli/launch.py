@@ -27,7 +27,7 @@ from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.files import write_atomic
 from hyperopt_hn.loop import alternate
 from hyperopt_hn.runs.progress import UNLIMITED, Progress
-from hyperopt_hn.runs.provenance import provenance
+from hyperopt_hn.runs.provenance import versions_and_commit
 from hyperopt_hn.runs.reader import Run
 
 __all__ = ["Context", "Data", "Experiment", "Program", "main"]
@@ -196,7 +196,7 @@ def _run(program: Program, experiment: Experiment, arm: str, config: Any, site: 
         "seed": site.given.seed,
         "config": flat_fields(config),
         "data": source,
-        **provenance(program.packages),
+        **versions_and_commit(program.packages),
     }
     log = program.open_log(
         site.root / experiment.name / arm, what, program.codec, site.given.resume, site.given.overwrite

@@ -54,7 +54,7 @@ class Patience:
         return left
 
 
-def fetch(remote: Remote, folder: Path, patience: Patience) -> Path:
+def fetch_file(remote: Remote, folder: Path, patience: Patience) -> Path:
     """The path of the file in `folder`, which holds the whole, checked file or nothing under that name.
 
     What a broken download leaves (`<name>.part`) is continued by the next mirror and by the next call.

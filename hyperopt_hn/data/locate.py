@@ -89,14 +89,14 @@ def obtain(
 
     Raises OSError that says what each mirror did, or that no place can be written.
     """
-    from hyperopt_hn.data.fetch import Patience, Remote, fetch  # brings in the network libraries
+    from hyperopt_hn.data.fetch import Patience, Remote, fetch_file  # brings in the network libraries
 
     patience = Patience(access.timeout)
     if access.hurry:  # a mirror that hangs leaves the others their share of the time
         patience = Patience(access.timeout / (1 + len(mirrors)), time.monotonic() + access.timeout)
     with _writable(places, folder) as where:
         return {
-            file.name: fetch(Remote(file.name, file.size, f"md5:{file.md5}", mirrors), where, patience)
+            file.name: fetch_file(Remote(file.name, file.size, f"md5:{file.md5}", mirrors), where, patience)
             for file in files
         }
 

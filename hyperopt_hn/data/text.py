@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperopt_hn.data.locate import Access, MissingData, Published, cached, check, find, obtain, read, roots
-from hyperopt_hn.data.topics import TITLE, topics
+from hyperopt_hn.data.topics import TITLE, read_topics
 from hyperopt_hn.errors import UserError
 
 EOS, UNKNOWN = "<eos>", "<unk>"
@@ -169,7 +169,9 @@ def _ptb(access: Access, unseen: str) -> Text:
 
 
 def _topics(unseen: str) -> Text:
-    return _make("topics", {split: text.encode() for split, text in topics().items()}, unseen, f"{TITLE} (embedded)")
+    return _make(
+        "topics", {split: text.encode() for split, text in read_topics().items()}, unseen, f"{TITLE} (embedded)"
+    )
 
 
 def _own(folder: Path, unseen: str) -> Text:

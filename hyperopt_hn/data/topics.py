@@ -20,7 +20,7 @@ TITLE = f"the help topics of Python {'.'.join(platform.python_version_tuple()[:2
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|[0-9]+(?:\.[0-9]+)*|[^\sa-z0-9]")
 
 
-def topics() -> dict[str, str]:
+def read_topics() -> dict[str, str]:
     """The text of each split, a paragraph a line. Raises UserError where Python lacks its topics.
 
     Topics repeat whole sections of each other, so that paragraphs are told apart first and each is kept once: no

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 
-def provenance(packages: Sequence[str]) -> dict[str, Any]:
+def versions_and_commit(packages: Sequence[str]) -> dict[str, Any]:
     """Versions, and the commit of the program if it lies in a git checkout."""
     here = Path(__file__).parent
 

@@ -30,7 +30,7 @@ def test_a_recorded_copy_draws_the_same_and_leaves_the_rest_behind(tmp_path, cap
         drawn = []
         for parent in (root, copy):
             (runs,) = render.gather({name: SHEETS[name]}, expand([parent]))[name]
-            drawn.append(render.render(name, SHEETS[name].draw(runs)))
+            drawn.append(render.encode(name, SHEETS[name].draw(runs)))
         assert drawn[0] == drawn[1]
 
 
@@ -48,7 +48,7 @@ def test_deep_runs_are_copied_and_draw_the_same(data, figure, tmp_path):
     drawn = []
     for one in (root, copy):
         sheet = SHEETS[figure]
-        drawn.append(render.render(figure, sheet.draw(*render.gather({figure: sheet}, [one])[figure])))
+        drawn.append(render.encode(figure, sheet.draw(*render.gather({figure: sheet}, [one])[figure])))
     assert drawn[0] == drawn[1]
 
 
@@ -66,7 +66,7 @@ def test_the_recorded_runs_serve_every_figure():
     gathered = render.gather(sheets, roots)
     assert size(RECORDED) < 5_000_000
     for name in ("ax2_hist", *(name for name in DEEP if name in sheets)):
-        files = render.render(name, sheets[name].draw(*gathered[name]))
+        files = render.encode(name, sheets[name].draw(*gathered[name]))
         assert all(len(data) > 5_000 for data in files.values())
 
 

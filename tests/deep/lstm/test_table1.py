@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 
 from deep.lstm import table1 as table1_module  # noqa: E402
 from deep.lstm.presets import PRESETS  # noqa: E402
-from deep.lstm.table1 import ARMS, network, table1  # noqa: E402
+from deep.lstm.table1 import ARMS, build_arm, network  # noqa: E402
 from hyperopt_hn import Run, RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.cli.experiment import Context  # noqa: E402
 from hyperopt_hn.course import Gaussian, Replay, Sinusoid  # noqa: E402
@@ -34,7 +34,7 @@ def small(**rates):
     return replace(SMOKE, lstm=lstm, rates=replace(SMOKE.rates, **rates))
 
 
-def run(root, arm, given=None, experiment="table1", build=table1, resume=False):
+def run(root, arm, given=None, experiment="table1", build=build_arm, resume=False):
     """One arm as the command line runs it."""
     tuner, plan = build(given or small(), arm, Context(text(), root))
     log = RunLog(root / experiment / arm, {"experiment": experiment, "arm": arm, "config": {}}, resume, codec=TORCH)
@@ -77,21 +77,21 @@ def test_all_rows_train_equally_long(rows):
 
 
 def test_the_noise_has_its_sd_and_is_clipped(tmp_path):
-    tuner, _ = table1(small(), "gaussian", Context(text(), tmp_path))
+    tuner, _ = build_arm(small(), "gaussian", Context(text(), tmp_path))
     course = tuner.config.course
     assert isinstance(course, Gaussian)
     drawn = np.array([course.at(k)["dropouto"] for k in range(4000)])
     assert drawn.std() == pytest.approx(0.05, rel=0.05) and drawn.mean() == pytest.approx(0.68, abs=0.003)
-    wild, _ = table1(small(noise=3.0), "gaussian", Context(text(), tmp_path))
+    wild, _ = build_arm(small(noise=3.0), "gaussian", Context(text(), tmp_path))
     drawn = [wild.config.course.at(k)["dropouto"] for k in range(50)]
     assert min(drawn) == 0.0 and max(drawn) == 0.99
-    other, _ = table1(replace(small(), lstm=replace(small().lstm, seed=8)), "gaussian", Context(text(), tmp_path))
+    other, _ = build_arm(replace(small(), lstm=replace(small().lstm, seed=8)), "gaussian", Context(text(), tmp_path))
     assert other.config.course.at(3) != course.at(3)
 
 
 def test_the_sinusoids_period_is_the_asked_one(tmp_path):
     """Facts 2.9 L1: the published one was 2π times too short. Measured on the rates that train steps really took."""
-    tuner, _ = table1(small(period=12.0), "sinusoid", Context(text(), tmp_path))
+    tuner, _ = build_arm(small(period=12.0), "sinusoid", Context(text(), tmp_path))
     assert isinstance(tuner.config.course, Sinusoid)
     taken = []
     for _ in range(48):
@@ -106,7 +106,7 @@ def test_the_sinusoids_period_is_the_asked_one(tmp_path):
 
 def test_the_dropout_of_a_step_is_that_of_its_schedule(tmp_path):
     """The rate reaches the mask: nothing but the schedule differs between a step at 0 and one at 0.99."""
-    low, _ = table1(small(rate=0.5, amplitude=5.0, period=4.0), "sinusoid", Context(text(), tmp_path))
+    low, _ = build_arm(small(rate=0.5, amplitude=5.0, period=4.0), "sinusoid", Context(text(), tmp_path))
     low.train_step()
     assert low.hypers()["dropouto"] == 0.5
     dropped = []
@@ -142,7 +142,7 @@ def test_a_schedule_of_ones_own_from_a_table_or_a_run(rows, tmp_path):
     assert tuner.hypers() == {"dropouto": 0.4, "beta": 2.0}
     again, _ = network(replace(config(), replay=str(root / "table1" / "stn")), "network", Context(text(), tmp_path))
     assert set(again.hypers()) == {"dropouto", "dropouti", "dropouth", "dropoute", "wdrop"}
-    row, _ = table1(replace(small(), lstm=replace(small().lstm, replay=str(file))), "replay", Context(text(), root))
+    row, _ = build_arm(replace(small(), lstm=replace(small().lstm, replay=str(file))), "replay", Context(text(), root))
     assert row.hypers()["dropouto"] == 0.2
 
 
@@ -182,7 +182,7 @@ def test_missing_and_foreign_runs_get_one_line(tmp_path):
     context = Context(text(), tmp_path)
     for arm in ("replay", "final"):
         with pytest.raises(UserError, match="python -m deep table1 --arms stn"):
-            table1(small(), arm, context)
+            build_arm(small(), arm, context)
     with pytest.raises(UserError, match="cannot be read"):
         network(replace(config(), replay=str(tmp_path / "none.csv")), "network", context)
     log = RunLog(tmp_path / "cnn", {"experiment": "cnn", "config": {}}, codec=TORCH)
@@ -192,7 +192,7 @@ def test_missing_and_foreign_runs_get_one_line(tmp_path):
         network(replace(config(), replay=str(tmp_path / "cnn")), "network", context)
     with pytest.raises(UserError, match="table1 is about dropouto"):
         lstm = replace(small().lstm, choice=replace(table1_module.ONE, tune="dropouti", fix="", init=""))
-        table1(replace(small(), lstm=lstm), "stn", context)
+        build_arm(replace(small(), lstm=lstm), "stn", context)
 
 
 def test_a_killed_row_goes_on_bit_for_bit(tmp_path, one_thread):

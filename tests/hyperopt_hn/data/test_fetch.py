@@ -18,7 +18,7 @@ import pooch
 import pytest
 import requests
 
-from hyperopt_hn.data.fetch import FetchError, Patience, Remote, _within, fetch
+from hyperopt_hn.data.fetch import FetchError, Patience, Remote, _within, fetch_file
 
 BODY = bytes(range(256)) * 1200  # 300 KiB: several reads
 MD5 = f"md5:{hashlib.md5(BODY).hexdigest()}"
@@ -131,7 +131,7 @@ def whole(path: Path, folder: Path) -> None:
 
 def test_fetch_and_no_second_request(mirrors: tuple[Mirror, Mirror], tmp_path: Path) -> None:
     for _ in range(2):
-        whole(fetch(remote(*mirrors), tmp_path, QUICK), tmp_path)
+        whole(fetch_file(remote(*mirrors), tmp_path, QUICK), tmp_path)
     assert mirrors[0].asked == [""] and mirrors[1].asked == []
 
 
@@ -155,7 +155,7 @@ def test_a_broken_mirror_is_named_and_leaves_no_half_file(
     mirrors[0].manners = manners
     start = time.monotonic()
     with pytest.raises(FetchError) as caught:
-        fetch(remote(mirrors[0]), tmp_path, QUICK)
+        fetch_file(remote(mirrors[0]), tmp_path, QUICK)
     assert time.monotonic() - start < 3.0
     host = mirrors[0].url.split("/")[2]
     assert str(caught.value).startswith(f"{host}: ") and BROKEN[manners] in str(caught.value)
@@ -163,13 +163,13 @@ def test_a_broken_mirror_is_named_and_leaves_no_half_file(
     left = {each.name for each in tmp_path.iterdir()}
     assert left <= {"file.gz.part"}, "nothing under the final name, no temporary files"
     mirrors[0].manners = "good"
-    whole(fetch(remote(mirrors[0]), tmp_path, QUICK), tmp_path)
+    whole(fetch_file(remote(mirrors[0]), tmp_path, QUICK), tmp_path)
 
 
 @pytest.mark.parametrize("manners", [each for each in BROKEN if each not in ("falls silent", "drips")])
 def test_the_next_mirror_steps_in(mirrors: tuple[Mirror, Mirror], tmp_path: Path, manners: str) -> None:
     mirrors[0].manners = manners
-    whole(fetch(remote(*mirrors), tmp_path, QUICK), tmp_path)
+    whole(fetch_file(remote(*mirrors), tmp_path, QUICK), tmp_path)
 
 
 @pytest.mark.parametrize("manners", ["breaks off", "falls silent"])
@@ -177,7 +177,7 @@ def test_the_next_mirror_continues_where_the_first_stopped(
     mirrors: tuple[Mirror, Mirror], tmp_path: Path, manners: str
 ) -> None:
     mirrors[0].manners = manners
-    whole(fetch(remote(*mirrors), tmp_path, QUICK), tmp_path)
+    whole(fetch_file(remote(*mirrors), tmp_path, QUICK), tmp_path)
     begin = re.fullmatch(r"bytes=(\d+)-", mirrors[1].asked[0])
     assert begin and 0 < int(begin[1]) <= len(BODY) // 2 and len(mirrors[1].asked) == 1
 
@@ -197,7 +197,7 @@ def test_resume_of_an_earlier_run(mirrors: tuple[Mirror, Mirror], tmp_path: Path
     mirrors[0].manners, _, which = manners.partition(", ")
     parts = {"": BODY[:1000], "bad part": b"x" * 1000, "whole part": BODY, "long part": BODY + b"x"}
     (tmp_path / "file.gz.part").write_bytes(parts[which])
-    whole(fetch(remote(mirrors[0]), tmp_path, QUICK), tmp_path)
+    whole(fetch_file(remote(mirrors[0]), tmp_path, QUICK), tmp_path)
     assert len(mirrors[0].asked) == asked
     if which == "":
         assert mirrors[0].asked == ["bytes=1000-"]
@@ -209,7 +209,7 @@ def test_a_mirror_that_cannot_resume_is_passed_over(
 ) -> None:
     mirrors[0].manners = manners
     (tmp_path / "file.gz.part").write_bytes(BODY[:1000])
-    whole(fetch(remote(*mirrors), tmp_path, QUICK), tmp_path)
+    whole(fetch_file(remote(*mirrors), tmp_path, QUICK), tmp_path)
     assert mirrors[1].asked == ["bytes=1000-"]
 
 
@@ -219,7 +219,7 @@ def test_the_whole_is_bounded_too(mirrors: tuple[Mirror, Mirror], tmp_path: Path
         mirror.manners = manners
     start = time.monotonic()
     with pytest.raises(FetchError):
-        fetch(remote(*mirrors), tmp_path, Patience(4.0, start + 0.4))
+        fetch_file(remote(*mirrors), tmp_path, Patience(4.0, start + 0.4))
     assert time.monotonic() - start < 3.0
 
 
@@ -241,14 +241,14 @@ def test_a_call_that_ignores_its_timeout_is_left_behind() -> None:
 
 
 def fetch_in_process(url: str, folder: Path) -> None:
-    fetch(Remote("file.gz", len(BODY), MD5, (url,)), folder, Patience(20.0))
+    fetch_file(Remote("file.gz", len(BODY), MD5, (url,)), folder, Patience(20.0))
 
 
 def test_one_at_a_time(mirrors: tuple[Mirror, Mirror], tmp_path: Path) -> None:
     """Three at once: one fetches, the others wait and find the file (threads: each opens a lock of its own)."""
     mirrors[0].manners = "pauses"
     with ThreadPoolExecutor(3) as crowd:
-        paths = list(crowd.map(lambda _: fetch(remote(mirrors[0]), tmp_path, Patience(5.0)), range(3)))
+        paths = list(crowd.map(lambda _: fetch_file(remote(mirrors[0]), tmp_path, Patience(5.0)), range(3)))
     assert mirrors[0].asked == [""]
     for path in paths:
         whole(path, tmp_path)
@@ -257,11 +257,11 @@ def test_one_at_a_time(mirrors: tuple[Mirror, Mirror], tmp_path: Path) -> None:
 def test_waiting_for_another_is_bounded(mirrors: tuple[Mirror, Mirror], tmp_path: Path) -> None:
     mirrors[0].manners = "falls silent"
     with ThreadPoolExecutor(1) as other:
-        first = other.submit(fetch, remote(mirrors[0]), tmp_path, Patience(0.5))
+        first = other.submit(fetch_file, remote(mirrors[0]), tmp_path, Patience(0.5))
         while not mirrors[0].asked:
             time.sleep(0.01)
         with pytest.raises(FetchError, match="another process"):
-            fetch(remote(mirrors[1]), tmp_path, Patience(5.0, time.monotonic() + 0.2))
+            fetch_file(remote(mirrors[1]), tmp_path, Patience(5.0, time.monotonic() + 0.2))
         assert isinstance(first.exception(), FetchError)
 
 
@@ -278,11 +278,11 @@ def test_killed_in_the_middle(mirrors: tuple[Mirror, Mirror], tmp_path: Path) ->
     process.kill()
     process.join(20)
     assert not (tmp_path / "file.gz").exists()
-    path = fetch(remote(mirrors[1]), tmp_path, QUICK)
+    path = fetch_file(remote(mirrors[1]), tmp_path, QUICK)
     assert path.read_bytes() == BODY and not part.exists()
     assert mirrors[1].asked[0].startswith("bytes=")
 
 
 def test_a_full_or_vanished_folder_is_not_the_mirrors_fault(mirrors: tuple[Mirror, Mirror], tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        fetch(remote(mirrors[0]), tmp_path / "gone", QUICK)
+        fetch_file(remote(mirrors[0]), tmp_path / "gone", QUICK)

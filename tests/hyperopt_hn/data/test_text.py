@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hyperopt_hn.data import text
 from hyperopt_hn.data.locate import MissingData, Published
 from hyperopt_hn.data.text import EOS, SPLITS, UNKNOWN, UNSEEN, Text, load_text, number, read_text
-from hyperopt_hn.data.topics import topics
+from hyperopt_hn.data.topics import read_topics
 from hyperopt_hn.errors import UserError
 
 REAL = os.environ.get("HYPEROPT_HN_DATA")
@@ -219,7 +219,9 @@ def test_topics() -> None:
         share = words(found, split).count(UNKNOWN) / len(getattr(found, split))
         assert share < 0.15, f"{split} is mostly known words"
     assert load_text("topics").sha256 == found.sha256
-    assert set(topics()["train"].split("\n")) & set(topics()["test"].split("\n")) <= {""}, "no test line in train"
+    assert set(read_topics()["train"].split("\n")) & set(read_topics()["test"].split("\n")) <= {""}, (
+        "no test line in train"
+    )
 
 
 # the real files
