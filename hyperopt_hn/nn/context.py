@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,12 +40,24 @@ class Scope:
     tangent: bool = False
 
 
-@runtime_checkable
 class HyperLayer(Protocol):
     """A module that reads λ from the context: the layers with a response (num_hyper > 0) and the dropouts (0)."""
 
     home: Home
     num_hyper: int
+    training: bool
+
+    def plain(self) -> nn.Module:
+        """torch's layer of the same shape, to be filled."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """As nn.Module's, like the rest here."""
+        ...
+
+    def get_parameter(self, target: str) -> nn.Parameter: ...
+
+    def get_buffer(self, target: str) -> Tensor: ...
 
 
 class _Here(threading.local):
@@ -64,11 +76,11 @@ _here, _everywhere = _Here(), _Everywhere()
 _OLD: bool = TorchVersion(torch.__version__) < TorchVersion("2.13")
 
 
-def hyper_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def hyper_layers(model: nn.Module) -> Iterator[tuple[str, HyperLayer]]:
     """The hyper layers of a model with their names, each once."""
     for name, module in model.named_modules():
         if isinstance(getattr(module, "home", None), Home):
-            yield name, module
+            yield name, cast(HyperLayer, module)
 
 
 def bind(model: nn.Module, space: HyperSpace, batch_dim: int | None = None) -> None:
@@ -83,10 +95,10 @@ def bind(model: nn.Module, space: HyperSpace, batch_dim: int | None = None) -> N
     if not layers:
         raise UserError("this model has no hyper layer; make it with convert(model, space)")
     for name, layer in layers:
-        width = int(layer.num_hyper)  # type: ignore[arg-type]
-        if width not in (0, space.n):
-            raise UserError(f"layer {name!r} was made for {width} hyperparameters and the space tunes {space.n}")
-        layer.home = home  # type: ignore[assignment]
+        if layer.num_hyper not in (0, space.n):
+            made = f"layer {name!r} was made for {layer.num_hyper} hyperparameters"
+            raise UserError(f"{made} and the space tunes {space.n}")
+        layer.home = home
 
 
 def set_batch_dim(model: nn.Module, batch_dim: int) -> None:
@@ -142,19 +154,19 @@ def hyper_values(model: nn.Module) -> dict[str, Any]:
     raise UserError("this model knows no space; make it with convert(model, space) or call bind(model, space)")
 
 
-def value_of(layer: nn.Module, name: str) -> Any:
+def value_of(layer: HyperLayer, name: str) -> Any:
     """The natural value of one hyperparameter for a layer in this context: a number, () or (B,)."""
-    values = _values(layer.home)  # type: ignore[arg-type]
+    values = _values(layer.home)
     if name not in values:
         kind = type(layer).__name__
         raise UserError(f"{kind} wants hyperparameter {name!r}; call bind(model, space) with a space that has it")
     return values[name]
 
 
-def scope_of(layer: nn.Module) -> Scope:
-    """The scope that a layer with a response stands in; UserError if there is none."""
+def scope_of(layer: HyperLayer) -> Scope:
+    """The scope of a layer with a response; UserError if there is none."""
     scopes = _everywhere.scopes if _OLD and torch.compiler.is_compiling() else _here.scopes
-    scope = None if scopes is None else scopes.get(layer.home)  # type: ignore[call-overload]
+    scope = None if scopes is None else scopes.get(layer.home)
     if scope is None:
         raise UserError(
             "λ is unknown here: run the model inside `with at(model, lam): ...`, "
@@ -164,7 +176,7 @@ def scope_of(layer: nn.Module) -> Scope:
 
 
 def _homes(model: nn.Module) -> list[Home]:
-    return list(dict.fromkeys(layer.home for _, layer in hyper_layers(model)))  # type: ignore[misc]
+    return list(dict.fromkeys(layer.home for _, layer in hyper_layers(model)))
 
 
 def _values(home: Home) -> Mapping[str, Any]:

@@ -25,10 +25,10 @@ def collapse(model: nn.Module, lam: Tensor, centre: Tensor | None = None) -> nn.
     if lam.dim() != 1:
         raise UserError(f"λ has shape {tuple(lam.shape)}; collapse takes one λ, ({lam.shape[-1]},)")
     twin = copy.deepcopy(model)
-    made: dict[nn.Module, nn.Module] = {}
+    made: dict[object, nn.Module] = {}
     tied: dict[int, nn.Parameter] = {}
     with at(twin, lam, centre):
-        named = any(layer.home.space is not None for _, layer in hyper_layers(twin))  # type: ignore[union-attr]
+        named = any(layer.home.space is not None for _, layer in hyper_layers(twin))
         values = hyper_values(twin) if named else {}
         h = lam if centre is None else lam - centre
         for _, layer in hyper_layers(twin):
@@ -48,7 +48,7 @@ def _plain(layer: Any, h: Tensor, values: dict[str, Any], tied: dict[int, nn.Par
         if isinstance(plain, (nn.LSTM, nn.MultiheadAttention)):
             plain.dropout = rate
         else:
-            plain.p = rate  # type: ignore[assignment]
+            vars(plain)["p"] = rate
     weights = layer.weights(h) if layer.num_hyper else {}
     for path, _ in list(plain.named_parameters()):
         own = layer.get_parameter(path)

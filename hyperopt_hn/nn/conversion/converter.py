@@ -1,4 +1,4 @@
-"""convert: make an ordinary model's layers answer to λ, in place, its function unchanged where the response is zero."""
+"""convert: an ordinary model's layers respond to λ, in place, its function unchanged where the response is zero."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
@@ -98,19 +99,15 @@ def convert(
     _forbid_fast_path(model, made.values())
     if made:
         bind(model, space)
-        for _, layer in hyper_layers(model):
-            layer.home.report = Report(converted, left)  # type: ignore[union-attr]
-            break
+        _, first = next(hyper_layers(model))
+        first.home.report = Report(converted, left)
     return model
 
 
 def report(model: nn.Module) -> Report:
     """What `convert` did with this model."""
-    for _, layer in hyper_layers(model):
-        found = layer.home.report  # type: ignore[union-attr]
-        if isinstance(found, Report):
-            return found
-    return Report()
+    found = next((layer.home.report for _, layer in hyper_layers(model) if isinstance(layer.home.report, Report)), None)
+    return found or Report()
 
 
 def response_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
@@ -125,8 +122,8 @@ def general_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
     return (p for p in model.parameters() if id(p) not in ids)
 
 
-def replace(model: nn.Module, made: Mapping[nn.Module, nn.Module]) -> nn.Module:
-    """Put each replacement wherever its module stands; the model itself may be one."""
+def replace(model: nn.Module, made: Mapping[Any, nn.Module]) -> nn.Module:
+    """Put each replacement wherever its module is; the model itself may be one."""
     for parent in list(model.modules()):
         for name, child in parent._modules.items():
             if child is not None and child in made:
@@ -169,6 +166,8 @@ def _obstacle(module: nn.Module) -> str | None:
         return "it has hooks, which would be lost"
     if getattr(module, "max_norm", None) is not None:
         return "max_norm rewrites its table as it runs"
+    if isinstance(module, (_BatchNorm, nn.GroupNorm)) and module.bias is None:
+        return "there is no response for a norm with a gain and no offset"
     if getattr(module, "proj_size", 0):
         return "there is no response for proj_size"
     return None

@@ -7,6 +7,7 @@ example costs no more than one. B batch, n tuned hyperparameters, k rows that sh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from hyperopt_hn.nn.context import scope_of
 from hyperopt_hn.nn.layers.affine_response import product
 from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
+from hyperopt_hn.nn.layers.attention_calls import PACKED, SEPARATE
 from hyperopt_hn.nn.layers.conv import HyperConv1d, HyperConv2d, HyperConv3d
 from hyperopt_hn.nn.layers.embedding import HyperEmbedding
 from hyperopt_hn.nn.layers.linear import HyperLinear
@@ -21,8 +23,6 @@ from hyperopt_hn.nn.layers.lstm import HyperLSTM
 
 Piece = tuple[Tensor, Tensor, Tensor, int]
 """W, R, V (k, n), and the dimension of W that V's rows belong to."""
-
-PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
 
 
 def squared_norm(model: nn.Module) -> Tensor:
@@ -47,7 +47,7 @@ def squared_norm(model: nn.Module) -> Tensor:
     return total
 
 
-def _piece_norm(module: nn.Module, piece: Piece) -> Tensor:
+def _piece_norm(module: Any, piece: Piece) -> Tensor:
     weight, response, gain, axis = _wide(piece[0]), _wide(piece[1]), piece[2], piece[3]
     own = weight.square().sum()
     h = scope_of(module).h
@@ -70,7 +70,7 @@ def _pieces(module: nn.Module) -> Iterator[Piece]:
                 gain = module.get_parameter(name.replace("weight", "response_scale"))
                 yield parameter, module.get_parameter("response_" + name), gain, 0
     elif isinstance(module, HyperMultiheadAttention) and module.num_hyper:
-        names = [n for n in PROJECTIONS if n in dict(module.named_parameters(recurse=False))]
+        names = [n for n in (*PACKED, *SEPARATE) if n in dict(module.named_parameters(recurse=False))]
         gains = module.response_scale.split(3 * module.embed_dim // len(names))
         for name, gain in zip(names, gains, strict=True):
             yield module.get_parameter(name), module.get_parameter("response_" + name), gain, 0

@@ -16,7 +16,6 @@ from hyperopt_hn.nn.context import Home, Scope, scope_of, value_of
 from hyperopt_hn.nn.layers.affine_response import (
     Gain,
     Rows,
-    adopt,
     align,
     merged,
     new_parameter,
@@ -26,11 +25,10 @@ from hyperopt_hn.nn.layers.affine_response import (
     respond,
     shared_weights,
 )
-from hyperopt_hn.nn.layers.attention_scores import Masks, attend
+from hyperopt_hn.nn.layers.attention_calls import PACKED, SEPARATE, by_hand, by_torch
+from hyperopt_hn.nn.layers.attention_scores import Masks
 from hyperopt_hn.nn.layers.linear import HyperLinear
-
-_PACKED = ("in_proj_weight",)
-_SEPARATE = ("q_proj_weight", "k_proj_weight", "v_proj_weight")
+from hyperopt_hn.nn.layers.plain import around, twin
 
 
 class HyperMultiheadAttention(nn.Module):
@@ -76,10 +74,10 @@ class HyperMultiheadAttention(nn.Module):
         self.kdim, self.vdim, self.head_dim, self.gain = shape.kdim, shape.vdim, shape.head_dim, gain
         self.dropout_name: str | None = None
         self.home = Home(None, num_hyper)
-        self._names = _PACKED if shape.in_proj_weight is not None else _SEPARATE
+        self._names = PACKED if shape.in_proj_weight is not None else SEPARATE
         self._qkv_same_embed_dim = False  # what torch's encoder layers ask before they read the weights past us
         like = torch.empty(0, device=device, dtype=dtype)
-        for name in (*_PACKED, *_SEPARATE, "in_proj_bias", "bias_k", "bias_v"):
+        for name in (*PACKED, *SEPARATE, "in_proj_bias", "bias_k", "bias_v"):
             own = getattr(shape, name)
             self.register_parameter(name, None if own is None else new_parameter(tuple(own.shape), like))
         if num_hyper:
@@ -121,14 +119,11 @@ class HyperMultiheadAttention(nn.Module):
     @classmethod
     def from_plain(cls, plain: nn.MultiheadAttention, num_hyper: int, gain: Gain = "delta") -> HyperMultiheadAttention:
         """A hyper layer around the very parameters of `plain`."""
-        layer = cls(num_hyper=num_hyper, device="meta", gain=gain, **_options(plain))
-        adopt(layer, plain)
-        layer.reset_response()
-        return layer
+        return around(cls, plain, num_hyper, gain)
 
     def plain(self) -> nn.MultiheadAttention:
         """An nn.MultiheadAttention of the same shape on the meta device, to be filled."""
-        return nn.MultiheadAttention(device="meta", **_options(self))
+        return twin(nn.MultiheadAttention, self)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,), by nn.MultiheadAttention's names."""
@@ -166,67 +161,30 @@ class HyperMultiheadAttention(nn.Module):
         qkv = (query, key, value)
         masks = Masks(key_padding_mask, attn_mask, is_causal)
         if alike and not isinstance(rate, Tensor):
-            out, weights = self._by_torch(qkv, scope, rate, masks, need_weights)
+            own: dict[str, Any] = dict(self.named_parameters())
+            if scope is not None and scope.h is not None:
+                own |= shared_weights(self, scope, self.weights)
+            out, weights = by_torch(self, own, qkv, masks, rate, need_weights)
         elif query.dim() == 3:
-            out, weights = self._per_example(qkv, scope, rate, masks, need_weights)
+            whole = need_weights or (scope is not None and scope.tangent)  # torch's fused kernels have no tangent
+            out, weights = by_hand(self, self._projected(qkv, scope), masks, rate, whole)
+            out = self._out(out)
         else:
             raise UserError("one λ per example needs queries with a batch dimension; give λ as (n,) for one sequence")
-        if weights is not None and average_attn_weights:
+        if not need_weights or weights is None:
+            weights = None
+        elif average_attn_weights:
             weights = weights.mean(-3)
         return (out.transpose(0, 1) if turn else out), weights
 
-    def _per_example(
-        self, qkv: tuple[Tensor, ...], scope: Scope | None, rate: Any, masks: Masks, need_weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        same = qkv[0] is qkv[1] and qkv[1] is qkv[2] and self._names == _PACKED
-        q, k, v = self._packed(qkv[0], scope) if same else self._apart(qkv, scope)
-        if self.bias_k is not None and self.bias_v is not None:
-            k = torch.cat([k, self.bias_k.expand(1, k.shape[1], -1).to(k.dtype)])
-            v = torch.cat([v, self.bias_v.expand(1, v.shape[1], -1).to(v.dtype)])
-        if isinstance(rate, Tensor) and rate.dim():
-            rate = align(rate, q.shape[1], self.home)
-        whole = need_weights or (scope is not None and scope.tangent)  # torch's fused kernels have no tangent
-        out, weights = attend((q, k, v), self.num_heads, masks, rate, whole, self.add_zero_attn)
-        return self._out(out), weights if need_weights else None
+    def _projected(self, qkv: tuple[Tensor, ...], scope: Scope | None) -> tuple[Tensor, ...]:
+        same = qkv[0] is qkv[1] and qkv[1] is qkv[2] and self._names == PACKED
+        return self._packed(qkv[0], scope) if same else self._apart(qkv, scope)
 
     def _rate(self) -> Any:
         if not self.training:
             return 0.0
         return self.dropout if self.dropout_name is None else value_of(self, self.dropout_name)
-
-    def _by_torch(
-        self, qkv: tuple[Tensor, ...], scope: Scope | None, rate: float, masks: Masks, need_weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        own: dict[str, Any] = dict(self.named_parameters())
-        if scope is not None and scope.h is not None:
-            own |= shared_weights(self, scope, self.weights)
-        query, key, value = qkv
-        out: tuple[Tensor, Tensor | None] = F.multi_head_attention_forward(
-            query,
-            key,
-            value,
-            self.embed_dim,
-            self.num_heads,
-            own.get("in_proj_weight"),
-            own.get("in_proj_bias"),
-            self.bias_k,
-            self.bias_v,
-            self.add_zero_attn,
-            rate,
-            own["out_proj.weight"],
-            own.get("out_proj.bias"),
-            self.training,
-            masks.padding,
-            need_weights,
-            masks.attention,
-            self._names == _SEPARATE,
-            own.get("q_proj_weight"),
-            own.get("k_proj_weight"),
-            own.get("v_proj_weight"),
-            average_attn_weights=False,
-            is_causal=masks.causal,
-        )
-        return out
 
     def _packed(self, x: Tensor, scope: Scope | None) -> tuple[Tensor, ...]:
         bias = self.in_proj_bias
@@ -271,10 +229,3 @@ class HyperMultiheadAttention(nn.Module):
 def _lift(rows: Tensor, y: Tensor, home: Home) -> Tensor:
     """(F,) or (B, F) against y (L, B, F)."""
     return rows.to(y.dtype) if rows.dim() == 1 else align(rows, y.shape[1], home).to(y.dtype)
-
-
-def _options(layer: Any) -> dict[str, Any]:
-    """How a layer of either kind was made."""
-    own = {name: getattr(layer, name) for name in ("embed_dim", "num_heads", "dropout", "add_zero_attn", "batch_first")}
-    kinds = {"kdim": layer.kdim, "vdim": layer.vdim}
-    return own | kinds | {"bias": layer.in_proj_bias is not None, "add_bias_kv": layer.bias_k is not None}

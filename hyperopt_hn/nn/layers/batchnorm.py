@@ -15,7 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hyperopt_hn.nn.context import Home
 from hyperopt_hn.nn.layers import per_feature_response
-from hyperopt_hn.nn.layers.affine_response import Gain, adopt, lift_channels
+from hyperopt_hn.nn.layers.affine_response import Gain, lift_channels
+from hyperopt_hn.nn.layers.plain import around, twin
 
 _PLAIN: dict[int, Any] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _NDIM: dict[int, tuple[int, ...]] = {1: (2, 3), 2: (4,), 3: (5,)}
@@ -61,17 +62,11 @@ class _HyperBatchNorm(_BatchNorm):
     @classmethod
     def from_plain(cls, plain: Any, num_hyper: int, gain: Gain = "delta") -> Any:
         """A hyper layer around the very parameters and statistics of `plain`."""
-        tracked = plain.track_running_stats
-        layer = cls(plain.num_features, num_hyper, plain.eps, plain.momentum, True, tracked, device="meta", gain=gain)
-        adopt(layer, plain)
-        layer.reset_response()
-        return layer
+        return around(cls, plain, num_hyper, gain)
 
     def plain(self) -> nn.Module:
         """The plain normalisation of the same shape on the meta device, to be filled."""
-        made: nn.Module = _PLAIN[self.dims](
-            self.num_features, self.eps, self.momentum, self.affine, self.track_running_stats, device="meta"
-        )
+        made: nn.Module = twin(_PLAIN[self.dims], self)
         return made
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:

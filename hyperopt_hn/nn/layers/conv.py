@@ -15,7 +15,6 @@ from hyperopt_hn.nn.context import Home, scope_of
 from hyperopt_hn.nn.layers.affine_response import (
     Gain,
     Rows,
-    adopt,
     lift_channels,
     merged,
     product,
@@ -24,6 +23,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     respond,
     shared_weights,
 )
+from hyperopt_hn.nn.layers.plain import around, twin
 
 Size = int | tuple[int, ...]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
@@ -103,38 +103,11 @@ class _HyperConv(nn.Module):
     @classmethod
     def from_plain(cls, plain: Any, num_hyper: int, gain: Gain = "delta") -> Any:
         """A hyper layer around the very parameters of `plain`."""
-        layer = cls(
-            plain.in_channels,
-            plain.out_channels,
-            plain.kernel_size,
-            num_hyper,
-            plain.stride,
-            plain.padding,
-            plain.dilation,
-            plain.groups,
-            plain.bias is not None,
-            plain.padding_mode,
-            device="meta",
-            gain=gain,
-        )
-        adopt(layer, plain)
-        layer.reset_response()
-        return layer
+        return around(cls, plain, num_hyper, gain)
 
     def plain(self) -> nn.Module:
         """The plain convolution of the same shape on the meta device, to be filled."""
-        made: nn.Module = _PLAIN[self.dims](
-            self.in_channels,
-            self.out_channels,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
-            self.bias is not None,
-            self.padding_mode,
-            device="meta",
-        )
+        made: nn.Module = twin(_PLAIN[self.dims], self)
         return made
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import Home, scope_of
-from hyperopt_hn.nn.layers.affine_response import Gain, adopt, joined, lift_features, merged, product, reset_gain
+from hyperopt_hn.nn.layers.affine_response import Gain, joined, lift_features, merged, product, reset_gain
 from hyperopt_hn.nn.layers.masks import keep_mask, shared_rate
+from hyperopt_hn.nn.layers.plain import around, twin
 
 
 class HyperEmbedding(nn.Module):
@@ -79,34 +80,11 @@ class HyperEmbedding(nn.Module):
     @classmethod
     def from_plain(cls, plain: nn.Embedding, num_hyper: int, gain: Gain = "delta") -> HyperEmbedding:
         """A hyper layer around the very table of `plain`."""
-        layer = cls(
-            plain.num_embeddings,
-            plain.embedding_dim,
-            num_hyper,
-            plain.padding_idx,
-            plain.max_norm,
-            plain.norm_type,
-            plain.scale_grad_by_freq,
-            plain.sparse,
-            device="meta",
-            gain=gain,
-        )
-        adopt(layer, plain)
-        layer.reset_response()
-        return layer
+        return around(cls, plain, num_hyper, gain)
 
     def plain(self) -> nn.Embedding:
         """An nn.Embedding of the same shape on the meta device, to be filled."""
-        return nn.Embedding(
-            self.num_embeddings,
-            self.embedding_dim,
-            self.padding_idx,
-            self.max_norm,
-            self.norm_type,
-            self.scale_grad_by_freq,
-            self.sparse,
-            device="meta",
-        )
+        return twin(nn.Embedding, self)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight"} as nn.Embedding holds it."""

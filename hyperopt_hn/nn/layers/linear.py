@@ -15,7 +15,6 @@ from hyperopt_hn.nn.context import Home, Scope, scope_of
 from hyperopt_hn.nn.layers.affine_response import (
     Gain,
     Rows,
-    adopt,
     joined,
     lift_features,
     merged,
@@ -27,6 +26,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     shared_weights,
 )
 from hyperopt_hn.nn.layers.masks import connected
+from hyperopt_hn.nn.layers.plain import around, twin
 
 MERGE_ROWS = 512
 """From how many rows on, with gradients, one product with merged weights is faster than two: merging W + diag(s) R and
@@ -97,15 +97,11 @@ class HyperLinear(nn.Module):
     @classmethod
     def from_plain(cls, plain: nn.Linear, num_hyper: int, gain: Gain = "delta") -> HyperLinear:
         """A hyper layer around the very parameters of `plain`."""
-        has_bias = plain.bias is not None
-        layer = cls(plain.in_features, plain.out_features, num_hyper, has_bias, device="meta", gain=gain)
-        adopt(layer, plain)
-        layer.reset_response()
-        return layer
+        return around(cls, plain, num_hyper, gain)
 
     def plain(self) -> nn.Linear:
         """An nn.Linear of the same shape on the meta device, to be filled."""
-        return nn.Linear(self.in_features, self.out_features, self.bias is not None, device="meta")
+        return twin(nn.Linear, self)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight", "bias"} as nn.Linear holds them."""

@@ -16,7 +16,6 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import Home, Scope, scope_of, value_of
 from hyperopt_hn.nn.layers.affine_response import (
     Gain,
-    adopt,
     align,
     joined,
     merged,
@@ -29,9 +28,9 @@ from hyperopt_hn.nn.layers.affine_response import (
 )
 from hyperopt_hn.nn.layers.lstm_kernel import GateInput, Steps, recur, recur_tangent
 from hyperopt_hn.nn.layers.masks import connected, keep_mask
+from hyperopt_hn.nn.layers.plain import around, twin
 
 State = tuple[Tensor, Tensor]
-_OPTIONS = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
 
 
 class HyperLSTM(nn.Module):
@@ -64,7 +63,7 @@ class HyperLSTM(nn.Module):
         if proj_size:
             raise UserError("HyperLSTM has no response for proj_size; leave it out or keep this LSTM plain (exclude)")
         shape = nn.LSTM(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device="meta")
-        self.input_size, self.hidden_size, self.num_hyper = input_size, hidden_size, num_hyper
+        self.input_size, self.hidden_size, self.num_hyper, self.proj_size = input_size, hidden_size, num_hyper, 0
         self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
         self.dropout, self.bidirectional, self.gain = float(dropout), bidirectional, gain
         self.dropout_name: str | None = None
@@ -95,15 +94,11 @@ class HyperLSTM(nn.Module):
     @classmethod
     def from_plain(cls, plain: nn.LSTM, num_hyper: int, gain: Gain = "delta") -> HyperLSTM:
         """A hyper layer around the very parameters of `plain`."""
-        options = {name: getattr(plain, name) for name in _OPTIONS}
-        layer = cls(num_hyper=num_hyper, proj_size=plain.proj_size, device="meta", gain=gain, **options)
-        adopt(layer, plain)
-        layer.reset_response()
-        return layer
+        return around(cls, plain, num_hyper, gain)
 
     def plain(self) -> nn.LSTM:
         """An nn.LSTM of the same shape on the meta device, to be filled."""
-        return nn.LSTM(device="meta", **{name: getattr(self, name) for name in _OPTIONS})
+        return twin(nn.LSTM, self)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,), by nn.LSTM's names."""
@@ -200,7 +195,8 @@ class HyperLSTM(nn.Module):
         if tangent is not None:
             moved = moved + F.linear(tangent, into.weight)
         still, motion = recur_tangent((push, moved), state, GateInput(weight, response, s.to(z.dtype)))
-        return tuple(joined(p, d) for p, d in zip(still, motion, strict=True))  # type: ignore[return-value]
+        out, hidden, cell = (joined(p, d) for p, d in zip(still, motion, strict=True))
+        return out, hidden, cell
 
     def _offsets(self, suffix: str, h: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Both biases together (4H,), and what their response adds to them; None without biases."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import value_of
-from hyperopt_hn.space import HyperSpace
+from hyperopt_hn.nn.context import HyperLayer, value_of
 
 
 def keep_mask(shape: tuple[int, ...], rate: Any, like: Tensor) -> Tensor:
@@ -27,19 +26,19 @@ def keep_mask(shape: tuple[int, ...], rate: Any, like: Tensor) -> Tensor:
     return torch.where(uniform >= rate, 1.0 / (1.0 - rate), 0.0).to(like.dtype)
 
 
-def shared_rate(layer: nn.Module, name: str) -> Any:
+def shared_rate(layer: HyperLayer, name: str) -> Any:
     """The rate of a mask that serves a whole batch: a number or (); UserError if the rate differs per example."""
     rate = value_of(layer, name)
     if not isinstance(rate, Tensor) or rate.dim() == 0:
         return rate
-    space = layer.home.space  # type: ignore[union-attr]
-    if isinstance(space, HyperSpace) and not space[name].shared:
+    space = layer.home.space
+    if space is not None and not space[name].shared:
         raise UserError(f"{name!r} drops for a whole batch at once; declare it Hyper({name!r}, ..., shared=True)")
     return rate[0]
 
 
 def connected(
-    layer: nn.Module, name: str | None, weight: Tensor, response: Tensor | None
+    layer: HyperLayer, name: str | None, weight: Tensor, response: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """DropConnect: W and R under one mask, in training; unchanged otherwise (`name` None)."""
     if name is None or not layer.training:

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from hyperopt_hn.nn.context import Home
 from hyperopt_hn.nn.layers import per_feature_response
-from hyperopt_hn.nn.layers.affine_response import Gain, adopt, align, batch_axis, lift_channels
+from hyperopt_hn.nn.layers.affine_response import Gain, align, batch_axis, lift_channels
+from hyperopt_hn.nn.layers.plain import around, twin
 
 
 class HyperLayerNorm(nn.Module):
@@ -51,16 +52,11 @@ class HyperLayerNorm(nn.Module):
     @classmethod
     def from_plain(cls, plain: nn.LayerNorm, num_hyper: int, gain: Gain = "delta") -> HyperLayerNorm:
         """A hyper layer around the very parameters of `plain`."""
-        bias = plain.bias is not None
-        layer = cls(plain.normalized_shape, num_hyper, plain.eps, True, bias, device="meta", gain=gain)
-        adopt(layer, plain)
-        layer.reset_response()
-        return layer
+        return around(cls, plain, num_hyper, gain)
 
     def plain(self) -> nn.LayerNorm:
         """An nn.LayerNorm of the same shape on the meta device, to be filled."""
-        has_bias = self.bias is not None
-        return nn.LayerNorm(list(self.normalized_shape), self.eps, self.elementwise_affine, has_bias, device="meta")
+        return twin(nn.LayerNorm, self)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight", "bias"} as nn.LayerNorm holds them."""
@@ -120,14 +116,11 @@ class HyperGroupNorm(nn.Module):
     @classmethod
     def from_plain(cls, plain: nn.GroupNorm, num_hyper: int, gain: Gain = "delta") -> HyperGroupNorm:
         """A hyper layer around the very parameters of `plain`."""
-        layer = cls(plain.num_groups, plain.num_channels, num_hyper, plain.eps, device="meta", gain=gain)
-        adopt(layer, plain)
-        layer.reset_response()
-        return layer
+        return around(cls, plain, num_hyper, gain)
 
     def plain(self) -> nn.GroupNorm:
         """An nn.GroupNorm of the same shape on the meta device, to be filled."""
-        return nn.GroupNorm(self.num_groups, self.num_channels, self.eps, self.affine, device="meta")
+        return twin(nn.GroupNorm, self)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight", "bias"} as nn.GroupNorm holds them."""

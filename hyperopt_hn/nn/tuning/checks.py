@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
@@ -16,11 +18,11 @@ from hyperopt_hn.nn.setup.problem import Optimizers, TunerConfig
 def unwrap(model: nn.Module) -> nn.Module:
     """The bare module behind DistributedDataParallel and torch.compile."""
     if isinstance(model, DataParallel):
-        raise UserError("DataParallel splits a batch behind λ's back; use DistributedDataParallel under torchrun")
+        raise UserError("DataParallel does not split λ with the batch; use DistributedDataParallel under torchrun")
     if isinstance(model, DistributedDataParallel):
         return unwrap(model.module)
     if _compiled(model):
-        return unwrap(model._orig_mod)  # type: ignore[arg-type]
+        return unwrap(cast(nn.Module, model._orig_mod))
     return model
 
 

@@ -1,0 +1,51 @@
+"""A layer's options survive the way to a hyper layer and back, whatever they are."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
+from hyperopt_hn.nn import convert, report  # noqa: E402
+from hyperopt_hn.nn.conversion.converter import KINDS  # noqa: E402
+
+MADE = [
+    nn.Linear(3, 4, bias=False),
+    nn.Conv1d(4, 6, 3, stride=2, padding=1, dilation=2, groups=2, bias=False, padding_mode="circular"),
+    nn.Conv2d(4, 6, (3, 1), padding="same", padding_mode="reflect"),
+    nn.Conv3d(2, 2, 3, padding=(1, 0, 2)),
+    nn.Embedding(7, 4, padding_idx=2, scale_grad_by_freq=True, sparse=True),
+    nn.LayerNorm((3, 4), eps=0.1, bias=False),
+    nn.GroupNorm(2, 4, eps=0.1),
+    nn.BatchNorm1d(4, eps=0.1, momentum=None),
+    nn.BatchNorm2d(4, momentum=0.3),
+    nn.BatchNorm3d(4, track_running_stats=False),
+    nn.LSTM(3, 4, 2, bias=False, batch_first=True, dropout=0.3, bidirectional=True),
+    nn.MultiheadAttention(4, 2, 0.2, bias=False, add_zero_attn=True, kdim=3, vdim=6),
+    nn.MultiheadAttention(4, 2, add_bias_kv=True, batch_first=True),
+]
+
+
+@pytest.mark.parametrize("plain", MADE, ids=lambda layer: repr(layer).replace("\n", ""))
+def test_there_and_back_with_all_options(plain):
+    layer = KINDS[type(plain)].from_plain(plain, 2)
+    back = layer.plain()
+    assert type(back) is type(plain) and repr(back) == repr(plain)
+    assert {k: (v.shape, v.device.type) for k, v in back.state_dict().items()} == {
+        k: (v.shape, "meta") for k, v in plain.state_dict().items()
+    }
+    for name, value in vars(plain).items():
+        if isinstance(value, (bool, int, float, str, tuple, type(None))) and not name.startswith("_"):
+            assert getattr(back, name) == value, name
+    assert all(layer.get_parameter(name) is p for name, p in plain.named_parameters())
+
+
+@pytest.mark.skipif("bias" not in inspect.signature(nn.BatchNorm2d).parameters, reason="torch has no such norm yet")
+def test_a_norm_with_a_gain_and_no_offset_stays_plain():
+    model = convert(nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2, bias=False)), HyperSpace([Hyper("a", 0.3)]))
+    assert type(model[1]) is nn.BatchNorm2d and "offset" in report(model).left["1"]
