@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 import torch.distributed as dist
 
-from deep.cnn import assemble, experiment
+from deep.cnn import experiment
 from deep.cnn.images import load_images
 from deep.cnn.presets import CNN
 from deep.compare import presets as compare_presets
 from deep.compare.presets import ARMS, COMPARE
 from deep.logs import is_main_process, open_log
+from deep.lstm import experiment as lstm_experiment
 from deep.lstm import presets as lstm_presets
 from deep.lstm import table1
-from deep.lstm.experiment import perplexities
 from deep.lstm.text import read_text
 from deep.machine import room
 from hyperopt_hn.cli import launch
@@ -38,18 +38,18 @@ PROGRAM = Program(
     (
         Experiment(
             "cnn", "one CNN on CIFAR-10 and its kind, self-tuning or fixed (MacKay et al. 2019, sec. 4.2)",
-            CNN, ("network",), assemble.cnn, experiment.fit, load=load_images,
+            CNN, ("network",), experiment.cnn, experiment.fit, load=load_images,
             data_help=IMAGES,
         ),
         Experiment(
             "lstm", "one language model, self-tuning, fixed or along a schedule (MacKay et al. 2019)",
-            lstm_presets.PRESETS["lstm"], ("network",), table1.network, load=read_text, data_help=TEXTS,
-            derived=perplexities,
+            lstm_presets.PRESETS["lstm"], ("network",), lstm_experiment.lstm, load=read_text, data_help=TEXTS,
+            derived=lstm_experiment.perplexities,
         ),
         Experiment(
             "table1", "what a schedule of output dropout is worth: fixed, noisy, tuned, replayed (table 1, fig. 3)",
             lstm_presets.PRESETS["table1"], table1.ARMS, table1.build_arm, load=read_text, data_help=TEXTS,
-            derived=perplexities,
+            derived=lstm_experiment.perplexities,
             after=table1.AFTER,
         ),
         Experiment(
@@ -60,7 +60,7 @@ PROGRAM = Program(
         Experiment(
             "compare-lstm", "the same for a language model (MacKay et al. 2019, table 2)",
             COMPARE["compare-lstm"], ARMS, compare_presets.lstm, load=read_text, data_help=TEXTS,
-            derived=perplexities,
+            derived=lstm_experiment.perplexities,
         ),
     ),
     ("numpy", "torch", "torchvision", "scikit-learn", "optuna"),

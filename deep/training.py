@@ -13,9 +13,9 @@ from torch.optim.lr_scheduler import MultiStepLR
 from deep.machine import Machine, prepared
 from hyperopt_hn import Alternation, HyperSpace
 from hyperopt_hn.config import check, option
+from hyperopt_hn.course import Course
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import STN, Delta, Hypers, Optimizers, Schedulers, TorchProblem, TorchTuner, TunerConfig
-from hyperopt_hn.nn.setup.problem import Follows
 from hyperopt_hn.nn.tuning.nonmonotone import NonMonotone
 
 
@@ -84,7 +84,7 @@ class Recipe:
     descent: Descent
     machine: Machine
     seed: int = 0
-    course: Follows | None = None
+    course: Course | None = None
     """Values of hyperparameters that are not tuned, by training step."""
 
 

@@ -20,21 +20,6 @@ NAMES = ("brightness", "contrast", "saturation", "hue")
 BLENDS = 3  # the first three of NAMES mix the image with another one
 
 
-def brightness(images: Tensor, factors: Tensor) -> Tensor:
-    """Each image mixed with black: factor 0 is black, 1 the image, 2 twice as bright; clipped to [0, 1]."""
-    return (images * along(factors, images)).clamp_(0.0, 1.0)
-
-
-def contrast(images: Tensor, factors: Tensor) -> Tensor:
-    """Each image mixed with its own mean grey; factors as for brightness."""
-    return _mix(images, grey(images).mean((-2, -1), keepdim=True), factors)
-
-
-def saturation(images: Tensor, factors: Tensor) -> Tensor:
-    """Each image mixed with itself in grey; factors as for brightness."""
-    return _mix(images, grey(images), factors)
-
-
 def hue(images: Tensor, shifts: Tensor) -> Tensor:
     """Each image's hue turned by a share of the circle, in [-0.5, 0.5]; lightness and chroma stay.
 
@@ -86,16 +71,6 @@ class Jitter:
     """(B,) int64: a permutation of the batch; its image in the i-th quarter meets hue after i of the blends."""
     blends: Tensor
     """(B, 3) int64: in which order image b meets brightness 0, contrast 1 and saturation 2."""
-
-    def orders(self) -> Tensor:
-        """(B, 4) int64: the whole order of each image, as indices of NAMES."""
-        size = len(self.places)
-        orders = torch.empty(size, len(NAMES), dtype=torch.int64, device=self.places.device)
-        for quarter, chosen in enumerate(self.places.tensor_split(len(NAMES))):
-            mine = self.blends[chosen]
-            last = torch.full_like(mine[:, :1], BLENDS)
-            orders[chosen] = torch.cat((mine[:, :quarter], last, mine[:, quarter:]), 1)
-        return orders
 
 
 def draw_jitter(strengths: Tensor, generator: torch.Generator) -> Jitter:

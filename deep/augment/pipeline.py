@@ -3,7 +3,7 @@
     B batch   C channels   H W height, width    images (B, C, H, W) float in [0, 1]    strengths (B,)
 
 `draw` takes strengths by the published names and makes the random numbers, `apply` is a pure function of images and
-draws, `augment` is one after the other. The order is the published one: flip, crop, affine map, colour jitter,
+draws. The order is the published one: flip, crop, affine map, colour jitter,
 normalisation, cutout, input dropout, input scale (MacKay et al. 2019; Bae & Grosse 2020 for flip and affine map).
 No device is read. A group (jitters, affine map, ...) of which no strength is given costs nothing.
 """
@@ -73,17 +73,10 @@ class Draws:
     """(B,): what input scaling multiplies by."""
 
 
-def augment(images: Tensor, strengths: Strengths, generator: torch.Generator, normal: Normal | None = None) -> Tensor:
-    """Augmented images (B, C, H, W); names outside NAMES are left to others, such as dropout rates.
-
-    Raises ValueError if the normalisation does not fit the channels, UserError as `draw` does.
-    """
-    return apply(images, draw(images, strengths, generator), normal)
-
-
 def draw(images: Tensor, strengths: Strengths, generator: torch.Generator) -> Draws:
     """The random numbers for a batch of these images' shape, type and device; each strength a scalar or (B,).
 
+    Names outside NAMES are left to others, such as dropout rates.
     Raises UserError for a number of patches without their length.
     """
     if "cutholes" in strengths and "cutlength" not in strengths:

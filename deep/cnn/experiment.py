@@ -21,15 +21,17 @@ from deep.cnn.hypers import Setting, check_cutout, check_words, cnn_hypers, grou
 from deep.cnn.images import Pair, Parts, Pictures, Splits, View, counts, split
 from deep.cnn.networks import NETWORKS, AlexNet, ImageShape, dropout_names
 from deep.machine import Machine, device_of
+from deep.replay import ReplaySettings, replayed
 from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner
 from hyperopt_hn import Alternation, HyperSpace
+from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.cli.experiment import Context
 from hyperopt_hn.config import check, option
-from hyperopt_hn.course import Replay
+from hyperopt_hn.course import Course
 from hyperopt_hn.data.catalogue import Images
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, distributed
 from hyperopt_hn.nn.layers.affine_response import Gain
-from hyperopt_hn.nn.setup.problem import Follows
 
 PLAIN = {"small": ("fc",)}
 """Layers without a response, as published."""
@@ -50,13 +52,9 @@ class CNNSettings:
     n_test: int = option(0, "test images; 0: all", unit="images", least=0)
     flip: bool = option(False, "mirror every second training image, tuned or not")
     crop: int = option(0, "move training images by up to so many pixels, tuned or not", unit="pixels", least=0)
-    replay: str = option("", "a run's directory, or a CSV: nothing is tuned, recorded values are followed step by step")
-    replay_final: bool = option(False, "of the run to replay, hold the final values instead")
 
     def __post_init__(self) -> None:
         check(self)
-        if self.replay_final and not self.replay:
-            raise UserError("--replay-final needs a run: --replay RUN")
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,7 @@ class CNNConfig:
     descent: Descent = field(default_factory=Descent)
     span: Span = field(default_factory=Span)
     machine: Machine = field(default_factory=Machine)
+    schedule: ReplaySettings = field(default_factory=ReplaySettings)
     seed: int = option(7, "seed of every random draw", least=0)
 
 
@@ -88,26 +87,28 @@ def setting(config: CNNConfig, data: Images) -> Setting:
     return Setting(network.model, dropouts, channels, side, network.ranges)
 
 
+def cnn(config: CNNConfig, arm: str, context: Context) -> tuple[Tuner, Alternation]:
+    """One CNN: what `--tune` names is tuned, what `--fix` names is held, or a recorded schedule is followed."""
+    space, course = space_and_course(config, context.data)
+    return build_tuner(config, context.data, space, course), plan(config, space)
+
+
+def space_and_course(config: CNNConfig, data: Images) -> tuple[HyperSpace, Course | None]:
+    """The space that the configuration chooses, and the course that its fixed values follow, if any."""
+    whole = cnn_hypers(setting(config, data))
+    return replayed(config.schedule, whole, config.choice, lambda choice: _chosen(choice, setting(config, data)))
+
+
 def space_of_config(config: CNNConfig, data: Images) -> HyperSpace:
     """The space that `--tune`, `--fix` and `--init` choose. Raises UserError for what network or images lack."""
-    here, choice = setting(config, data), config.choice
+    return _chosen(config.choice, setting(config, data))
+
+
+def _chosen(choice: TuningChoice, here: Setting) -> HyperSpace:
     check_words(words(choice.tune, choice.fix, choice.init), here)
     space = choose(cnn_hypers(here), groups(here), choice)
     check_cutout(space.names)
     return space
-
-
-def replayed(config: CNNConfig, data: Images) -> tuple[HyperSpace, Follows | None]:
-    """The space and course of `--replay`: nothing is tuned, `--fix` and `--init` stand beside what was recorded."""
-    network = config.network
-    whole = HyperSpace(cnn_hypers(setting(config, data)), [])
-    course = Replay.read(network.replay, whole)
-    fixed = ",".join([*course.values, *filter(None, (config.choice.fix,))])
-    fixed_choice = replace(config.choice, tune="none", fix=fixed)
-    space = space_of_config(replace(config, choice=fixed_choice), data)
-    if not network.replay_final:
-        return space.with_init(dict(course.at(0))), course
-    return space.with_init(course.last()), None
 
 
 def plain_network(network: CNNSettings, shape: ImageShape) -> nn.Module:
@@ -126,7 +127,7 @@ def self_tuning(network: CNNSettings, shape: ImageShape, space: HyperSpace, resp
     return convert(model, space, exclude=PLAIN.get(network.model, ()), gain=gain, dropout=rates)
 
 
-def build_tuner(config: CNNConfig, data: Images, space: HyperSpace, course: Follows | None = None) -> TorchTuner:
+def build_tuner(config: CNNConfig, data: Images, space: HyperSpace, course: Course | None = None) -> TorchTuner:
     """The tuner of a configuration that `fit` has seen. Raises UserError for what does not fit together."""
     device, batch = device_of(config.machine), config.descent.batch
     network, parts = config.network, split(_parts(config.network), data)

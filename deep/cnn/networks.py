@@ -199,8 +199,3 @@ def _fits(name: str, shape: ImageShape, pools: int) -> int:
         small = "small" if name != "SmallCNN" else "resnet18"
         raise UserError(f"{name} cannot halve images so small {pools} times: choose --model {small} or larger images")
     return shape.side >> pools
-
-
-def count(network: nn.Module) -> int:
-    """How many numbers the network learns."""
-    return sum(parameter.numel() for parameter in network.parameters())

@@ -25,10 +25,10 @@ from deep.training import Span, alternation
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.experiment import Data
 from hyperopt_hn.config import check, flat_fields, option, override
+from hyperopt_hn.course import Course
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation
 from hyperopt_hn.nn import TorchTuner, distributed
-from hyperopt_hn.nn.setup.problem import Follows
 from hyperopt_hn.search.proposals import METHODS, Search, searchable
 from hyperopt_hn.search.study import OwnStudy, SharedStudy, Study, check_storage
 from hyperopt_hn.space import HyperSpace
@@ -202,7 +202,7 @@ _NO_TERMS = (
 def _population(entry: Entry, space: HyperSpace, ranges: HyperSpace) -> population.Population:
     config, search = entry.config, entry.search
 
-    def build(member: int, course: Follows) -> TorchTuner:
+    def build(member: int, course: Course) -> TorchTuner:
         # A member with no rate left waits to be replaced: only the budget ends a population.
         seeded = override(config, {"seed": config.seed + SEED_STRIDE * member, "least_lr": 0.0})
         tuner = entry.side.build(seeded, entry.data, space.with_tuned([]), course)

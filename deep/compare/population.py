@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from deep.compare.trials import Best, looked
+from hyperopt_hn.course import Course
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.nn import TorchTuner
-from hyperopt_hn.nn.setup.problem import Follows
 from hyperopt_hn.search.proposals import initial
 from hyperopt_hn.space import Hyper, HyperSpace, at_fraction
 
@@ -40,7 +40,7 @@ class Values:
         return dict(self.values)
 
 
-Build = Callable[[int, Follows], TorchTuner]
+Build = Callable[[int, Course], TorchTuner]
 """(member, its values) -> a new tuner with nothing tuned that follows them."""
 
 

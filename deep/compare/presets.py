@@ -14,10 +14,10 @@ from deep.compare.arms import ARMS, Entry, SearchConfig, Task, compared
 from deep.lstm import experiment as lstm_experiment
 from deep.lstm import presets as lstm_presets
 from deep.lstm.experiment import LSTMConfig
+from deep.replay import refuse_replay
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.experiment import Context
 from hyperopt_hn.data.catalogue import Images
-from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation
 
 __all__ = ["ARMS", "COMPARE", "CompareCNN", "CompareLSTM", "cnn", "fit_cnn", "lstm"]
@@ -53,8 +53,7 @@ class CompareLSTM:
 
 def cnn(config: CompareCNN, arm: str, context: Context) -> tuple[Tuner, Alternation]:
     """One arm of compare-cnn."""
-    if config.cnn.network.replay:
-        raise UserError("a comparison replays nothing; use python -m deep cnn --replay")
+    refuse_replay(config.cnn.schedule, "cnn")
     return compared(Entry(CNN, config.cnn, config.search, context.data), arm)
 
 
@@ -65,8 +64,7 @@ def fit_cnn(config: CompareCNN, data: Images) -> CompareCNN:
 
 def lstm(config: CompareLSTM, arm: str, context: Context) -> tuple[Tuner, Alternation]:
     """One arm of compare-lstm."""
-    if config.lstm.replay:
-        raise UserError("a comparison replays nothing; use python -m deep lstm --replay")
+    refuse_replay(config.lstm.schedule, "lstm")
     return compared(Entry(LSTM, config.lstm, config.search, context.data), arm)
 
 

@@ -27,11 +27,6 @@ class Averaged:
         self._mean: dict[str, Tensor] = {}
         self._count = 0
 
-    @property
-    def averaging(self) -> bool:
-        """Whether the rule has fired."""
-        return bool(self._mean)
-
     def train_step(self) -> dict[str, float]:
         """One step on φ, and on its mean."""
         report = self.tuner.train_step()

@@ -22,12 +22,16 @@ from deep.lstm.network import LanguageModel, LSTMShape, rates
 from deep.lstm.streams import Streams, Window, rows_of, words
 from deep.lstm.text import shortened
 from deep.machine import Machine, device_of
-from deep.training import Descent, Method, Recipe, Span, make_tuner
+from deep.replay import ReplaySettings, replayed
+from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner
+from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.cli.experiment import Context
 from hyperopt_hn.config import check, option
+from hyperopt_hn.course import Course
 from hyperopt_hn.data.text import Text
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.loop import Alternation
 from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, distributed, set_batch_dim
-from hyperopt_hn.nn.setup.problem import Follows
 from hyperopt_hn.space import Hyper, HyperSpace
 
 HYPERS = (
@@ -71,6 +75,7 @@ METHOD = Method(lr_lam=0.01)
 DESCENT = Descent(batch=40, lr=30.0, momentum=0.0, clip=0.25, decay="nonmono", window=5, factor=0.25, least_lr=3e-4)
 SPAN = Span(epochs=200, warmup_epochs=1.0, train_per_cycle=2, tune_per_cycle=1, patience=20)
 MACHINE = Machine()
+NO_REPLAY = ReplaySettings()
 
 
 @dataclass(frozen=True)
@@ -83,20 +88,17 @@ class LSTMConfig:
     descent: Descent = DESCENT
     span: Span = SPAN
     machine: Machine = MACHINE
+    schedule: ReplaySettings = NO_REPLAY
     average: int = option(
         0, "average the weights (ASGD) once the loss is above the best of all but this many evaluations; 0: never",
         unit="evaluations", least=0,
     )  # fmt: skip
-    replay: str = option("", "a run's directory, or a CSV: nothing is tuned, recorded values are followed step by step")
-    replay_final: bool = option(False, "of the run to replay, hold the final values instead")
     seed: int = option(7, "seed of every random draw", least=0)
 
     def __post_init__(self) -> None:
         check(self)
         if self.average and self.descent.decay == "nonmono":
             raise UserError("--average and --decay nonmono answer the same signal; add --decay none")
-        if self.replay_final and not self.replay:
-            raise UserError("--replay-final needs a run: --replay RUN")
         if self.machine.compile:  # tracing unrolls the loop over time: 10 words took more than 5 minutes to compile
             raise UserError("--compile takes many minutes for a loop over time and gains nothing; leave it out")
 
@@ -105,6 +107,23 @@ def perplexities(record: Mapping[str, Any]) -> dict[str, float]:
     """Of the losses in a record, which are nats a word."""
     losses = {f"{split}_perplexity": record.get(f"{split}_loss") for split in ("valid", "test")}
     return {name: math.exp(min(loss, 700.0)) for name, loss in losses.items() if loss is not None}
+
+
+def lstm(config: LSTMConfig, arm: str, context: Context) -> tuple[Tuner, Alternation]:
+    """One LSTM: self-tuning, fixed, or along a recorded schedule (`--replay`), where nothing is tuned."""
+    space, course = space_and_course(config)
+    return build(config, space, course, context)
+
+
+def build(config: LSTMConfig, space: HyperSpace, course: Course | None, context: Context) -> tuple[Tuner, Alternation]:
+    """The tuner of `space` and its schedule."""
+    tuner = build_tuner(config, context.data, space, course)
+    return tuner, alternation(config.span, per_epoch(config, context.data), bool(space.n))
+
+
+def space_and_course(config: LSTMConfig) -> tuple[HyperSpace, Course | None]:
+    """The space that the configuration chooses, and the course that its fixed values follow, if any."""
+    return replayed(config.schedule, HYPERS, config.choice, lambda choice: choose(HYPERS, GROUPS, choice))
 
 
 def space_of_config(config: LSTMConfig) -> HyperSpace:
@@ -170,7 +189,7 @@ def per_epoch(config: LSTMConfig, text: Text) -> int:
 
 
 def build_tuner(
-    config: LSTMConfig, text: Text, space: HyperSpace, course: Follows | None = None
+    config: LSTMConfig, text: Text, space: HyperSpace, course: Course | None = None
 ) -> TorchTuner | Averaged:
     """The tuner of `space` on a text: a space that tunes nothing gives the plain network at its fixed values.
 

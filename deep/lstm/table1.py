@@ -5,11 +5,10 @@ Output dropout alone moves. Fixed, noisy and wavy rates, the STN's own schedule,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from deep.choice import TuningChoice, choose, fixed_at
-from deep.lstm.experiment import GROUPS, HYPERS, LSTMConfig, build_tuner, per_epoch, space_of_config
-from deep.training import alternation
+from deep.choice import TuningChoice, fixed_at
+from deep.lstm.experiment import LSTMConfig, build, space_of_config
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.experiment import Context
 from hyperopt_hn.config import check, option
@@ -59,19 +58,7 @@ def build_arm(config: Table1, arm: str, context: Context) -> tuple[Tuner, Altern
     if NAME not in whole.names:
         raise UserError(f"table1 is about {NAME}; put it into --tune or --fix")
     space, course = _row(config, arm, whole, context)
-    return _built(config.lstm, space, course, context)
-
-
-def network(config: LSTMConfig, arm: str, context: Context) -> tuple[Tuner, Alternation]:
-    """One LSTM: self-tuning, fixed, or along a recorded schedule (`--replay`), where nothing is tuned."""
-    if not config.replay:
-        return _built(config, space_of_config(config), None, context)
-    course = Replay.read(config.replay, HyperSpace(HYPERS))
-    choice = replace(config.choice, tune="none", fix=",".join([config.choice.fix, *course.values]))
-    space = choose(HYPERS, GROUPS, choice)
-    if config.replay_final:
-        return _built(config, space.with_init(course.last()), None, context)
-    return _built(config, space, course, context)
+    return build(config.lstm, space, course, context)
 
 
 def _row(config: Table1, arm: str, whole: HyperSpace, context: Context) -> tuple[HyperSpace, Course | None]:
@@ -85,17 +72,12 @@ def _row(config: Table1, arm: str, whole: HyperSpace, context: Context) -> tuple
     if arm == "sinusoid":
         return held, Sinusoid(centre, rates.amplitude, rates.period, 0.0, LOW, HIGH)
     if arm == "replay":
-        path = config.lstm.replay
+        path = config.lstm.schedule.replay
         return held, Replay.read(path, held) if path else Replay.of_run(_stn(context), held)
     if arm == "final":
         last = _stn(context).records[-1]["hypers"]
         return fixed_at(whole, {name: last[name] for name in whole.names}), None
     return held, None
-
-
-def _built(config: LSTMConfig, space: HyperSpace, course: Course | None, context: Context) -> tuple[Tuner, Alternation]:
-    tuner = build_tuner(config, context.data, space, course)
-    return tuner, alternation(config.span, per_epoch(config, context.data), bool(space.n))
 
 
 def _stn(context: Context) -> Run:

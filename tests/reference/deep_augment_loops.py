@@ -9,19 +9,21 @@ import torch
 import torchvision.transforms.functional as F
 from PIL import Image
 
+from tests.support.deep_cases import orders
+
 STEPS = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
 
 
 def augment(images, draws, normal, pil):
     """uint8 images (B, H, W, C) as an array -> normalised float tensor (B, C, H, W)."""
-    orders = draws.jitter.orders()
-    out = torch.stack([one(image, draws, orders, i, normal, pil) for i, image in enumerate(images)])
+    order = orders(draws.jitter)
+    out = torch.stack([one(image, draws, order, i, normal, pil) for i, image in enumerate(images)])
     return out * draws.kept * draws.factors.view(-1, 1, 1, 1)
 
 
-def one(image, draws, orders, i, normal, pil):
+def one(image, draws, order, i, normal, pil):
     image = Image.fromarray(image) if pil else torch.from_numpy(image).permute(2, 0, 1).float() / 255
-    for step in orders[i].tolist():
+    for step in order[i].tolist():
         image = STEPS[step](image, draws.jitter.factors[i, step].item())
     image = F.normalize(F.to_tensor(image) if pil else image, normal.mean, normal.sd)
     _, height, width = image.shape

@@ -10,6 +10,11 @@ from deep.training import Descent, Method, Span
 from tests.support.image_cases import images
 
 
+def count(network):
+    """How many numbers a network learns."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
 def made(data=None, network=None, course=None, **kind):
     """A configuration fitted to small images, its space and its tuner."""
     data = data or images()

@@ -8,6 +8,9 @@ import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from deep.augment.colour import BLENDS, NAMES, Jitter, jitter
+from deep.augment.pipeline import apply, draw
+
 NEAR = {"atol": 1e-5, "rtol": 0.0}
 MANY = 20_000
 SEEDS = st.integers(0, 2**31)
@@ -28,6 +31,35 @@ def batch(seed, size=5, channels=3, height=9, width=11):
 
 def each(function, images, *factors):
     return torch.stack([function(image, *(float(f[i]) for f in factors)) for i, image in enumerate(images)])
+
+
+def augment(images, strengths, generator, normal=None):
+    """What a training loss does: draws at these strengths, and the images changed by them."""
+    return apply(images, draw(images, strengths, generator), normal)
+
+
+def orders(made):
+    """(B, 4) int64: the whole order of each image's jitter, as indices of NAMES."""
+    found = torch.empty(len(made.places), len(NAMES), dtype=torch.int64)
+    for quarter, chosen in enumerate(made.places.tensor_split(len(NAMES))):
+        mine = made.blends[chosen]
+        last = torch.full_like(mine[:, :1], BLENDS)
+        found[chosen] = torch.cat((mine[:, :quarter], last, mine[:, quarter:]), 1)
+    return found
+
+
+def one_colour(which):
+    """The jitter that changes brightness (0), contrast (1), saturation (2) or hue (3) alone."""
+
+    def changed(images, factors):
+        size = len(images)
+        whole = torch.ones(size, len(NAMES))
+        whole[:, BLENDS] = 0.0
+        whole[:, which] = factors
+        blends = torch.arange(BLENDS).expand(size, BLENDS)
+        return jitter(images, Jitter(whole, torch.arange(size), blends))
+
+    return changed
 
 
 def even(values, low, high, tolerance=5.0):

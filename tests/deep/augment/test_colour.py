@@ -12,12 +12,13 @@ torch = pytest.importorskip("torch")
 F = pytest.importorskip("torchvision.transforms.functional")
 
 from deep.augment import colour  # noqa: E402
-from tests.support.deep_cases import FEW, MANY, NEAR, SEEDS, batch, each, even, source  # noqa: E402
+from tests.support.deep_cases import FEW, MANY, NEAR, SEEDS, batch, each, even, one_colour, orders, source  # noqa: E402
 
 COLOURS = [
-    (colour.brightness, F.adjust_brightness, 0.0, 2.0),
-    (colour.contrast, F.adjust_contrast, 0.0, 2.0),
-    (colour.saturation, F.adjust_saturation, 0.0, 2.0),
+    (one_colour(0), F.adjust_brightness, 0.0, 2.0),
+    (one_colour(1), F.adjust_contrast, 0.0, 2.0),
+    (one_colour(2), F.adjust_saturation, 0.0, 2.0),
+    (one_colour(3), F.adjust_hue, -0.5, 0.5),
     (colour.hue, F.adjust_hue, -0.5, 0.5),
 ]
 
@@ -34,7 +35,7 @@ def test_colours_are_torchvisions(mine, theirs, low, high, channels, seed):
     assert torch.equal(images, before), "the images passed in stay as they are"
 
 
-@pytest.mark.parametrize(("mine", "same"), [(c[0], 0.0 if c[0] is colour.hue else 1.0) for c in COLOURS])
+@pytest.mark.parametrize(("mine", "same"), [(mine, 0.0 if low < 0 else 1.0) for mine, _, low, _ in COLOURS])
 def test_colours_at_their_neutral_factor(mine, same):
     images = batch(0)
     torch.testing.assert_close(mine(images, torch.full((5,), same)), images, atol=1e-6, rtol=0.0)
@@ -46,10 +47,10 @@ def test_colours_at_their_neutral_factor(mine, same):
 def test_jitter_is_torchvisions_in_each_images_order(channels, seed, size):
     images = batch(seed, size, channels)
     made = colour.draw_jitter(torch.rand(size, 4, generator=source(seed)) * 0.5, source(seed + 1))
-    orders = made.orders()
-    assert torch.equal(orders.sort(1).values, torch.arange(4).expand(size, 4))
+    found = orders(made)
+    assert torch.equal(found.sort(1).values, torch.arange(4).expand(size, 4))
     truth = []
-    for image, order, factors in zip(images, orders.tolist(), made.factors.tolist(), strict=True):
+    for image, order, factors in zip(images, found.tolist(), made.factors.tolist(), strict=True):
         for step in order:
             image = COLOURS[step][1](image, factors[step])
         truth.append(image)
@@ -58,12 +59,12 @@ def test_jitter_is_torchvisions_in_each_images_order(channels, seed, size):
 
 def test_every_order_of_the_jitter_is_as_likely():
     made = colour.draw_jitter(torch.ones(MANY, 4), source())
-    codes = made.orders() @ torch.tensor([64, 16, 4, 1])
+    codes = orders(made) @ torch.tensor([64, 16, 4, 1])
     counts = torch.unique(codes, return_counts=True)[1].double()
     assert len(counts) == math.factorial(4)
     assert (counts / MANY - 1 / 24).abs().max() < 5 * math.sqrt(1 / 24 / MANY)
     generator = source(1)
-    several = torch.stack([colour.draw_jitter(torch.ones(8, 4), generator).orders() for _ in range(400)])
+    several = torch.stack([orders(colour.draw_jitter(torch.ones(8, 4), generator)) for _ in range(400)])
     last = int((several[:, 0, 3] == 3).sum())
     assert 60 < last < 140, "hue comes last for the first image in a quarter of the batches"
     assert not torch.equal(several[0], several[0, 0].expand(8, 4)), "one order for each image"

@@ -20,7 +20,6 @@ from deep.augment.pipeline import (  # noqa: E402
     Draws,
     Normal,
     apply,
-    augment,
     cutout,
     draw,
     draw_cutout,
@@ -29,7 +28,7 @@ from deep.augment.pipeline import (  # noqa: E402
     normalise,
 )
 from hyperopt_hn.errors import UserError  # noqa: E402
-from tests.support.deep_cases import FEW, MANY, NEAR, SEEDS, batch, each, even, source  # noqa: E402
+from tests.support.deep_cases import FEW, MANY, NEAR, SEEDS, augment, batch, each, even, source  # noqa: E402
 
 # what hides and scales
 

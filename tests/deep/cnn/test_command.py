@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 torch = pytest.importorskip("torch")
 
 from deep import __main__ as command  # noqa: E402
-from deep.cnn import assemble  # noqa: E402
+from deep.cnn import experiment  # noqa: E402
 from deep.cnn.presets import CNN  # noqa: E402
 from hyperopt_hn import Run  # noqa: E402
 from hyperopt_hn.config import flat_fields  # noqa: E402
@@ -184,7 +184,7 @@ def test_out_of_memory_says_what_to_lower(deep, wanted, monkeypatch):
             raise wanted
         return torch.empty(1 << 60)
 
-    monkeypatch.setattr(assemble.experiment, "build_tuner", build)
+    monkeypatch.setattr(experiment, "build_tuner", build)
     code, _, error = deep()
     assert code == 2 and "out of" in error and "--batch" in error and error.count("\n") == 1
 

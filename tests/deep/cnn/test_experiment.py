@@ -13,12 +13,12 @@ from deep.choice import TuningChoice, choose  # noqa: E402
 from deep.cnn import experiment  # noqa: E402
 from deep.cnn.experiment import CNNSettings  # noqa: E402
 from deep.cnn.hypers import Setting, cnn_hypers, groups  # noqa: E402
-from deep.cnn.networks import NETWORKS, ImageShape, count, dropout_names  # noqa: E402
+from deep.cnn.networks import NETWORKS, ImageShape, dropout_names  # noqa: E402
 from deep.machine import Machine  # noqa: E402
 from deep.training import Descent, Method, Span  # noqa: E402
 from hyperopt_hn import UserError  # noqa: E402
 from hyperopt_hn.nn.context import hyper_layers  # noqa: E402
-from tests.support.cnn_cases import made  # noqa: E402
+from tests.support.cnn_cases import count, made  # noqa: E402
 from tests.support.image_cases import images  # noqa: E402
 
 

@@ -10,8 +10,9 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from deep.cnn.networks import NETWORKS, VGG16, AlexNet, ImageShape, ResNet18, SmallCNN, count, dropout_names  # noqa: E402
+from deep.cnn.networks import NETWORKS, VGG16, AlexNet, ImageShape, ResNet18, SmallCNN, dropout_names  # noqa: E402
 from hyperopt_hn.errors import UserError  # noqa: E402
+from tests.support.cnn_cases import count  # noqa: E402
 
 ALL = pytest.mark.parametrize("name", NETWORKS)
 

@@ -14,15 +14,16 @@ torch = pytest.importorskip("torch")
 
 from deep.choice import TuningChoice  # noqa: E402
 from deep.cnn import experiment  # noqa: E402
-from deep.cnn.experiment import CNNConfig, CNNSettings  # noqa: E402
-from deep.cnn.networks import ImageShape, count  # noqa: E402
+from deep.cnn.experiment import CNNConfig  # noqa: E402
+from deep.cnn.networks import ImageShape  # noqa: E402
+from deep.replay import ReplaySettings  # noqa: E402
 from deep.training import Descent, Method, Span  # noqa: E402
 from hyperopt_hn import RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.nn import TORCH, load_checkpoint  # noqa: E402
 from hyperopt_hn.runs.progress import Progress  # noqa: E402
 from tests.hyperopt_hn.nn.tuning.test_checkpoint import equal  # noqa: E402
 from tests.support import killed_cnn  # noqa: E402
-from tests.support.cnn_cases import made  # noqa: E402
+from tests.support.cnn_cases import count, made  # noqa: E402
 from tests.support.image_cases import images  # noqa: E402
 
 
@@ -96,13 +97,13 @@ def test_a_replay_follows_the_run_step_by_step(tmp_path):
     data = images()
     path = recorded(tmp_path, data)
     records = lines(path)
-    network = CNNSettings(replay=str(path))
-    config = experiment.fit(CNNConfig(network, descent=Descent(batch=8, decay="none"), span=Span(4, 0.5)), data)
-    space, course = experiment.replayed(config, data)
+    kind = {"descent": Descent(batch=8, decay="none"), "span": Span(4, 0.5), "schedule": ReplaySettings(str(path))}
+    config = experiment.fit(CNNConfig(**kind), data)
+    space, course = experiment.space_and_course(config, data)
     wanted = {"dropout0", "dropout1", "dropout2", "cutlength", "cutholes", "hue"}
     assert space.n == 0 and set(space.names) == set(records[0]["hypers"]) == wanted
     tuner = experiment.build_tuner(config, data, space, course)
-    assert count(tuner.bench.bare) == count(experiment.plain_network(network, ImageShape(4, 3, 8)))
+    assert count(tuner.bench.bare) == count(experiment.plain_network(config.network, ImageShape(4, 3, 8)))
     moved = set()
     for step in range(30):
         tuner.train_step()
@@ -115,8 +116,8 @@ def test_a_replay_follows_the_run_step_by_step(tmp_path):
 def test_a_replay_holds_the_final_values_if_it_is_told_to(tmp_path):
     data = images()
     path = recorded(tmp_path, data)
-    config = CNNConfig(CNNSettings(replay=str(path), replay_final=True), TuningChoice(fix="sat", init="sat=0.7"))
-    space, course = experiment.replayed(experiment.fit(config, data), data)
+    config = CNNConfig(choice=TuningChoice(fix="sat", init="sat=0.7"), schedule=ReplaySettings(str(path), True))
+    space, course = experiment.space_and_course(experiment.fit(config, data), data)
     assert course is None and space.n == 0
     held = {name: space[name].init for name in space.names}
     assert held == pytest.approx({**lines(path)[-1]["hypers"], "sat": 0.7})
@@ -125,12 +126,14 @@ def test_a_replay_holds_the_final_values_if_it_is_told_to(tmp_path):
 def test_a_replay_reads_tables_and_refuses_what_does_not_fit(tmp_path):
     data = images()
     (tmp_path / "course.csv").write_text("step,dropout0,other\n0,0.1,9\n5,0.3,9\n")
-    config = experiment.fit(CNNConfig(CNNSettings(replay=str(tmp_path / "course.csv"))), data)
-    space, course = experiment.replayed(config, data)
+    config = experiment.fit(CNNConfig(schedule=ReplaySettings(str(tmp_path / "course.csv"))), data)
+    space, course = experiment.space_and_course(config, data)
     assert space.names == ("dropout0",) and [course.at(s)["dropout0"] for s in (0, 4, 5, 99)] == [0.1, 0.1, 0.3, 0.3]
     path = recorded(tmp_path, data)
     gray = images(channels=1)
     with pytest.raises(UserError, match="recorded hue, which are no hyperparameters here"):
-        experiment.replayed(experiment.fit(CNNConfig(CNNSettings(replay=str(path))), gray), gray)
+        experiment.space_and_course(experiment.fit(CNNConfig(schedule=ReplaySettings(str(path))), gray), gray)
     with pytest.raises(UserError, match=r"cannot be read|missing"):
-        experiment.replayed(experiment.fit(CNNConfig(CNNSettings(replay=str(tmp_path / "nothing"))), data), data)
+        experiment.space_and_course(
+            experiment.fit(CNNConfig(schedule=ReplaySettings(str(tmp_path / "nothing"))), data), data
+        )

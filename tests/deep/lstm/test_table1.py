@@ -15,9 +15,11 @@ from tests.support.paths import ROOT
 
 torch = pytest.importorskip("torch")
 
+from deep.lstm import experiment as lstm_experiment  # noqa: E402
 from deep.lstm import table1 as table1_module  # noqa: E402
 from deep.lstm.presets import PRESETS  # noqa: E402
-from deep.lstm.table1 import ARMS, build_arm, network  # noqa: E402
+from deep.lstm.table1 import ARMS, build_arm  # noqa: E402
+from deep.replay import ReplaySettings  # noqa: E402
 from hyperopt_hn import Run, RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.cli.experiment import Context  # noqa: E402
 from hyperopt_hn.course import Gaussian, Replay, Sinusoid  # noqa: E402
@@ -27,6 +29,11 @@ from tests.hyperopt_hn.nn.tuning.test_checkpoint import equal  # noqa: E402
 from tests.support.lstm_cases import config, text  # noqa: E402
 
 SMOKE = PRESETS["table1"]["smoke"]
+
+
+def along(path):
+    """The small language model along a recorded schedule."""
+    return replace(config(), schedule=ReplaySettings(str(path)))
 
 
 def small(**rates):
@@ -135,14 +142,22 @@ def test_a_schedule_of_ones_own_from_a_table_or_a_run(rows, tmp_path):
     root, _ = rows
     file = tmp_path / "mine.csv"
     file.write_text("step,dropouto,beta\n0,0.2,1\n10,0.4,2\n")
-    tuner, plan = network(replace(config(), replay=str(file)), "network", Context(text(), tmp_path))
+    tuner, plan = lstm_experiment.lstm(
+        replace(config(), schedule=ReplaySettings(str(file))), "network", Context(text(), tmp_path)
+    )
     assert plan.tune_per_cycle == 0 and tuner.hypers() == {"dropouto": 0.2, "beta": 1.0}
     for _ in range(11):
         tuner.train_step()
     assert tuner.hypers() == {"dropouto": 0.4, "beta": 2.0}
-    again, _ = network(replace(config(), replay=str(root / "table1" / "stn")), "network", Context(text(), tmp_path))
+    again, _ = lstm_experiment.lstm(
+        replace(config(), schedule=ReplaySettings(str(root / "table1" / "stn"))), "network", Context(text(), tmp_path)
+    )
     assert set(again.hypers()) == {"dropouto", "dropouti", "dropouth", "dropoute", "wdrop"}
-    row, _ = build_arm(replace(small(), lstm=replace(small().lstm, replay=str(file))), "replay", Context(text(), root))
+    row, _ = build_arm(
+        replace(small(), lstm=replace(small().lstm, schedule=ReplaySettings(str(file)))),
+        "replay",
+        Context(text(), root),
+    )
     assert row.hypers()["dropouto"] == 0.2
 
 
@@ -152,7 +167,9 @@ def test_a_schedule_of_penalties_reaches_the_loss(tmp_path):
     for value in (0.0, 100.0):
         file = tmp_path / f"{value}.csv"
         file.write_text(f"step,alpha\n0,{value}\n")
-        tuner, _ = network(replace(config(), replay=str(file)), "network", Context(text(), tmp_path))
+        tuner, _ = lstm_experiment.lstm(
+            replace(config(), schedule=ReplaySettings(str(file))), "network", Context(text(), tmp_path)
+        )
         losses.append(tuner.train_step()["train_loss"])
     assert losses[1] > losses[0]
 
@@ -174,7 +191,9 @@ def test_bad_schedules_get_one_line(table, message, tmp_path):
     file = tmp_path / "bad.csv"
     file.write_text(table)
     with pytest.raises(UserError) as caught:
-        network(replace(config(), replay=str(file)), "network", Context(text(), tmp_path))
+        lstm_experiment.lstm(
+            replace(config(), schedule=ReplaySettings(str(file))), "network", Context(text(), tmp_path)
+        )
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -184,12 +203,12 @@ def test_missing_and_foreign_runs_get_one_line(tmp_path):
         with pytest.raises(UserError, match="python -m deep table1 --arms stn"):
             build_arm(small(), arm, context)
     with pytest.raises(UserError, match="cannot be read"):
-        network(replace(config(), replay=str(tmp_path / "none.csv")), "network", context)
+        lstm_experiment.lstm(along(tmp_path / "none.csv"), "network", context)
     log = RunLog(tmp_path / "cnn", {"experiment": "cnn", "config": {}}, codec=TORCH)
     log.record({"step": 0, "valid_loss": 1.0, "hypers": {"hue": 0.1}})
     log.close()
     with pytest.raises(UserError, match="a run of another space"):
-        network(replace(config(), replay=str(tmp_path / "cnn")), "network", context)
+        lstm_experiment.lstm(replace(config(), schedule=ReplaySettings(str(tmp_path / "cnn"))), "network", context)
     with pytest.raises(UserError, match="table1 is about dropouto"):
         lstm = replace(small().lstm, choice=replace(table1_module.ONE, tune="dropouti", fix="", init=""))
         build_arm(replace(small(), lstm=lstm), "stn", context)
@@ -225,7 +244,7 @@ def test_the_final_values_of_a_run_are_held(tmp_path):
     """`--replay-final`: at every step what the recorded schedule ended at."""
     file = tmp_path / "s.csv"
     file.write_text("step,dropouto,alpha\n0,0.1,1.0\n3,0.4,2.0\n")
-    held = replace(config(), replay=str(file), replay_final=True)
-    tuner, plan = network(held, "network", Context(text(), tmp_path))
+    held = replace(config(), schedule=ReplaySettings(str(file), True))
+    tuner, plan = lstm_experiment.lstm(held, "network", Context(text(), tmp_path))
     tuner.train_step()
     assert (tuner.hypers()["dropouto"], tuner.hypers()["alpha"]) == (0.4, 2.0) and plan.tune_per_cycle == 0

@@ -14,7 +14,7 @@ from torch import nn  # noqa: E402
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode  # noqa: E402
 from torch.nn.functional import cross_entropy  # noqa: E402
 
-from deep.augment.pipeline import CIFAR_NORMAL, NAMES, augment  # noqa: E402
+from deep.augment.pipeline import CIFAR_NORMAL, NAMES, apply, draw  # noqa: E402
 from deep.cnn.networks import AlexNet  # noqa: E402
 from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
 from hyperopt_hn.nn import (  # noqa: E402
@@ -102,4 +102,5 @@ def test_augmentation_reads_nothing():
     with FakeTensorMode():
         pictures = torch.empty(BATCH, 3, 32, 32)
         strengths = {name: torch.empty(BATCH) for name in NAMES}
-        assert augment(pictures, strengths, torch.Generator(), CIFAR_NORMAL).shape == pictures.shape
+        draws = draw(pictures, strengths, torch.Generator())
+        assert apply(pictures, draws, CIFAR_NORMAL).shape == pictures.shape
