@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from figures.catalogue import SHEETS, Sheet, choose
+from figures.catalogue import SHEETS, choose
 from figures.kit import render
 from figures.kit.runs import expand
+from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.writer import Run
 
@@ -28,9 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files: dict[str, bytes] = {}
         for name, runs in gathered.items():
             files.update(render.encode(name, sheets[name].draw(*runs)))
-            tell = sheets[name].tell
-            if tell is not None:
-                files[f"{name}.csv"] = tell(*runs).encode()
+            csv = sheets[name].csv
+            if csv is not None:
+                files[f"{name}.csv"] = csv(*runs).encode()
         render.write(files, asked.out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -39,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(asked.out / name)
     left = [name for name in sheets if name not in gathered]
     if left:
-        told = "left out, their runs are not there (ask for one by name to see its commands)"
-        print(f"{told}: {', '.join(left)}", file=sys.stderr)
+        why = "left out, their runs are missing (ask for one by name to see its commands)"
+        print(f"{why}: {', '.join(left)}", file=sys.stderr)
     return 0
 
 

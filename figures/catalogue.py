@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import Literal
-
-from matplotlib.figure import Figure
 
 from figures import (
     cnn_loss_over_time,
@@ -28,26 +24,8 @@ from figures import (
     train_loss_manifold,
     valid_loss_manifold,
 )
-from figures.kit.runs import Needs
+from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A figure by name."""
-
-    draw: Callable[..., Figure]
-    """`draw(runs)`; a pooled one takes the same runs at further seeds as further arguments."""
-    reads: Mapping[str, Needs]
-    optional: tuple[str, ...] = ()
-    """Runs that are drawn when they exist."""
-    which: Literal["all", "any", "first"] = "all"
-    """Of the runs that are not optional "all" must be there; or it draws "any" of them, or the "first" one found."""
-    pooled: bool = False
-    """Whether several seeds are drawn as mean and spread; else the first root alone is drawn."""
-    tell: Callable[..., str] | None = None
-    """`tell(runs)`, called as `draw`: the same numbers as CSV, written beside the picture."""
-
 
 SHEETS: dict[str, Sheet] = {
     "hypernets_global_small": Sheet(hypernets_global_small.draw, hypernets_global_small.READS),
@@ -68,11 +46,11 @@ SHEETS: dict[str, Sheet] = {
     "compare_number_layers": Sheet(compare_number_layers.draw, compare_number_layers.READS, pooled=True),
     "stn_cnn_schedules": Sheet(stn_cnn_schedules.draw, stn_cnn_schedules.READS, which="first", pooled=True),
     "cnn_loss_over_time": Sheet(cnn_loss_over_time.draw, cnn_loss_over_time.READS, which="any", pooled=True),
-    "cnn_table": Sheet(cnn_table.draw, cnn_table.READS, which="any", pooled=True, tell=cnn_table.tell),
+    "cnn_table": Sheet(cnn_table.draw, cnn_table.READS, which="any", pooled=True, csv=cnn_table.as_csv),
     "stn_dropouto_schedules": Sheet(
         stn_dropouto_schedules.draw, stn_dropouto_schedules.READS, which="any", pooled=True
     ),
-    "table1": Sheet(table1.draw, table1.READS, which="any", pooled=True, tell=table1.tell),
+    "table1": Sheet(table1.draw, table1.READS, which="any", pooled=True, csv=table1.as_csv),
     "lstm_schedules": Sheet(lstm_schedules.draw, lstm_schedules.READS, which="first", pooled=True),
     "lstm_loss_over_time": Sheet(lstm_loss_over_time.draw, lstm_loss_over_time.READS, which="any", pooled=True),
 }

@@ -16,7 +16,7 @@ READS = budget_lines.reads(EXPERIMENT)
 RUNS = tuple(READS)
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs, *others: Runs) -> Figure:
     """The arms that some root holds; `others` are further seeds."""
     return budget_lines.draw(EXPERIMENT, (runs, *others), "Validation loss, best so far", np.positive)

@@ -1,6 +1,6 @@
 """cnn_table: losses and accuracies of every way to tune a CNN, each at its best state by validation.
 
-MacKay et al. 2019, table 2 (the CIFAR-10 columns) stands beside it as recalled numbers.
+MacKay et al. 2019, table 2 (the CIFAR-10 columns) is beside it as recalled numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def percent(share: float) -> float:
 
 LAYOUT = Layout(
     "compare-cnn",
-    {rival.arm: rival.label for rival in budget_lines.RIVALS},
+    {method.arm: method.label for method in budget_lines.METHODS},
     (
         Measure("valid_loss", ("Loss", "valid."), "valid_loss", 3),
         Measure("test_loss", ("Loss", "test"), "test_loss", 3),
@@ -32,12 +32,12 @@ READS = budget_lines.reads(LAYOUT.experiment)
 RUNS = tuple(READS)
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs, *others: Runs) -> Figure:
     """The arms that some root holds; `others` are further seeds."""
     return tables.draw(LAYOUT, (runs, *others))
 
 
-def tell(runs: Runs, *others: Runs) -> str:
+def as_csv(runs: Runs, *others: Runs) -> str:
     """The same numbers as CSV."""
-    return tables.tell(LAYOUT, (runs, *others))
+    return tables.as_csv(LAYOUT, (runs, *others))

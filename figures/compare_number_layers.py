@@ -29,7 +29,7 @@ RUNS = tuple(READS)
 LAYERS = "layers"  # array (layers + 1,) of sizes, inputs first; the figure does without it where a run has none
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs, *others: Runs) -> Figure:
     """Validation and test error of each network over seconds; `others` are the same runs at further seeds."""
     names = [_sizes(runs[arm.run], arm.label) for arm in COMPARISON.arms]

@@ -22,7 +22,7 @@ READS = {
 RUNS = tuple(READS)
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs) -> Figure:
     """Validation loss over λ: true networks against the hypernetwork's weights."""
     net, truth = (arrays(runs[name], READS[name]) for name in RUNS)
@@ -35,7 +35,7 @@ def draw(runs: Runs) -> Figure:
               label="Cross-validation")  # fmt: skip
     axes.set_xlim(axis_limits.around(net["curve_lambda"], 0.02))
     low, high = axis_limits.around_trusted(truth["cross_valid"], net["curve_valid"])
-    axes.set_ylim(low - 0.05 * (high - low), high)  # room for the triangle under the curve
+    axes.set_ylim(low - 0.05 * (high - low), high)  # space for the triangle under the curve
     _mark_tuned(axes, net)
     axes.set_xlabel(r"Hyperparameter $\lambda$")
     axes.set_ylabel(r"Validation loss $\mathcal{L}_{\mathrm{Valid.}}$")
@@ -44,7 +44,7 @@ def draw(runs: Runs) -> Figure:
 
 
 def _mark_tuned(axes: Axes, net: dict[str, Array]) -> None:
-    """A triangle that points up at the curve at the tuned λ̂, or out of the axes' edge when λ̂ lies beyond it."""
+    """A triangle that points up at the curve at the tuned λ̂, or out of the axes' edge when λ̂ is beyond it."""
     tuned, (left, right) = float(net["tuned_lambda"]), axes.get_xlim()
     inside = left <= tuned <= right
     marker = "^" if inside else "<" if tuned < left else ">"

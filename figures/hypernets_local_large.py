@@ -1,6 +1,6 @@
-"""hypernets_local_large: one hyperparameter for every weight, tuned by a local hypernetwork and by its rivals.
+"""hypernets_local_large: one hyperparameter for every weight, tuned by a local hypernetwork and by other methods.
 
-Lorraine & Duvenaud 2018, section 4.3. Rivals: unrolled reverse-mode differentiation (drawn when its run exists) and
+Lorraine & Duvenaud 2018, section 4.3. Others: unrolled reverse-mode differentiation (drawn when its run exists) and
 random search; their runtime holds all inner training. Every line is the best state so far by validation loss, or
 that state's test loss. Losses are mean squared errors.
 """
@@ -28,7 +28,7 @@ OPTIONAL = ("local-large/unrolled",)
 RUNS = tuple(name for name in READS if name not in OPTIONAL)
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs, *others: Runs) -> Figure:
     """Validation and test loss of each method over seconds; `others` are the same runs at further seeds."""
     return compare(COMPARISON, READS, (runs, *others), [arm.label for arm in COMPARISON.arms])

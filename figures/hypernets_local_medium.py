@@ -1,7 +1,7 @@
 """hypernets_local_medium: ten hyperparameters tuned by a local hypernetwork, by random search and by TPE, on one clock.
 
 Lorraine & Duvenaud 2018 (arXiv version 1), appendix. A search's runtime holds the training of every trial. Every
-line is the best state so far by validation loss, or that state's test loss, for the hypernetwork as for its rivals.
+line is the best state so far by validation loss, or that state's test loss, for the hypernetwork as for the searches.
 Losses are Gaussian negative log likelihoods.
 """
 
@@ -27,7 +27,7 @@ READS = {arm.run: Needs(columns=("valid_loss", "test_loss")) for arm in COMPARIS
 RUNS = tuple(READS)
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs, *others: Runs) -> Figure:
     """Validation and test loss of each method over seconds; `others` are the same runs at further seeds."""
     return compare(COMPARISON, READS, (runs, *others), [arm.label for arm in COMPARISON.arms])

@@ -25,7 +25,7 @@ NARROW = 0.002  # of the axes' width: a smaller sd is marked, not drawn
 BUMP_HEIGHT = 0.16  # of the axes; a density has no place on a loss axis, so only its width is to scale
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs) -> Figure:
     """Training and validation loss over λ: true networks against the local hypernetwork's weights."""
     net, truth = (arrays(runs[name], READS[name]) for name in RUNS)
@@ -54,7 +54,7 @@ def draw(runs: Runs) -> Figure:
 def _loss_window(net: dict[str, Array], truth: dict[str, Array]) -> axis_limits.Window:
     crosses = np.append(truth["cross_train"], truth["cross_valid"])
     low, high = axis_limits.around_trusted(crosses, np.append(net["curve_train"], net["curve_valid"]), reach=0.2)
-    return low - 0.12 * (high - low), high  # room for the sampling distribution under the curves
+    return low - 0.12 * (high - low), high  # space for the sampling distribution under the curves
 
 
 def _draw_sampling(axes: Axes, lam_hat: float, sigma: float) -> None:

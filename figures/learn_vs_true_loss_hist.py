@@ -1,4 +1,4 @@
-"""learn_vs_true_loss_hist: how far each surrogate's inferred loss lies from the true loss.
+"""learn_vs_true_loss_hist: how far each surrogate's inferred loss is from the true loss.
 
 Lorraine & Duvenaud 2018, figure 6 (bottom). The dashed line is no error. Over the Gaussian process as published (a
 unit-amplitude RBF kernel, no noise term) the outline shows one with a fair kernel. The panels are figures of their
@@ -22,7 +22,7 @@ MOST_BINS, LEAST_BINS = 50, 10  # over a panel's own errors, as published; fewer
 POINTS_PER_BIN = 8
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs) -> Figure:
     """Three panels on shared axes: Gaussian process, hyper-training fixed, hyper-training."""
     data = losses(runs)
@@ -38,7 +38,7 @@ def draw(runs: Runs) -> Figure:
     return fig
 
 
-@style.house()
+@style.styled()
 def draw_panel(runs: Runs, index: int) -> Figure:
     """Panel `index` of the figure alone, on the axes that the three share."""
     data = losses(runs)

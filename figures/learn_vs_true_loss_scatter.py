@@ -24,7 +24,7 @@ PUBLISHED_WINDOW = (0.6, 1.1)
 MOST_CELLS = 60  # across a panel
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs) -> Figure:
     """Three panels on one window: Gaussian process, hyper-training fixed, hyper-training."""
     data = losses(runs)
@@ -37,7 +37,7 @@ def draw(runs: Runs) -> Figure:
     return fig
 
 
-@style.house()
+@style.styled()
 def draw_panel(runs: Runs, index: int) -> Figure:
     """Panel `index` of the figure alone, on the window that the three share."""
     data = losses(runs)

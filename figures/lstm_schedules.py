@@ -24,13 +24,13 @@ DROPOUTS = {
 PENALTIES = {"alpha": "α (AR)", "beta": "β (TAR)"}
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs, *others: Runs) -> Figure:
     """Dropout rates, and alpha and beta, as far as the run recorded them; `others` are further seeds."""
     _, every = schedule_lines.source((runs, *others))
     names = schedule_lines.recorded(every)
     panels = [
-        Panel("Dropout", "Rate", schedule_lines.told(names, DROPOUTS)),
-        Panel("Activation regularisation", "Weight", schedule_lines.told(names, PENALTIES)),
+        Panel("Dropout", "Rate", schedule_lines.labelled(names, DROPOUTS)),
+        Panel("Activation regularisation", "Weight", schedule_lines.labelled(names, PENALTIES)),
     ]
     return schedule_lines.draw(panels, every)

@@ -20,7 +20,7 @@ ANGLES = {"degrees": "rotation", "shear": "shear"}
 SHIFTS = {"scale": "scale", "translate": "translation"}
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs, *others: Runs) -> Figure:
     """The panels whose hyperparameters the run recorded; `others` are the same run at further seeds."""
     _, every = schedule_lines.source((runs, *others))
@@ -39,9 +39,9 @@ def panels(names: list[str]) -> list[Panel]:
     right = cut[1] if len(cut) == 2 else None
     return [
         Panel("Dropout", "Rate", lines),
-        Panel("Colour jitter", "Strength", schedule_lines.told(names, JITTERS)),
+        Panel("Colour jitter", "Strength", schedule_lines.labelled(names, JITTERS)),
         Panel("Cutout", units[cut[0].name] if cut else "", tuple(cut[:1]), right, units["cutholes"]),
-        Panel("Input noise", "Strength", schedule_lines.told(names, INPUT)),
-        Panel("Rotation and shear", "Degrees", schedule_lines.told(names, ANGLES)),
-        Panel("Scale and translation", "Strength", schedule_lines.told(names, SHIFTS)),
+        Panel("Input noise", "Strength", schedule_lines.labelled(names, INPUT)),
+        Panel("Rotation and shear", "Degrees", schedule_lines.labelled(names, ANGLES)),
+        Panel("Scale and translation", "Strength", schedule_lines.labelled(names, SHIFTS)),
     ]

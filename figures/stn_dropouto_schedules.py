@@ -10,26 +10,25 @@ from matplotlib.figure import Figure
 from figures.kit import schedule_lines, small_print, style
 from figures.kit.runs import Runs, check_seeds
 from figures.kit.schedule_lines import Line
+from figures.kit.seeds import lines_remark
 
 HYPER = "dropouto"
 READS = {f"table1/{arm}": schedule_lines.NEEDS for arm in ("stn", "init30", "init50", "init70", "init90")}
 RUNS = tuple(READS)
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs, *others: Runs) -> Figure:
     """The rate over iterations, a line for each start that some root holds; `others` are further seeds."""
     roots = (runs, *others)
     check_seeds(RUNS, roots)
-    held = {name: [one[name] for one in roots if name in one] for name in RUNS}
-    used = [run for every in held.values() for run in every]
-    fig = small_print.page(
-        used, style.COLUMN, 2.75, schedule_lines.told_of([len(every) for every in held.values() if every])
-    )
+    found = {name: [one[name] for one in roots if name in one] for name in RUNS}
+    used = [run for every in found.values() for run in every]
+    fig = small_print.page(used, style.COLUMN, 2.75, lines_remark([len(every) for every in found.values() if every]))
     axes = fig.add_subplot()
     for name, (colour, dash) in zip(RUNS, schedule_lines.LINES, strict=True):
-        if held[name]:
-            band = schedule_lines.course(held[name], HYPER)
+        if found[name]:
+            band = schedule_lines.course(found[name], HYPER)
             schedule_lines.plot(axes, band, Line(HYPER, f"Init={float(band.mean[0]):.2g}", colour, dash))
     axes.set_xlim(left=0.0)
     axes.set_ylim(0.0, 1.0)

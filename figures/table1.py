@@ -1,6 +1,6 @@
 """table1: perplexities of LSTMs whose output dropout is fixed, noisy, tuned or replayed.
 
-MacKay et al. 2019, table 1, stands beside it as recalled numbers.
+MacKay et al. 2019, table 1, is beside it as recalled numbers.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ READS = {f"{LAYOUT.experiment}/{arm}": budget_lines.NEEDS for arm in LAYOUT.rows
 RUNS = tuple(READS)
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs, *others: Runs) -> Figure:
     """The rows that some root holds; `others` are further seeds."""
     return tables.draw(LAYOUT, (runs, *others))
 
 
-def tell(runs: Runs, *others: Runs) -> str:
+def as_csv(runs: Runs, *others: Runs) -> str:
     """The same numbers as CSV."""
-    return tables.tell(LAYOUT, (runs, *others))
+    return tables.as_csv(LAYOUT, (runs, *others))

@@ -24,7 +24,7 @@ READS = {
 RUNS = tuple(READS)
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs) -> Figure:
     """The training surface, both responses, their shadows on the wall, and the current λ̂."""
     (name,) = RUNS

@@ -1,7 +1,7 @@
 """valid_loss_manifold: the validation loss that the exact and the linear best response reach, and where each is best.
 
 Lorraine & Duvenaud 2018, figure 2 (right). The surface depends on the weight alone; tuning λ moves along a response.
-The wall with the curves' shadows stands one unit off the surface, so that the two do not cover each other.
+The wall with the curves' shadows is one unit off the surface, so that the two do not cover each other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RUNS = tuple(READS)
 WALL_OFFSET = 1.0  # in units of w
 
 
-@style.house()
+@style.styled()
 def draw(runs: Runs) -> Figure:
     """The validation surface, both responses, their shadows on the wall, and the minimum of each."""
     (name,) = RUNS

@@ -1,7 +1,7 @@
 """Methods under one budget: the best validation loss that each has found so far, over time or over optimizer steps.
 
 Every arm of a comparison is drawn that some root holds, a search from its first, half-trained network on. The axis
-follows the budget that the runs were given: steps of either kind, train and tune, where it was in steps, since
+follows the budget that the runs were given: total steps, train and tune, where it was in steps, since
 seconds of runs made side by side say little.
 """
 
@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.kit import small_print, style
+from figures.kit import seeds, small_print, style
 from figures.kit.axis_limits import around
 from figures.kit.loss_lines import best_so_far
 from figures.kit.runs import Array, Needs, Runs, check_seeds, columns
 from figures.kit.schedule_lines import count_thousands
-from figures.kit.seeds import Band, Series, held, remark
+from figures.kit.seeds import Band, Series, lines_remark, stepwise
 from hyperopt_hn.runs.writer import Run
 
 NEEDS = Needs(columns=("step", "valid_loss", "test_loss"))
@@ -29,7 +28,7 @@ SKY, ORANGE, OLIVE = "#56B4E9", "#E69F00", "#8A8A00"
 
 
 @dataclass(frozen=True)
-class Rival:
+class Method:
     """One method: its arm and how its line looks. Self-tuning solid, constants broken, searches with filled markers."""
 
     arm: str
@@ -39,23 +38,23 @@ class Rival:
     dash: Any = "-"
 
 
-RIVALS = (
-    Rival("stn", "STN", style.RED, "o"),
-    Rival("delta", "Δ-STN", style.PURPLE, "D"),
-    Rival("fixed", "Fixed initial values", style.GREY, "v", style.DASHED),
-    Rival("hand", "Hand-set constants", style.BLACK, ">", style.DASHED),
-    Rival("plain", "No regularisation", style.GREY, "", style.DOTTED),
-    Rival("random", "Random search", style.BLUE, "s"),
-    Rival("grid", "Grid search", SKY, "p"),
-    Rival("tpe", "TPE", style.GREEN, "^"),
-    Rival("gp", "Gaussian process", ORANGE, "<"),
-    Rival("pbt", "Population-based", OLIVE, "h"),
+METHODS = (
+    Method("stn", "STN", style.RED, "o"),
+    Method("delta", "Δ-STN", style.PURPLE, "D"),
+    Method("fixed", "Fixed initial values", style.GREY, "v", style.DASHED),
+    Method("hand", "Hand-set constants", style.BLACK, ">", style.DASHED),
+    Method("plain", "No regularisation", style.GREY, "", style.DOTTED),
+    Method("random", "Random search", style.BLUE, "s"),
+    Method("grid", "Grid search", SKY, "p"),
+    Method("tpe", "TPE", style.GREEN, "^"),
+    Method("gp", "Gaussian process", ORANGE, "<"),
+    Method("pbt", "Population-based", OLIVE, "h"),
 )
 
 
 def reads(experiment: str) -> dict[str, Needs]:
-    """What a figure reads of a comparison: every rival's run."""
-    return {f"{experiment}/{rival.arm}": NEEDS for rival in RIVALS}
+    """What a figure reads of a comparison: every method's run."""
+    return {f"{experiment}/{method.arm}": NEEDS for method in METHODS}
 
 
 def in_steps(runs: Sequence[Run]) -> bool:
@@ -65,26 +64,27 @@ def in_steps(runs: Sequence[Run]) -> bool:
 
 
 def best(run: Run, steps: bool) -> Series:
-    """Where each record lies, in steps or seconds, and the lowest validation loss up to it."""
+    """Where each record is, in steps or seconds, and the lowest validation loss up to it."""
     data = columns(run, NEEDS)
     losses = data["valid_loss"]
     return data["step" if steps else "seconds"], losses[best_so_far(losses)]
 
 
 def draw(experiment: str, roots: Sequence[Runs], unit: str, of_loss: Callable[[Array], Array]) -> Figure:
-    """Every rival's best so far; `of_loss` turns validation losses into what is drawn, called `unit`."""
+    """Every method's best so far; `of_loss` turns validation losses into what is drawn, called `unit`."""
     check_seeds(reads(experiment), roots)
-    runs = {rival: [one[name] for one in roots if (name := f"{experiment}/{rival.arm}") in one] for rival in RIVALS}
+    runs = {method: [one[name] for one in roots if (name := f"{experiment}/{method.arm}") in one] for method in METHODS}
     used = [run for every in runs.values() for run in every]
     steps = in_steps(used)
-    fig = small_print.page(used, style.COLUMN, 3.15, _remark([len(every) for every in runs.values() if every]))
+    remark = lines_remark([len(every) for every in runs.values() if every], best=True)
+    fig = small_print.page(used, style.COLUMN, 3.15, remark)
     axes = fig.add_subplot()
     bands = []
-    for rival, every in runs.items():
+    for method, every in runs.items():
         if every:
             series = [best(run, steps) for run in every]
-            bands.append(held([(at, of_loss(losses)) for at, losses in series]))
-            _plot(axes, bands[-1], rival)
+            bands.append(stepwise([(at, of_loss(losses)) for at, losses in series]))
+            seeds.draw(axes, bands[-1], method.label, _look(method), shade=0.1)
     axes.set_ylim(_window(bands))
     axes.set_xlim(left=0.0)
     if steps:
@@ -95,12 +95,9 @@ def draw(experiment: str, roots: Sequence[Runs], unit: str, of_loss: Callable[[A
     return fig
 
 
-def _plot(axes: Axes, band: Band, rival: Rival) -> None:
-    axes.plot(band.at, band.mean, color=rival.colour, linestyle=rival.dash, marker=rival.marker, ms=3.6, mew=0.5,
-              mec="white", markevery=(0.06, 0.18), lw=1.2, label=rival.label, drawstyle="steps-post")  # fmt: skip
-    if np.any(band.spread > 0.0):
-        axes.fill_between(band.at, band.mean - band.spread, band.mean + band.spread, color=rival.colour, alpha=0.1,
-                          lw=0.0, step="post")  # fmt: skip
+def _look(method: Method) -> dict[str, Any]:
+    return {"color": method.colour, "linestyle": method.dash, "marker": method.marker, "ms": 3.6, "mew": 0.5,
+            "mec": "white", "markevery": (0.06, 0.18), "drawstyle": "steps-post"}  # fmt: skip
 
 
 def _window(bands: Sequence[Band]) -> tuple[float, float]:
@@ -109,7 +106,3 @@ def _window(bands: Sequence[Band]) -> tuple[float, float]:
     late = [np.flatnonzero(band.at >= min(SETTLED * longest, float(band.at[-1]))) for band in bands]
     parts = [band.mean[on] + sign * band.spread[on] for band, on in zip(bands, late, strict=True) for sign in (-1, 1)]
     return around(np.concatenate(parts))
-
-
-def _remark(seeds: Sequence[int]) -> str:
-    return ", ".join(filter(None, ("Lines: the best so far by validation", remark(seeds))))

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.kit import small_print, style
+from figures.kit import seeds, small_print, style
 from figures.kit.axis_limits import Window, around, widened
 from figures.kit.runs import Array, Needs, Runs, check_seeds, columns
-from figures.kit.seeds import held
+from figures.kit.seeds import Band, lines_remark, stepwise
 from hyperopt_hn.runs.writer import Run
 
 TRIALS = "trials"  # column with a search's trials so far; its record before the first one is left out
@@ -44,23 +43,12 @@ class Comparison:
     """The loss axis of the published figure; it applies to the paper's settings on MNIST."""
 
 
-@dataclass(frozen=True)
-class LossCourse:
-    """A loss over time: seconds (T,), and its mean and spread over the seeds (T,); spread 0 for one seed."""
-
-    seconds: Array
-    mean: Array
-    spread: Array
-    steps: bool
-
-
-def course(arm: ArmLine, split: str, unit: str, roots: Sequence[Runs], needs: Needs) -> LossCourse:
-    """The course of `<split>_<unit>` ("valid", "test"; "loss", "mse") of an arm over the roots that hold it.
+def course(arm: ArmLine, split: str, unit: str, roots: Sequence[Runs], needs: Needs) -> Band:
+    """`<split>_<unit>` ("valid", "test"; "loss", "mse") of an arm over seconds, of the roots that hold it.
 
     Several seeds share a grid of times from the last start to the first end; between records the last one holds.
     """
-    band = held([_series(arm, f"{split}_{unit}", runs[arm.run], needs) for runs in roots if arm.run in runs])
-    return LossCourse(band.at, band.mean, band.spread, arm.best)
+    return stepwise([_series(arm, f"{split}_{unit}", runs[arm.run], needs) for runs in roots if arm.run in runs])
 
 
 def compare(comparison: Comparison, reads: Mapping[str, Needs], roots: Sequence[Runs], names: Sequence[str]) -> Figure:
@@ -72,14 +60,15 @@ def compare(comparison: Comparison, reads: Mapping[str, Needs], roots: Sequence[
     arms = [arm for arm in comparison.arms if any(arm.run in runs for runs in roots)]
     used = [runs[arm.run] for arm in arms for runs in roots if arm.run in runs]
     check_seeds([arm.run for arm in arms], roots)
-    fig = small_print.page(used, style.COLUMN, 2.9, _remark(roots, any(arm.best for arm in arms)))
+    counts = [sum(arm.run in runs for runs in roots) for arm in arms]
+    fig = small_print.page(used, style.COLUMN, 2.9, lines_remark(counts, any(arm.best for arm in arms)))
     axes = fig.add_subplot()
     courses = []
     for split, word in (("valid", "valid."), ("test", "test")):
         for arm, name in zip(comparison.arms, names, strict=True):
             if arm in arms:
                 courses.append(course(arm, split, comparison.unit, roots, reads[arm.run]))
-                _draw_course(axes, arm, courses[-1], split, f"{name}, {word}")
+                seeds.draw(axes, courses[-1], f"{name}, {word}", _look(arm, split))
     axes.set_ylim(_loss_window(courses, comparison, small_print.is_published_setting(used)))
     axes.set_xlim(left=0.0)
     axes.set_xlabel("Runtime (s)")
@@ -88,37 +77,27 @@ def compare(comparison: Comparison, reads: Mapping[str, Needs], roots: Sequence[
     return fig
 
 
-def _draw_course(axes: Axes, arm: ArmLine, course: LossCourse, split: str, label: str) -> None:
-    """Validation solid, test dashed; a band of one standard deviation where there are several seeds."""
-    where: dict[str, Any] = {"drawstyle": "steps-post"} if course.steps else {}
-    axes.plot(course.seconds, course.mean, color=arm.colour, linestyle="-" if split == "valid" else style.DASHED,
-              marker=arm.marker, ms=3.6, mfc=arm.colour if split == "valid" else "white", mew=0.8,
-              markevery=(0.06 if split == "valid" else 0.12, 0.18), lw=1.2, label=label, **where)  # fmt: skip
-    if np.any(course.spread > 0.0):
-        axes.fill_between(course.seconds, course.mean - course.spread, course.mean + course.spread, color=arm.colour,
-                          alpha=0.15, lw=0.0, step="post" if course.steps else None)  # fmt: skip
+def _look(arm: ArmLine, split: str) -> dict[str, Any]:
+    """Validation solid, test dashed with open markers."""
+    valid = split == "valid"
+    return {"color": arm.colour, "linestyle": "-" if valid else style.DASHED, "marker": arm.marker, "ms": 3.6,
+            "mfc": arm.colour if valid else "white", "mew": 0.8, "markevery": (0.06 if valid else 0.12, 0.18),
+            "drawstyle": "steps-post" if arm.best else "default"}  # fmt: skip
 
 
-def _loss_window(courses: Sequence[LossCourse], comparison: Comparison, published: bool) -> Window:
+def _loss_window(courses: Sequence[Band], comparison: Comparison, published: bool) -> Window:
     """The published window, grown to hold every end; else one that holds every course from SETTLED on.
 
     Early transients may leave the window, since they would flatten the rest.
     """
     if published:
         return widened(comparison.published_loss, np.array([one.mean[-1] for one in courses]))
-    longest = max(float(one.seconds[-1]) for one in courses)
+    longest = max(float(one.at[-1]) for one in courses)
     parts = []
     for one in courses:
-        late = one.seconds >= min(SETTLED * longest, float(one.seconds[-1]))
+        late = one.at >= min(SETTLED * longest, float(one.at[-1]))
         parts += [one.mean[late] - one.spread[late], one.mean[late] + one.spread[late]]
     return around(np.concatenate(parts))
-
-
-def _remark(roots: Sequence[Runs], best: bool) -> str:
-    """How the lines are made: of the best state so far, of several seeds; "" where neither holds."""
-    words = ["the best so far by validation"] if best else []
-    words += [f"mean of {len(roots)} seeds; bands: ±1 standard deviation"] if len(roots) > 1 else []
-    return f"Lines: {', '.join(words)}" if words else ""
 
 
 def _series(arm: ArmLine, column: str, run: Run, needs: Needs) -> tuple[Array, Array]:

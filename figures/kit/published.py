@@ -1,4 +1,4 @@
-"""Published numbers that were recalled, not re-read: yardsticks beside measured ones, never results of a run.
+"""Published numbers that were recalled, not re-read: for comparison beside measured ones, never results of a run.
 
 MacKay et al. 2019, tables 1 and 2. Nobody on this project has the tables before them, so every place that shows these
 numbers says "recalled, not re-read"; and "not like for like" with the reasons where the runs were made otherwise.
@@ -27,7 +27,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Table:
-    """A published table: its place, its rows by the arm that stands for them here, and how it was made."""
+    """A published table: its place, its rows by the arm that corresponds here, and how it was made."""
 
     place: str
     rows: Mapping[str, Pair]
@@ -81,7 +81,7 @@ def differences(table: Table, runs: Sequence[Run]) -> list[str]:
 
 
 def label(table: Table, runs: Sequence[Run]) -> str:
-    """The sentence that must stand wherever numbers of this table are shown beside these runs."""
+    """The sentence that must be wherever numbers of this table are shown beside these runs."""
     found = differences(table, runs)
     unlike = f"; not like for like ({'; '.join(found)})" if found else ""
     return f"{SOURCE}, {table.place}: {EVIDENCE} in the paper{unlike}"

@@ -10,9 +10,9 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from figures.catalogue import Sheet
 from figures.kit import style
 from figures.kit.runs import command, exists, fits, is_finished, load, setting
+from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.writer import Run
 
@@ -50,13 +50,13 @@ def fitting(sheets: Mapping[str, Sheet], roots: Sequence[Path]) -> dict[str, She
 def encode(name: str, fig: Figure) -> dict[str, bytes]:
     """A figure as files, file name -> bytes; equal figures give equal bytes (no date, no program version)."""
     FigureCanvasAgg(fig)
-    told = str(fig.get_label())
+    subject = str(fig.get_label())
     files = {}
     metadata = {
-        "pdf": {"Title": name, "Subject": told, "Creator": None, "Producer": None, "CreationDate": None},
-        "png": {"Title": name, "Description": told, "Software": None},
+        "pdf": {"Title": name, "Subject": subject, "Creator": None, "Producer": None, "CreationDate": None},
+        "png": {"Title": name, "Description": subject, "Software": None},
     }
-    with style.house():
+    with style.styled():
         for kind in FORMATS:
             buffer = io.BytesIO()
             fig.savefig(buffer, format=kind, dpi=style.DPI, metadata=metadata[kind])
@@ -115,6 +115,6 @@ def _refuse_missing(pairs: Sequence[tuple[Path, str]]) -> None:
     if not pairs:
         return
     lines = dict.fromkeys(f"  {command(root, name)} --resume" for root, name in pairs)
-    told = "\n".join(lines)
+    commands = "\n".join(lines)
     names = ", ".join(dict.fromkeys(name for _, name in pairs))
-    raise UserError(f"runs are missing or unfinished ({names}); make them with\n{told}")
+    raise UserError(f"runs are missing or unfinished ({names}); make them with\n{commands}")

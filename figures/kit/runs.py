@@ -21,10 +21,10 @@ Runs = Mapping[str, Run]
 DASHED = ("fashion-mnist", "cifar10-jpeg")
 """Data sets with a dash in their names; a dash elsewhere before the data's name belongs to a setting (1e-3)."""
 ROOT_NAME = re.compile(rf"(?P<preset>[^+-]+)(?P<changed>\+.+?)?-(?P<data>{'|'.join(DASHED)}|[^-]+)-seed(?P<seed>\d+)")
-"""<preset>[+<setting>=<value>...]-<data>-seed<seed>; many changed settings are told by their hash."""
+"""<preset>[+<setting>=<value>...]-<data>-seed<seed>; many changed settings are named by their hash."""
 TEXTS = re.compile(r"ptb|topics|.+\.txt")  # names of texts; other data are images
 READ_TEXTS = ("lstm", "table1", "compare-lstm")  # experiments on texts; the others are on images
-USUAL_PARENT = Path("runs")  # where the wings put run directories when not told otherwise
+USUAL_PARENT = Path("runs")  # where the command lines put run directories by default
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Needs:
 
 
 def expand(paths: Iterable[Path]) -> list[Path]:
-    """Roots named by the user; a folder that holds roots (`<preset>-<data>-seed<seed>`) stands for all of them.
+    """Roots named by the user; a folder that holds roots (`<preset>-<data>-seed<seed>`) means all of them.
 
     Within such a folder the roots are taken by setting and rising seed. Raises UserError when a path is no folder.
     """
@@ -60,7 +60,7 @@ def setting(root: Path) -> str:
 
 
 def fits(root: Path, name: str) -> bool:
-    """Whether run `name` can be made from the data that the root's name tells: texts and images do not mix."""
+    """Whether run `name` can be made from the data that the root's name gives: texts and images do not mix."""
     match = ROOT_NAME.fullmatch(root.resolve().name)
     return match is None or (TEXTS.fullmatch(match["data"]) is not None) == (name.split("/", 1)[0] in READ_TEXTS)
 
@@ -73,15 +73,15 @@ def command(root: Path, name: str) -> str:
         words += ["--preset", match["preset"], *(["--data", match["data"]] if fits(root, name) else [])]
         words += ["--seed", match["seed"]]
         for setting in (match["changed"] or "").split("+")[1:]:
-            field, told, value = setting.partition("=")
-            words += [f"--{field.replace('_', '-')}", value] if told else ["<settings of this folder>"]
+            field, equals, value = setting.partition("=")
+            words += [f"--{field.replace('_', '-')}", value] if equals else ["<settings of this folder>"]
     if root.parent != USUAL_PARENT:
         words += ["--out", str(root.parent)]
     return shlex.join(words)
 
 
 def exists(root: Path, name: str) -> bool:
-    """Whether anything of run `name` lies under `root`."""
+    """Whether anything of run `name` is under `root`."""
     return (root / name / "config.json").is_file()
 
 
@@ -117,13 +117,13 @@ def load(root: Path, name: str, needs: Needs) -> Run:
 
 def arrays(run: Run, needs: Needs) -> dict[str, Array]:
     """The arrays that `needs` names, as float64, finite and of the shapes it states. Raises UserError."""
-    held = run.arrays
+    there = run.arrays
     lengths: dict[str, int] = {}
     found: dict[str, Array] = {}
     for name, letters in needs.arrays.items():
-        if name not in held:
+        if name not in there:
             raise UserError(f"it has no array {name!r}")
-        value = np.asarray(held[name])
+        value = np.asarray(there[name])
         if value.dtype.kind not in "fiu":
             raise UserError(f"array {name!r} holds no numbers")
         if value.ndim != len(letters.split()):
@@ -157,11 +157,11 @@ def column(run: Run, name: str) -> Array:
 def check_seeds(names: Iterable[str], roots: Sequence[Runs]) -> None:
     """Raises UserError when two roots hold a run of these names at the same seed, whose spread would be none."""
     for name in names:
-        held = [runs[name] for runs in roots if name in runs]
-        seeds = [str(run.config.get("seed")) for run in held]
+        found = [runs[name] for runs in roots if name in runs]
+        seeds = [str(run.config.get("seed")) for run in found]
         for one, seed in enumerate(seeds):
             if seed in seeds[:one]:
-                both = f"{held[seeds.index(seed)].path} and {held[one].path}"
+                both = f"{found[seeds.index(seed)].path} and {found[one].path}"
                 raise UserError(f"{both} are of the same seed {seed}; name each seed once with --runs")
 
 

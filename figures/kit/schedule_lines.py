@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from figures.kit import small_print, style
+from figures.kit import seeds, small_print, style
 from figures.kit.runs import Needs, Runs, check_seeds, column
-from figures.kit.seeds import Band, joined, remark
+from figures.kit.seeds import Band, interpolated, lines_remark
 from hyperopt_hn.runs.writer import Run
 
 STEPS = "train_steps"
@@ -76,7 +76,7 @@ def course(runs: Sequence[Run], name: str) -> Band:
         steps, values = column(run, STEPS), column(run, HYPERS + name)
         last = np.append(steps[1:] > steps[:-1], True)
         series.append((steps[last], values[last]))
-    return joined(series)
+    return interpolated(series)
 
 
 def shades(names: Sequence[str]) -> tuple[Line, ...]:
@@ -86,12 +86,10 @@ def shades(names: Sequence[str]) -> tuple[Line, ...]:
     return tuple(Line(*one) for one in zip(names, names, colours, strict=True))
 
 
-def told(names: Sequence[str], labels: dict[str, str]) -> tuple[Line, ...]:
+def labelled(names: Sequence[str], labels: dict[str, str]) -> tuple[Line, ...]:
     """Lines for those of the labelled hyperparameters that are among `names`, in the labels' order."""
     there = [name for name in labels if name in names]
-    return tuple(
-        Line(name, labels[name], *LINES[index]) for index, name in enumerate(there)
-    )  # fmt: skip
+    return tuple(Line(name, labels[name], *LINES[index]) for index, name in enumerate(there))
 
 
 def draw(panels: Sequence[Panel], runs: Sequence[Run], columns: int = 2) -> Figure:
@@ -100,7 +98,7 @@ def draw(panels: Sequence[Panel], runs: Sequence[Run], columns: int = 2) -> Figu
     rows = -(-len(panels) // columns)
     most = max(len(panel.lines) for panel in panels)
     height = max(1.55, 0.45 + most * LABEL_GAP * style.SMALL / 72.0)
-    fig = small_print.page(runs, style.PAGE if columns > 1 else style.COLUMN, rows * height, told_of([len(runs)]))
+    fig = small_print.page(runs, style.PAGE if columns > 1 else style.COLUMN, rows * height, lines_remark([len(runs)]))
     for index, panel in enumerate(panels):
         axes = fig.add_subplot(rows, columns, index + 1)
         _fill(axes, panel, runs, height - 0.45)
@@ -109,19 +107,9 @@ def draw(panels: Sequence[Panel], runs: Sequence[Run], columns: int = 2) -> Figu
     return fig
 
 
-def told_of(seeds: Sequence[int]) -> str:
-    """The remark on lines of so many seeds each."""
-    words = remark(seeds)
-    return f"Lines: {words}" if words else ""
-
-
 def plot(axes: Axes, band: Band, line: Line) -> None:
-    """The mean, and a band of one standard deviation where there are several seeds."""
-    axes.plot(band.at, band.mean, color=line.colour, linestyle=line.dash, lw=1.2, label=line.label)
-    if np.any(band.spread > 0.0):
-        axes.fill_between(
-            band.at, band.mean - band.spread, band.mean + band.spread, color=line.colour, alpha=0.15, lw=0
-        )
+    """The line in its look."""
+    seeds.draw(axes, band, line.label, {"color": line.colour, "linestyle": line.dash})
 
 
 def count_thousands(axes: Axes) -> None:

@@ -1,18 +1,20 @@
-"""Several seeds as one line: their mean and spread on a common axis."""
+"""Several seeds as one line: their mean and spread on a common axis, how both are drawn and described."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from figures.kit.runs import Array
 
 GRID = 400  # points at which several seeds are averaged where their records do not coincide
 
 Series = tuple[Array, Array]
-"""Where the records lie (T,), rising, and their values (T,)."""
+"""Where the records are (T,), rising, and their values (T,)."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Band:
     spread: Array
 
 
-def held(series: Sequence[Series]) -> Band:
+def stepwise(series: Sequence[Series]) -> Band:
     """Between records the last one holds: best states so far, and what a search has found."""
     if _alike(series):
         return _band(series[0][0], [values for _, values in series])
@@ -34,7 +36,7 @@ def held(series: Sequence[Series]) -> Band:
     return _band(grid, [values[np.searchsorted(at, grid, side="right") - 1] for at, values in series])
 
 
-def joined(series: Sequence[Series]) -> Band:
+def interpolated(series: Sequence[Series]) -> Band:
     """Between records a straight line: quantities that move all the time. It ends where the shortest seed ends."""
     if _alike(series):
         return _band(series[0][0], [values for _, values in series])
@@ -44,12 +46,22 @@ def joined(series: Sequence[Series]) -> Band:
     return _band(grid, [np.interp(grid, at, values) for at, values in series])
 
 
-def remark(counts: Iterable[int]) -> str:
-    """How lines of so many seeds each are drawn; "" where every one is of a single seed."""
-    fewest, most = min(held := list(counts)), max(held)
-    if most == 1:
-        return ""
-    return f"mean of {most if fewest == most else f'{fewest} to {most}'} seeds; bands: ±1 standard deviation"
+def draw(axes: Axes, band: Band, label: str, look: Mapping[str, Any], shade: float = 0.15) -> None:
+    """The mean in this look (matplotlib's line properties), and a band of one standard deviation for several seeds."""
+    axes.plot(band.at, band.mean, label=label, lw=1.2, **look)
+    if np.any(band.spread > 0.0):
+        step: Literal["post"] | None = "post" if look.get("drawstyle") == "steps-post" else None
+        axes.fill_between(band.at, band.mean - band.spread, band.mean + band.spread, color=look["color"], alpha=shade,
+                          lw=0.0, step=step)  # fmt: skip
+
+
+def lines_remark(counts: Sequence[int], best: bool = False) -> str:
+    """How lines of so many seeds each are made, and whether they are best states so far; "" for plain single runs."""
+    words, (fewest, most) = ["the best so far by validation"] if best else [], (min(counts), max(counts))
+    if most > 1:
+        seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
+        words.append(f"mean of {seeds} seeds; bands: ±1 standard deviation")
+    return f"Lines: {', '.join(words)}" if words else ""
 
 
 def _alike(series: Sequence[Series]) -> bool:

@@ -22,7 +22,7 @@ PROPER = {
     "ptb": "PTB",
 }
 PUBLISHED_DATA = "mnist"  # what the hypernetwork paper used; the published axis limits are for it
-KNOWN_DATA = ("mnist", "cifar10", "ptb")  # what the papers used; any other is a stand-in that the figure explains
+KNOWN_DATA = ("mnist", "cifar10", "ptb")  # what the papers used; any other is a substitute that the figure explains
 LEADING = 1.3  # line height of the small print, in units of its size
 CHARACTERS_PER_INCH = 17.5  # of the small print, measured on DejaVu Sans at 7 points
 
@@ -63,11 +63,11 @@ def sentence(runs: Sequence[Run]) -> str:
 
 
 def sentences(runs: Sequence[Run], *remarks: str) -> list[str]:
-    """The sentences under a figure: `remarks` on the drawing, the runs, their settings, a note on stand-in data."""
+    """The sentences under a figure: `remarks` on the drawing, the runs, their settings, a note on substitute data."""
     arms: dict[str, list[str]] = {}
     for name in _distinct(run_name(run) for run in runs):
         arms.setdefault(name.split("/")[0], []).append(name.split("/", 1)[1])
-    names = "Runs: " + ", ".join(f"{experiment} ({', '.join(held)})" for experiment, held in arms.items())
+    names = "Runs: " + ", ".join(f"{experiment} ({', '.join(names)})" for experiment, names in arms.items())
     notes = _distinct(str(_data(run).get("note") or "") for run in runs if data_name(run) not in ("", *KNOWN_DATA))
     return [*(remark for remark in remarks if remark), names, sentence(runs), *(note for note in notes if note)]
 
@@ -79,8 +79,8 @@ def page(runs: Sequence[Run], width: float, height: float, *remarks: str) -> Fig
     would compare what cannot be compared.
     """
     check_kin(runs)
-    told, limit = sentences(runs, *remarks), int(width * CHARACTERS_PER_INCH)
-    lines = [line for text in told for line in textwrap.wrap(text, limit, break_on_hyphens=False)]
+    texts, limit = sentences(runs, *remarks), int(width * CHARACTERS_PER_INCH)
+    lines = [line for text in texts for line in textwrap.wrap(text, limit, break_on_hyphens=False)]
     strip = (len(lines) * LEADING + 1.1) * style.SMALL / 72.0
     total = height + strip
     layout = ConstrainedLayoutEngine(rect=(0.0, strip / total, 1.0, 1.0 - strip / total))
@@ -89,7 +89,7 @@ def page(runs: Sequence[Run], width: float, height: float, *remarks: str) -> Fig
         0.5, 0.3 * style.SMALL / 72.0 / total, "\n".join(lines), ha="center", va="bottom",
         fontsize=style.SMALL, color=style.GREY, linespacing=LEADING, parse_math=False, in_layout=False,
     )  # fmt: skip
-    fig.set_label(" | ".join(told))
+    fig.set_label(" | ".join(texts))
     return fig
 
 
@@ -100,12 +100,12 @@ def picture_floor(fig: Figure) -> float:
 
 
 def check_kin(runs: Sequence[Run]) -> None:
-    """Raises UserError when runs of several presets or data sets would stand on one figure."""
+    """Raises UserError when runs of several presets or data sets would share one figure."""
     for what, read in (("preset", preset), ("data set", data_name)):
         values = {read(run): run_name(run) for run in reversed(runs) if read(run)}
         if len(values) > 1:
-            told = ", ".join(f"{name} has {value}" for value, name in values.items())
-            raise UserError(f"these runs do not belong on one figure, their {what} differs: {told}; run them alike")
+            found = ", ".join(f"{name} has {value}" for value, name in values.items())
+            raise UserError(f"these runs do not belong on one figure, their {what} differs: {found}; run them alike")
 
 
 def _data(run: Run) -> Mapping[str, Any]:
@@ -115,11 +115,11 @@ def _data(run: Run) -> Mapping[str, Any]:
 
 def _commits(runs: Sequence[Run]) -> str:
     """Short commits; "+changes" where any of the runs was made with files changed since."""
-    told: dict[str, str] = {}
+    notes: dict[str, str] = {}
     for run in runs:
         commit = str(run.config.get("commit") or "unknown")[:7]
-        told[commit] = "+changes" if run.config.get("dirty") else told.get(commit, "")
-    return ", ".join(commit + changes for commit, changes in told.items())
+        notes[commit] = "+changes" if run.config.get("dirty") else notes.get(commit, "")
+    return ", ".join(commit + changes for commit, changes in notes.items())
 
 
 def _distinct(values: Iterable[str]) -> list[str]:

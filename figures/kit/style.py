@@ -1,4 +1,4 @@
-"""The house style of the figures: sizes, colours and text that hold at a paper's column width and in grey print."""
+"""The look of the figures: sizes, colours and text that stay readable at a paper's column width and in grey print."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DASHED = (0, (4.0, 1.8))
 DASHDOT = (0, (6.0, 1.5, 1.2, 1.5))
 DOTTED = (0, (1.2, 1.4))
 
-HOUSE: dict[Any, Any] = {
+SETTINGS: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "mathtext.fontset": "dejavusans",
     "text.usetex": False,
@@ -60,18 +60,18 @@ HOUSE: dict[Any, Any] = {
 
 
 @contextmanager
-def house() -> Iterator[None]:
+def styled() -> Iterator[None]:
     """Within, matplotlib draws in this style whatever the user's own matplotlibrc says; usable as a decorator."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(HOUSE)
+        matplotlib.rcParams.update(SETTINGS)
         yield
 
 
 def legend_above(
     fig: Figure, axes: Axes, columns: int, handles: list[Artist] | None = None, labels: list[str] | None = None
 ) -> None:
-    """The legend stands above the axes, so it never hides data; `columns` entries a row, filled column by column."""
+    """Puts the legend above the axes, where it never hides data; `columns` entries a row, filled column by column."""
     if handles is None or labels is None:
         found_handles, found_labels = axes.get_legend_handles_labels()
         handles, labels = list(found_handles), list(found_labels)

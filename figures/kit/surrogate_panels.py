@@ -45,7 +45,7 @@ def losses(runs: Runs) -> dict[str, Array]:
 def window(trusted: Array, others: list[Array], reach: axis_limits.Window) -> axis_limits.Window:
     """The range of `trusted`, grown to hold most of each of `others`, at most by `reach` (below, above).
 
-    A surrogate that is far off at some settings must not press all the others into a corner.
+    A surrogate that is far off at some settings must not leave the others a corner of their panels.
     """
     low, high = float(np.min(trusted)), float(np.max(trusted))
     wanted = np.array([np.quantile(values, [TAIL, 1.0 - TAIL]) for values in others])
@@ -62,13 +62,13 @@ def is_published_setting(runs: Runs) -> bool:
 def head(axes: Axes, surrogate: Surrogate, data: dict[str, Array], outside: int) -> None:
     """The panel's title and, computed from the run, its bias and root mean squared error.
 
-    `outside` counts the points that the panel's window leaves out; a count above 0 is told.
+    `outside` counts the points that the panel's window leaves out; a count above 0 is written.
     """
     error = data[surrogate.array] - data["true"]
     bias, rmse = float(np.mean(error)), float(np.sqrt(np.mean(error**2)))
-    told = f"bias {bias:+.3f}, RMSE {rmse:.3f}".replace("-", "\N{MINUS SIGN}")
+    words = f"bias {bias:+.3f}, RMSE {rmse:.3f}".replace("-", "\N{MINUS SIGN}")
     if outside:
-        told += f", {outside} not shown"
+        words += f", {outside} not shown"
     axes.set_title(surrogate.title, pad=5.0 + 1.3 * style.SMALL)
-    axes.annotate(told, (0.5, 1.0), (0.0, 3.5), "axes fraction", "offset points", ha="center", va="bottom",
+    axes.annotate(words, (0.5, 1.0), (0.0, 3.5), "axes fraction", "offset points", ha="center", va="bottom",
                   fontsize=style.SMALL, color=style.GREY)  # fmt: skip

@@ -1,6 +1,6 @@
 """Tables: rows of runs at their best state by validation, mean and sd over seeds, as a picture and as CSV.
 
-A recalled number stands in columns of its own, in grey and slanted, under a head that says so.
+A recalled number is in columns of its own, in grey and slanted, under a head that says so.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Layout:
     beside: published_values.Table
     """Its two numbers a row are of the first two measures."""
     constants: Mapping[str, str] = field(default_factory=dict)
-    """Arm -> the hyperparameter that it holds, whose value from the runs' records stands beside the row's words."""
+    """Arm -> the hyperparameter that it keeps constant, whose value from the runs' records follows the row's words."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ def rows(layout: Layout, roots: Sequence[Runs]) -> list[Row]:
         runs = [one[names[arm]] for one in roots if names[arm] in one]
         if runs:
             values = np.array([at_best(run, layout.measures) for run in runs])
-            told = _constant(runs, layout.constants[arm]) if arm in layout.constants else ""
-            found.append(Row(arm, label + told, len(runs), tuple(values.T)))
+            value = _constant(runs, layout.constants[arm]) if arm in layout.constants else ""
+            found.append(Row(arm, label + value, len(runs), tuple(values.T)))
     return found
 
 
 def _constant(runs: Sequence[Run], name: str) -> str:
-    """A value that a run holds throughout: " 0.68", or where the seeds differ " 0.74 to 0.79"."""
+    """A value that a run keeps throughout: " 0.68", or where the seeds differ " 0.74 to 0.79"."""
     values = [f"{float(column(run, HYPERS + name)[0]):.2f}" for run in runs]
     return f" {min(values)}" + (f" to {max(values)}" if min(values) != max(values) else "")
 
@@ -98,8 +98,8 @@ def draw(layout: Layout, roots: Sequence[Runs]) -> Figure:
     """The table as a picture."""
     runs, body = used(layout, roots), rows(layout, roots)
     height = (len(body) + 3.4) * ROW
-    told = f"Recalled: {published_values.label(layout.beside, runs)}"
-    fig = small_print.page(runs, style.PAGE, height, _remark(body), told)
+    recalled = f"Recalled: {published_values.label(layout.beside, runs)}"
+    fig = small_print.page(runs, style.PAGE, height, _remark(body), recalled)
     axes = fig.add_subplot()
     axes.set_axis_off()
     axes.set_xlim(0.0, 1.0)
@@ -108,13 +108,13 @@ def draw(layout: Layout, roots: Sequence[Runs]) -> Figure:
     return fig
 
 
-def tell(layout: Layout, roots: Sequence[Runs]) -> str:
+def as_csv(layout: Layout, roots: Sequence[Runs]) -> str:
     """The table as CSV below comment lines that say what it was made of; an empty cell where there is no number."""
     runs, body = used(layout, roots), rows(layout, roots)
     small_print.check_kin(runs)
-    told = f"recalled_valid, recalled_test: {published_values.label(layout.beside, runs)}"
+    recalled = f"recalled_valid, recalled_test: {published_values.label(layout.beside, runs)}"
     out = io.StringIO()
-    out.writelines(f"# {line}\n" for line in small_print.sentences(runs, _remark(body), told))
+    out.writelines(f"# {line}\n" for line in small_print.sentences(runs, _remark(body), recalled))
     writer = csv.writer(out, lineterminator="\n")
     names = [name for one in layout.measures for name in (one.name, f"{one.name}_sd")]
     writer.writerow(["arm", "seeds", *names, "recalled_valid", "recalled_test", "like_for_like"])

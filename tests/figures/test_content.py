@@ -142,7 +142,7 @@ def test_an_end_beyond_the_published_window_is_still_shown(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", SHEETS)
 def test_every_figure_is_signed_legible_and_keeps_its_legend_off_the_data(name: str, pristine: Path) -> None:
     fig = draw(name, *expand([pristine.parent]))
-    with style.house():
+    with style.styled():
         FigureCanvasAgg(fig).draw()
         legends = [legend.get_window_extent() for legend in fig.legends]
         boxes = [axes.get_window_extent() for axes in fig.axes if not hasattr(axes, "get_zlim")]
@@ -171,7 +171,7 @@ def test_a_search_shows_the_best_trial_so_far_and_that_trials_test_loss() -> Non
     test = loss_lines.course(arm, "test", "loss", [runs], needs)
     assert valid.mean.tolist() == [3.0, 3.0, 2.0, 2.0, 2.0]
     assert test.mean.tolist() == [9.0, 9.0, 8.0, 8.0, 8.0]
-    assert test.steps and not test.spread.any()
+    assert loss_lines._look(arm, "test")["drawstyle"] == "steps-post" and not test.spread.any()
 
 
 def test_seeds_are_averaged_on_one_clock() -> None:
@@ -180,18 +180,18 @@ def test_seeds_are_averaged_on_one_clock() -> None:
     fast: Any = {arm.run: _Recorded([4.0, 2.0, 0.0], [0.0] * 3, np.array([1.0, 2.0, 3.0]))}
     slow: Any = {arm.run: _Recorded([4.0, 2.0, 0.0], [0.0] * 3, np.array([2.0, 4.0, 6.0]))}
     course = loss_lines.course(arm, "valid", "loss", [fast, slow], needs)
-    assert (course.seconds[0], course.seconds[-1]) == (2.0, 3.0)
+    assert (course.at[0], course.at[-1]) == (2.0, 3.0)
     assert (course.mean[0], course.mean[-1]) == (3.0, 2.0)
     assert course.spread[0] == pytest.approx(np.sqrt(2.0))
 
 
-def test_a_folder_of_roots_stands_for_its_seeds(tmp_path: Path) -> None:
+def test_a_folder_of_roots_means_its_seeds(tmp_path: Path) -> None:
     roots = [write_all(tmp_path, seed=seed) for seed in (10, 9)]
     assert expand([tmp_path]) == roots[::-1]
     fig = draw("compare_number_layers", *expand([tmp_path]))
     assert "seeds 9, 10" in words(fig) and "mean of 2 seeds" in words(fig)
     assert "seed 9," in words(draw("hypernets_global_small", *expand([tmp_path])))
-    write_all(tmp_path, preset="smoke")  # several settings may lie side by side, but not on one figure
+    write_all(tmp_path, preset="smoke")  # several settings may be side by side, but not on one figure
     with pytest.raises(UserError, match=r"several settings \(quick-digits, smoke-digits\); name one of them"):
         draw("compare_number_layers", *expand([tmp_path]))
 

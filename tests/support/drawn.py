@@ -33,9 +33,9 @@ def draw(name: str, *roots: Path) -> Figure:
 
 def told(name: str, *roots: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The comment lines and the rows of a table's CSV."""
-    tell = SHEETS[name].tell
-    assert tell is not None
-    lines = tell(*render.gather(choose([name]), roots)[name]).splitlines(keepends=True)
+    as_csv = SHEETS[name].csv
+    assert as_csv is not None
+    lines = as_csv(*render.gather(choose([name]), roots)[name]).splitlines(keepends=True)
     comments = [line for line in lines if line.startswith("#")]
     return comments, list(csv.DictReader(io.StringIO("".join(lines[len(comments) :]))))
 

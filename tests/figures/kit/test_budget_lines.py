@@ -58,15 +58,15 @@ def test_seeds_are_averaged_at_their_common_steps(tmp_path: Path) -> None:
 def test_pooling_by_hand() -> None:
     fast = (np.array([0.0, 2.0, 4.0]), np.array([0.0, 2.0, 8.0]))
     slow = (np.array([1.0, 3.0]), np.array([3.0, 5.0]))
-    joined = seeds.joined([fast, slow])
+    joined = seeds.interpolated([fast, slow])
     assert joined.at.tolist() == [1.0, 2.0, 3.0]
     assert joined.mean.tolist() == [2.0, 3.0, 5.0]  # of (1, 3), (2, 4), (5, 5)
     assert joined.spread == pytest.approx([math.sqrt(2.0), math.sqrt(2.0), 0.0])
-    held = seeds.held([fast, slow])
+    held = seeds.stepwise([fast, slow])
     assert (held.at[0], held.at[-1]) == (1.0, 3.0)
     assert (held.mean[0], held.mean[-1]) == (1.5, 3.5)  # of (0, 3) and (2, 5)
-    assert seeds.held([slow]).mean.tolist() == [3.0, 5.0]
-    assert seeds.remark([1, 1]) == "" and "mean of 2 to 3 seeds" in seeds.remark([3, 2])
+    assert seeds.stepwise([slow]).mean.tolist() == [3.0, 5.0]
+    assert seeds.lines_remark([1, 1]) == "" and "mean of 2 to 3 seeds" in seeds.lines_remark([3, 2])
 
 
 def test_arms_that_are_not_there_are_left_out(root: Path) -> None:

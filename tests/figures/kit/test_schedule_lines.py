@@ -88,7 +88,7 @@ def test_other_networks_have_panels_and_names_that_do_not_overlap(tmp_path: Path
     titles = [axes.get_title() for axes in fig.axes]
     assert titles == ["Dropout", "Colour jitter", "Cutout", "Rotation and shear", "Scale and translation"]
     assert "Number of patches" in words(fig) and "Length" not in words(fig)
-    with style.house():
+    with style.styled():
         FigureCanvasAgg(fig).draw()
         boxes = [Text.get_window_extent(text) for text in fig.findobj(Annotation) if text.get_text()]
         inside = [axes.get_window_extent() for axes in fig.axes]
