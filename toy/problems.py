@@ -15,6 +15,7 @@ import numpy as np
 
 from hyperopt_hn import Hyper, HyperSpace, UserError
 from toy import mlp
+from toy.gram import Gram
 from toy.penalties import penalise, penalty_length
 from toy.responses import WeightResponse
 
@@ -44,9 +45,9 @@ class Split:
         return len(self.rows)
 
     @cached_property
-    def gram(self) -> mlp.Gram:
+    def gram(self) -> Gram:
         """What a linear network's loss needs of all these rows, computed once."""
-        return mlp.Gram.of(self.rows, self.targets)
+        return Gram.of(self.rows, self.targets)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Best responses w_phi(lam): models of the weights that training would reach under each hyperparameter vector.
 
-A response is a frozen dataclass with `init(rng)`, `count()` and a call `response(phi, lam)`: phi is a list of
+A response is a frozen dataclass with `init(rng)` and a call `response(phi, lam)`: phi is a list of
 arrays, lam (B, n) raw hyperparameters, the result (B, P) weight vectors, differentiable in both by autograd.
 A new response needs that and `span`. Source: Lorraine & Duvenaud 2018, sec. 2 and 4.
 """
@@ -26,10 +26,6 @@ class WeightResponse(Protocol):
         """Fresh phi."""
         ...
 
-    def count(self) -> int:
-        """How many numbers phi holds."""
-        ...
-
     def __call__(self, phi: list[Array], lam: Array) -> Array:
         """Weights for each row of lam: (B, n) -> (B, P)."""
         ...
@@ -50,10 +46,6 @@ class LinearResponse:
     def init(self, rng: np.random.RandomState) -> list[np.ndarray]:
         """[W (n, P), b (P,)], every entry N(0, scale^2) in the published order."""
         return _draw(rng, self.scale, (self.n, self.weights))
-
-    def count(self) -> int:
-        """n P + P."""
-        return (self.n + 1) * self.weights
 
     def __call__(self, phi: list[Array], lam: Array) -> Array:
         """(B, n) -> (B, P)."""
@@ -76,10 +68,6 @@ class MLPResponse:
     def init(self, rng: np.random.RandomState) -> list[np.ndarray]:
         """[W1, b1, W2, b2], every entry N(0, scale^2) in the published order."""
         return _draw(rng, self.scale, (self.n, self.hidden, self.weights))
-
-    def count(self) -> int:
-        """400,450 for 1-50-7850."""
-        return (self.n + 1) * self.hidden + (self.hidden + 1) * self.weights
 
     def __call__(self, phi: list[Array], lam: Array) -> Array:
         """(B, n) -> (B, P)."""
@@ -107,10 +95,6 @@ class FactorisedResponse:
         if self.start is not None:
             phi[-1] *= self.start / self.scale
         return phi
-
-    def count(self) -> int:
-        """164,860 for 7850-10-7850."""
-        return (self.n + 1) * self.rank + (self.rank + 1) * self.weights
 
     def __call__(self, phi: list[Array], lam: Array) -> Array:
         """(B, n) -> (B, P)."""

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from figures.catalogue import SHEETS
@@ -15,7 +16,7 @@ TEXT = (ROOT / "README.md").read_text()
 DEEP = (ROOT / "deep" / "README.md").read_text()
 
 
-TORCH_EXAMPLE, RIDGE_EXAMPLE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+TORCH_EXAMPLE, PAPER_EXAMPLE, RIDGE_EXAMPLE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def run_example(code, folder):
@@ -33,6 +34,22 @@ def test_the_plain_example_runs_and_tunes(tmp_path):
     decay = float(re.search(r"'decay': ([\d.e-]+)", last)[1])
     assert decay > 0.03, "it starts at 0.01 and must have been tuned upwards"
     assert (tmp_path / "runs" / "ridge" / "result.json").exists()
+
+
+def test_the_papers_example_tunes_to_where_retrained_networks_do_best(tmp_path):
+    last = run_example(PAPER_EXAMPLE, tmp_path)
+    decay, loss = map(float, re.fullmatch(r"decay ([\d.]+), validation loss ([\d.]+)", last).groups())
+    rng = np.random.RandomState(0)
+    truth = rng.randn(8)
+    train, valid = [(x := rng.randn(n, 8), x @ truth + 2 * rng.randn(n)) for n in (12, 200)]
+
+    def retrained(log_decay):
+        x, t = train
+        w = np.linalg.solve(x.T @ x / 12 + np.exp(log_decay) * np.eye(8), x.T @ t / 12)
+        return np.mean((valid[0] @ w - valid[1]) ** 2)
+
+    best = min(np.linspace(-5.0, 3.0, 161), key=retrained)
+    assert abs(np.log(decay) - best) < 0.5 and loss < 1.03 * retrained(best), (decay, loss, np.exp(best))
 
 
 def test_the_torch_example_runs_and_gives_the_plain_model_back(tmp_path):
