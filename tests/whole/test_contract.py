@@ -21,7 +21,7 @@ class Forgetful:
     """The failing twin: a response that does not tell the gradient that it depends on λ."""
 
     def __init__(self, response):
-        self.init, self.count, self.response = response.init, response.count, response
+        self.init, self.response = response.init, response
 
     def __call__(self, phi, lam):
         return self.response(phi, getval(lam)) + 0.0 * anp.sum(lam)
