@@ -28,7 +28,7 @@ SKY, ORANGE, OLIVE = "#56B4E9", "#E69F00", "#8A8A00"
 
 
 @dataclass(frozen=True)
-class Method:
+class MethodLine:
     """One method: its arm and how its line looks. Self-tuning solid, constants broken, searches with filled markers."""
 
     arm: str
@@ -39,16 +39,16 @@ class Method:
 
 
 METHODS = (
-    Method("stn", "STN", style.RED, "o"),
-    Method("delta", "Δ-STN", style.PURPLE, "D"),
-    Method("fixed", "Fixed initial values", style.GREY, "v", style.DASHED),
-    Method("hand", "Hand-set constants", style.BLACK, ">", style.DASHED),
-    Method("plain", "No regularisation", style.GREY, "", style.DOTTED),
-    Method("random", "Random search", style.BLUE, "s"),
-    Method("grid", "Grid search", SKY, "p"),
-    Method("tpe", "TPE", style.GREEN, "^"),
-    Method("gp", "Gaussian process", ORANGE, "<"),
-    Method("pbt", "Population-based", OLIVE, "h"),
+    MethodLine("stn", "STN", style.RED, "o"),
+    MethodLine("delta", "Δ-STN", style.PURPLE, "D"),
+    MethodLine("fixed", "Fixed initial values", style.GREY, "v", style.DASHED),
+    MethodLine("hand", "Hand-set constants", style.BLACK, ">", style.DASHED),
+    MethodLine("plain", "No regularisation", style.GREY, "", style.DOTTED),
+    MethodLine("random", "Random search", style.BLUE, "s"),
+    MethodLine("grid", "Grid search", SKY, "p"),
+    MethodLine("tpe", "TPE", style.GREEN, "^"),
+    MethodLine("gp", "Gaussian process", ORANGE, "<"),
+    MethodLine("pbt", "Population-based", OLIVE, "h"),
 )
 
 
@@ -95,7 +95,7 @@ def draw(experiment: str, roots: Sequence[Runs], unit: str, of_loss: Callable[[A
     return fig
 
 
-def _look(method: Method) -> dict[str, Any]:
+def _look(method: MethodLine) -> dict[str, Any]:
     return {"color": method.colour, "linestyle": method.dash, "marker": method.marker, "ms": 3.6, "mew": 0.5,
             "mec": "white", "markevery": (0.06, 0.18), "drawstyle": "steps-post"}  # fmt: skip
 
