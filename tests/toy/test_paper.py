@@ -64,7 +64,7 @@ def plain(stream, hypernetwork=paper.linear):
         start = int(stream.integers(len(DATA["train"][0]) - ROWS + 1))
         return tuple(part[start : start + ROWS] for part in DATA["train"])
 
-    return paper.Task(train_loss, lambda w, x: error(w, *x), batch, lambda: DATA["valid"], hypernetwork, *RATES)
+    return paper.Bilevel(train_loss, lambda w, x: error(w, *x), batch, lambda: DATA["valid"], hypernetwork, *RATES)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 10, 40])
