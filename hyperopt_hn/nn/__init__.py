@@ -18,6 +18,10 @@ from hyperopt_hn.nn.context import at, bind, hyper_values, set_batch_dim, space_
 from hyperopt_hn.nn.conversion.collapsing import collapse
 from hyperopt_hn.nn.conversion.converter import Report, convert, general_parameters, report, response_parameters
 from hyperopt_hn.nn.conversion.penalty import squared_norm
+from hyperopt_hn.nn.face.assembly import DoubleDecayWarning
+from hyperopt_hn.nn.face.defaults import Tuning
+from hyperopt_hn.nn.face.loading import LoadedRun, load_run
+from hyperopt_hn.nn.face.result import TuningResult
 from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
 from hyperopt_hn.nn.layers.batchnorm import HyperBatchNorm1d, HyperBatchNorm2d, HyperBatchNorm3d
 from hyperopt_hn.nn.layers.conv import HyperConv1d, HyperConv2d, HyperConv3d
@@ -27,8 +31,10 @@ from hyperopt_hn.nn.layers.linear import HyperLinear
 from hyperopt_hn.nn.layers.lstm import HyperLSTM
 from hyperopt_hn.nn.layers.norm import HyperGroupNorm, HyperLayerNorm
 from hyperopt_hn.nn.responses import STN, Delta, Implicit
-from hyperopt_hn.nn.setup.batches import Batches, Looped
+from hyperopt_hn.nn.self_tuner import SelfTuner
+from hyperopt_hn.nn.setup.batches import Batches
 from hyperopt_hn.nn.setup.hypers import Hypers
+from hyperopt_hn.nn.setup.looped import Looped
 from hyperopt_hn.nn.setup.problem import Optimizers, Schedulers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning.codec import TORCH, load_checkpoint, save_checkpoint
 from hyperopt_hn.nn.tuning.nonmonotone import NonMonotone
@@ -40,6 +46,7 @@ __all__ = [
     "TORCH",
     "Batches",
     "Delta",
+    "DoubleDecayWarning",
     "HyperBatchNorm1d",
     "HyperBatchNorm2d",
     "HyperBatchNorm3d",
@@ -57,6 +64,7 @@ __all__ = [
     "HyperMultiheadAttention",
     "Hypers",
     "Implicit",
+    "LoadedRun",
     "LockedDropout",
     "Looped",
     "NonMonotone",
@@ -66,9 +74,12 @@ __all__ = [
     "ResponseCheck",
     "Retraining",
     "Schedulers",
+    "SelfTuner",
     "TorchProblem",
     "TorchTuner",
     "TunerConfig",
+    "Tuning",
+    "TuningResult",
     "at",
     "bind",
     "check_response",
@@ -77,6 +88,7 @@ __all__ = [
     "general_parameters",
     "hyper_values",
     "load_checkpoint",
+    "load_run",
     "report",
     "response_parameters",
     "save_checkpoint",

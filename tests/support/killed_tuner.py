@@ -16,8 +16,9 @@ import torch
 
 from hyperopt_hn import Alternation, RunLog, alternate
 from hyperopt_hn.nn import convert
-from hyperopt_hn.nn.setup.batches import Batches, Looped
+from hyperopt_hn.nn.setup.batches import Batches
 from hyperopt_hn.nn.setup.hypers import Hypers
+from hyperopt_hn.nn.setup.looped import Looped
 from hyperopt_hn.nn.setup.problem import Optimizers, Schedulers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning.codec import TORCH
 from hyperopt_hn.nn.tuning.tuner import TorchTuner

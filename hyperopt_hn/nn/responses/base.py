@@ -130,6 +130,23 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
+@contextmanager
+def training(model: nn.Module) -> Iterator[None]:
+    """Inside, a model that is in evaluation mode as a whole is in training mode; each module gets its mode back.
+
+    Pretrained models come in evaluation mode, where no dropout acts. Parts that are in evaluation mode while the
+    model is not (frozen batch norm) stay so.
+    """
+    waiting = [] if model.training else [module for module in model.modules() if not module.training]
+    for module in waiting:
+        module.training = True
+    try:
+        yield
+    finally:
+        for module in waiting:
+            module.training = False
+
+
 @torch.no_grad()
 def means(bench: Bench, source: Source) -> dict[str, float]:
     """Means over a split in evaluation mode and the present context, every rank's share counted: "loss", metrics."""

@@ -5,10 +5,10 @@ A source has `next()` (endless, shuffled), `once()` (every row once, in order), 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +18,11 @@ from hyperopt_hn.nn import distributed
 Batch = Any
 """Whatever the losses take: a tensor, or a tuple or dict of tensors."""
 
+Column = Tensor | np.ndarray
+"""Rows of one kind, along dimension 0."""
 
+
+@runtime_checkable
 class Source(Protocol):
     """Where a tuner's batches come from."""
 
@@ -59,19 +63,23 @@ class Batches:
         self._order = self._permutation()
 
     @classmethod
-    def of(cls, tensors: Tensor | Sequence[Tensor], size: int, seed: int = 0, shuffle: bool = True) -> Batches:
-        """From one tensor, or several of equal length: a batch is the tuple of their rows."""
-        parts = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    def of(cls, tensors: Column | Sequence[Column], size: int, seed: int = 0, shuffle: bool = True) -> Batches:
+        """From one tensor or numpy array, or several of equal length: a batch is the tuple of their rows."""
+        parts = tuple(_tensor(part) for part in (tensors if isinstance(tensors, (tuple, list)) else (tensors,)))
         lengths = {len(part) for part in parts}
         if len(lengths) != 1:
             raise UserError(f"tensors of lengths {sorted(lengths)} do not pair; give one row per example in each")
-        single = isinstance(tensors, Tensor)
+        single = not isinstance(tensors, (tuple, list))
 
         def fetch(index: Tensor) -> Batch:
             rows = tuple(part[index.to(part.device)] for part in parts)
             return rows[0] if single else rows
 
         return cls(lengths.pop(), fetch, size, seed, shuffle)
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return self.rows // (self.size * self.world)
 
     def next(self) -> Batch:
         """The next batch, for ever."""
@@ -110,54 +118,11 @@ class Batches:
         return torch.randperm(self.rows, generator=generator)
 
 
-class Looped:
-    """A DataLoader (or any iterable that can be started again) as a source; resuming replays the epoch's start.
-
-    Bit-exact if the loader's order follows torch's and Python's random state, as DataLoader's does (with its own
-    generator it follows that one's seed only). Under torchrun give it a DistributedSampler.
-    """
-
-    def __init__(self, loader: Iterable[Batch]) -> None:
-        self._loader = loader
-        self._iterator: Iterator[Batch] | None = None
-        self._seen = 0
-        self._start: dict[str, Any] = {}
-
-    def next(self) -> Batch:
-        """The next batch, for ever."""
-        for _ in range(2):
-            if self._iterator is None:
-                self._begin()
-            assert self._iterator is not None
-            batch = next(self._iterator, None)
-            if batch is not None:
-                self._seen += 1
-                return batch
-            self._iterator = None
-        raise UserError("the loader gave no batch; give it data")
-
-    def once(self) -> Iterator[Batch]:
-        """One pass of the loader; the global random state ends as it began."""
-        before = torch.get_rng_state(), random.getstate()
-        yield from self._loader
-        torch.set_rng_state(before[0])
-        random.setstate(before[1])
-
-    def state(self) -> dict[str, Any]:
-        """How many batches this epoch gave, and the random state at its start."""
-        return {"seen": self._seen if self._iterator is not None else -1, "start": dict(self._start)}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state()`: the epoch's batches so far are read again and dropped."""
-        self._iterator = None
-        if state["seen"] < 0:
-            return
-        torch.set_rng_state(state["start"]["torch"])
-        random.setstate(state["start"]["python"])
-        self._begin()
-        for _ in range(state["seen"]):
-            self.next()
-
-    def _begin(self) -> None:
-        self._start = {"torch": torch.get_rng_state(), "python": random.getstate()}
-        self._iterator, self._seen = iter(self._loader), 0
+def _tensor(column: Column) -> Tensor:
+    if isinstance(column, Tensor):
+        return column
+    try:
+        return torch.as_tensor(column)
+    except (TypeError, ValueError):
+        kind = getattr(column, "dtype", type(column).__name__)
+        raise UserError(f"data of kind {kind} cannot become a tensor; give numbers (encode strings first)") from None

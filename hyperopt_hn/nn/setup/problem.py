@@ -6,22 +6,49 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader
 
 from hyperopt_hn.config import check, option
+from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.setup.batches import Batch, Source
+from hyperopt_hn.nn.setup.looped import Looped
 
 TrainLoss = Callable[[nn.Module, Batch, Mapping[str, Any]], Tensor]
 ValidLoss = Callable[[nn.Module, Batch], Tensor]
 
 
 def rows_of(batch: Batch) -> int:
-    """The length of dimension 0 of the first tensor in a batch (a tensor, or a tuple, list or dict of them)."""
-    while not isinstance(batch, Tensor):
-        batch = next(iter(batch.values())) if isinstance(batch, Mapping) else batch[0]
-    return batch.shape[0]
+    """The length of dimension 0 of the first tensor or array in a batch, else of its first list of strings.
+
+    A batch is one of these, or a tuple, list or mapping of them, nested. Raises UserError where none is found.
+    """
+    found = _lengths(batch)
+    for kind in (Tensor, np.ndarray, str):
+        if kind in found:
+            return found[kind]
+    raise UserError(
+        f"how many examples a {type(batch).__name__} holds is not clear; say it: rows=lambda batch: len(batch[0])"
+    )
+
+
+def _lengths(node: Any) -> dict[type, int]:
+    """Tensor, np.ndarray and str -> the length of the first such column."""
+    if isinstance(node, (Tensor, np.ndarray)):
+        return {Tensor if isinstance(node, Tensor) else np.ndarray: len(node)} if node.ndim else {}
+    if isinstance(node, Mapping):
+        node = list(node.values())
+    if not isinstance(node, (list, tuple)):
+        return {}
+    if node and all(isinstance(part, (str, bytes)) for part in node):
+        return {str: len(node)}
+    found: dict[type, int] = {}
+    for part in node:
+        found = {**_lengths(part), **found}
+    return found
 
 
 @dataclass(frozen=True)
@@ -30,7 +57,8 @@ class TorchProblem:
 
     Losses are means over a batch: a scalar, or one number per example (B,). `train_loss(model, batch, h)` gets the
     natural values h: name -> (B,), one per example, or () for `shared` hyperparameters; penalties, label smoothing
-    and augmentation read them there. `valid_loss(model, batch)` is the prediction loss alone.
+    and augmentation read them there. `valid_loss(model, batch)` is the prediction loss alone. A DataLoader is wrapped
+    in `Looped`. Raises UserError for anything else that is no source of batches.
     """
 
     train_loss: TrainLoss
@@ -46,6 +74,17 @@ class TorchProblem:
     """
     rows: Callable[[Batch], int] = rows_of
     """How many examples a batch holds; say it if they do not lie along dimension 0."""
+
+    def __post_init__(self) -> None:
+        for name in ("train", "valid", "test"):
+            data = getattr(self, name)
+            if isinstance(data, DataLoader):
+                object.__setattr__(self, name, Looped(data))
+            elif data is not None and not isinstance(data, Source):
+                raise UserError(
+                    f"{name} is a {type(data).__name__}, no source of batches; give Batches.of(tensors, size=64), "
+                    "Looped(loader) or a DataLoader"
+                )
 
 
 @dataclass(frozen=True)

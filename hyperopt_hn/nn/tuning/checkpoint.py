@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.setup.problem import Optimizers
+from hyperopt_hn.nn.setup.random_states import host_states, set_host_states
 
 KIND = "hyperopt_hn.nn.TorchTuner"
 VERSION = 1
@@ -51,14 +51,11 @@ def copied(node: Any) -> Any:
 
 def random_state(device: torch.device) -> dict[str, Any]:
     """torch's generators (each rank's own), Python's and numpy's global ones. All ranks must call it together."""
-    kind, keys, place, has_gauss, gauss = np.random.get_state()
-    state = {
+    return {
         "torch": distributed.gather(torch.get_rng_state()),
         "device": distributed.gather(torch.cuda.get_rng_state(device)) if device.type == "cuda" else [],
-        "python": random.getstate(),
-        "numpy": [kind, torch.as_tensor(np.asarray(keys).astype(np.int64)), int(place), int(has_gauss), float(gauss)],
+        **host_states(),
     }
-    return state
 
 
 def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
@@ -68,10 +65,7 @@ def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
         torch.set_rng_state(state["torch"][rank].cpu())
     if device.type == "cuda" and rank < len(state["device"]):
         torch.cuda.set_rng_state(state["device"][rank].cpu(), device)
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(words), gauss))
-    kind, keys, place, has_gauss, value = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), place, has_gauss, value))
+    set_host_states(state)
 
 
 def kinds(optimizers: Optimizers) -> list[str]:

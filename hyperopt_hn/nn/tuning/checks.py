@@ -92,7 +92,10 @@ def _check_phi(bare: nn.Module, hypers: Hypers, optimizers: Optimizers) -> None:
     held: set[int] = set()
     for optimizer in optimizers.all():
         if isinstance(optimizer, torch.optim.LBFGS):
-            raise UserError("LBFGS takes many looks at a loss in a step, a tuner gives it one; use SGD or Adam")
+            raise UserError(
+                "torch.optim.LBFGS evaluates the loss several times in a step, through a closure that a tuner does not "
+                "give; use SGD, Adam or AdamW"
+            )
     for optimizer in optimizers.phis():
         held.update(id(p) for group in optimizer.param_groups for p in group["params"])
     if held & {id(hypers.lam), id(hypers.rho)}:

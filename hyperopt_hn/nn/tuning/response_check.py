@@ -7,6 +7,7 @@ at some λ is what training at that λ would give.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.conversion.converter import general_parameters
 from hyperopt_hn.nn.responses import Bench, Implicit
-from hyperopt_hn.nn.responses.base import means
+from hyperopt_hn.nn.responses.base import means, training
 from hyperopt_hn.nn.setup.problem import TorchProblem
 from hyperopt_hn.nn.tuning import checkpoint
 from hyperopt_hn.nn.tuning.overtuning import OverTuning, OverTuningWarning
@@ -143,14 +144,13 @@ def _retrain(tuner: TorchTuner, bench: Bench, lam: Tensor, plan: Retraining) -> 
         parameter.grad = None
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = plan.optimizer(weights) if plan.optimizer else _alike(tuner.optimizers.phis()[0], weights)
-    model.train(bench.bare.training)
     half = 0.0
     for step in range(plan.steps):
         if step == plan.steps // 2:
             half = _loss(mine, tuner.response.held(mine, lam))
         batch = source.next()
         optimizer.zero_grad(set_to_none=True)
-        with tuner.response.held(mine, lam):
+        with tuner.response.held(mine, lam), training(model):
             mine.train_loss(batch, lam).backward()
         optimizer.step()
     return half, _loss(mine, tuner.response.held(mine, lam))
@@ -162,7 +162,9 @@ def _loss(bench: Bench, view: Any) -> float:
 
 
 def _alike(optimizer: Optimizer, weights: list[nn.Parameter]) -> Optimizer:
-    settings = {**optimizer.defaults, "lr": optimizer.param_groups[0]["lr"]}
+    known = inspect.signature(type(optimizer)).parameters  # AdamW's defaults hold more than it takes
+    settings = {name: value for name, value in optimizer.defaults.items() if name in known}
+    settings["lr"] = optimizer.param_groups[0]["lr"]
     try:
         return type(optimizer)(weights, **settings)
     except TypeError:

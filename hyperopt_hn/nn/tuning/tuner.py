@@ -22,7 +22,7 @@ from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.conversion.collapsing import collapse
 from hyperopt_hn.nn.responses import STN, Bench, Delta, Implicit, Phase, Response
-from hyperopt_hn.nn.responses.base import frozen, means
+from hyperopt_hn.nn.responses.base import frozen, means, training
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
@@ -73,6 +73,7 @@ class TorchTuner:
     def train_step(self, batch: Batch | None = None) -> dict[str, float]:
         """One step on φ, at λ drawn around λ̂; λ̂, ρ stay. Without `batch`: the problem's next ones, accumulated.
 
+        A model in evaluation mode is in training mode meanwhile.
         Raises Exhausted once φ's learning rates have decayed below TunerConfig.least_lr.
         """
         if self.optimizers.spent(self.config.least_lr):
@@ -84,7 +85,8 @@ class TorchTuner:
         with torch.no_grad():
             drawn = self._draw(sum(rows))
         lams = list(drawn.split(rows)) if drawn.dim() == 2 else [drawn] * len(rows)
-        reports = [self._phase(phase, batches, rows, lams) for phase in self.response.phases]
+        with training(self.bench.bare):
+            reports = [self._phase(phase, batches, rows, lams) for phase in self.response.phases]
         self._average_norms()
         self.steps["train"] += 1
         for scheduler in self.optimizers.schedulers.train:

@@ -18,8 +18,9 @@ from hyperopt_hn.nn import convert  # noqa: E402
 from hyperopt_hn.nn.context import hyper_values  # noqa: E402
 from hyperopt_hn.nn.conversion.penalty import squared_norm  # noqa: E402
 from hyperopt_hn.nn.responses import Delta  # noqa: E402
-from hyperopt_hn.nn.setup.batches import Batches, Looped  # noqa: E402
+from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
 from hyperopt_hn.nn.setup.hypers import Hypers  # noqa: E402
+from hyperopt_hn.nn.setup.looped import Looped  # noqa: E402
 from hyperopt_hn.nn.setup.problem import Optimizers, Schedulers, TorchProblem, TunerConfig  # noqa: E402
 from hyperopt_hn.nn.tuning.codec import TORCH  # noqa: E402
 from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402

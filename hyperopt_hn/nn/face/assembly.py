@@ -1,0 +1,167 @@
+"""From a network, hyperparameters and losses to a TorchTuner: everything that SelfTuner does for the user."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.hyper import Hyper
+from hyperopt_hn.nn import distributed
+from hyperopt_hn.nn.context import hyper_layers
+from hyperopt_hn.nn.conversion.converter import convert
+from hyperopt_hn.nn.face.data import NoData
+from hyperopt_hn.nn.face.defaults import OPTIMIZER, Tuning
+from hyperopt_hn.nn.responses import Response
+from hyperopt_hn.nn.setup.batches import Batch
+from hyperopt_hn.nn.setup.hypers import Hypers
+from hyperopt_hn.nn.setup.problem import (
+    Follows,
+    Optimizers,
+    Schedulers,
+    TorchProblem,
+    TrainLoss,
+    TunerConfig,
+    ValidLoss,
+    rows_of,
+)
+from hyperopt_hn.nn.tuning.tuner import TorchTuner
+from hyperopt_hn.space import HyperSpace
+
+Metrics = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
+
+
+class DoubleDecayWarning(UserWarning):
+    """The optimizer decays the weights, and so does a tuned penalty."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a SelfTuner is made from, kept so that another one can be: with fixed values, or along a course."""
+
+    net: nn.Module
+    space: HyperSpace
+    train_loss: TrainLoss
+    valid_loss: ValidLoss
+    dropout: Mapping[str, str] = field(default_factory=dict)
+    optimizer: Callable[[list[nn.Parameter]], Optimizer] = OPTIMIZER
+    metrics: Metrics | None = None
+    rows: Callable[[Batch], int] = rows_of
+    tuning: Tuning = Tuning()
+    seed: int = 0
+    course: Follows | None = None
+
+
+def space_of_hypers(hypers: HyperSpace | Sequence[Hyper]) -> HyperSpace:
+    """A space, made from a list of Hyper if need be. Raises UserError for anything else."""
+    if isinstance(hypers, HyperSpace):
+        return hypers
+    if isinstance(hypers, Hyper):
+        return HyperSpace([hypers])
+    if not isinstance(hypers, Sequence) or not all(isinstance(hyper, Hyper) for hyper in hypers):
+        raise UserError('hypers must be a list such as [Hyper("dropout", 0.1, 0.0, 0.9)], or a HyperSpace')
+    return HyperSpace(hypers)
+
+
+def assemble(recipe: Recipe) -> tuple[TorchTuner, Hypers]:
+    """The converted network, λ̂ and the optimizers as a TorchTuner that has no data yet, and its λ̂."""
+    _check_processes()
+    tuning = recipe.tuning
+    model = converted(recipe.net, recipe.space, recipe.dropout, tuning.response)
+    parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
+    if parameter is None:
+        raise UserError("this network has no parameters; there is nothing to train")
+    wide = parameter.dtype == torch.float64
+    hypers = Hypers(recipe.space, parameter.device, torch.float64 if wide else torch.float32)
+    wrapped = model if recipe.tuning.wrap is None else recipe.tuning.wrap(model)
+    problem = TorchProblem(
+        recipe.train_loss, recipe.valid_loss, NoData("training"), NoData("validation"),
+        metrics=recipe.metrics, rows=recipe.rows,
+    )  # fmt: skip
+    optimizers = _optimizers(recipe, model, hypers)
+    config = TunerConfig(
+        seed=recipe.seed, accumulate=tuning.accumulate, clip=tuning.clip, autocast=tuning.autocast, course=recipe.course
+    )
+    return TorchTuner(wrapped, hypers, problem, optimizers, tuning.response, config), hypers  # type: ignore[arg-type]
+
+
+def copied(net: nn.Module) -> nn.Module:
+    """A deep copy of the network. Raises UserError where it has none."""
+    try:
+        return copy.deepcopy(net)
+    except Exception as error:  # whatever its modules hold: locks, generators, tensors of a graph
+        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"this network cannot be copied ({line[:100]}); give inplace=True to convert it itself"
+        ) from None
+
+
+def converted(net: nn.Module, space: HyperSpace, dropout: Mapping[str, str], response: str | Response) -> nn.Module:
+    """The network itself, its layers responding where this response needs it; one that responds already stays."""
+    kind = (response if isinstance(response, str) else type(response).__name__).lower()
+    if next(hyper_layers(net), None) is not None:
+        return net  # converted by the user, with settings of their own
+    if kind == "implicit":
+        if set(dropout.values()) & set(space.tuned):
+            raise UserError("the implicit method cannot tune dropout, only penalties; take another response")
+        if not dropout:
+            return net
+    if not space.n and not dropout:
+        return net
+    return convert(net, space, gain="stn" if kind == "stn" else "delta", dropout=dropout)
+
+
+def _optimizers(recipe: Recipe, model: nn.Module, hypers: Hypers) -> Optimizers:
+    trained = [p for p in model.parameters() if p.requires_grad]
+    phi = recipe.optimizer(trained)
+    if not isinstance(phi, Optimizer):
+        raise UserError(
+            f"optimizer gave a {type(phi).__name__}; give a function of the parameters, such as "
+            "optimizer=lambda parameters: torch.optim.AdamW(parameters, 3e-3, weight_decay=0.0)"
+        )
+    warn_of_double_decay(phi, recipe)
+    lam = torch.optim.Adam([hypers.lam], recipe.tuning.lr_lam) if recipe.space.n else None
+    if recipe.tuning.scheduler is None:
+        return Optimizers(phi, lam)
+    scheduler = recipe.tuning.scheduler(phi)
+    plateau = isinstance(scheduler, ReduceLROnPlateau)
+    return Optimizers(
+        phi, lam, schedulers=Schedulers(evaluation=[scheduler]) if plateau else Schedulers(train=[scheduler])
+    )
+
+
+def warn_of_double_decay(optimizer: Optimizer, recipe: Recipe) -> None:
+    """Warn once, naming both, if the optimizer decays weights that a tuned hyperparameter decays too."""
+    rates = [group.get("weight_decay", 0) for group in optimizer.param_groups]
+    decay = max((rate for rate in rates if isinstance(rate, (int, float))), default=0)
+    dropped = set(recipe.dropout.values())
+    words = ("decay", "l2", "penalty", "ridge")
+    penalties = [
+        name
+        for name in recipe.space.tuned
+        if name not in dropped and (recipe.space[name].shared or any(word in name.lower() for word in words))
+    ]
+    if decay and penalties:
+        warnings.warn(
+            f"{type(optimizer).__name__}'s weight_decay={decay:g} acts beside the tuned {penalties[0]!r}, which then "
+            "is not the whole decay (and AdamW's is no L2 penalty); set weight_decay=0.0 in the optimizer",
+            DoubleDecayWarning,
+            stacklevel=6,
+        )
+
+
+def _check_processes() -> None:
+    processes = int(os.environ.get("WORLD_SIZE", "1") or 1)
+    if "TORCHELASTIC_RUN_ID" in os.environ and processes > 1 and distributed.world() == 1:
+        raise UserError(
+            f"torchrun started {processes} processes and none is connected; call "
+            "torch.distributed.init_process_group() before SelfTuner"
+        )

@@ -1,0 +1,67 @@
+"""A recorded run back: the ordinary network at its best, with the hyperparameters it was at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.hyper import Hyper
+from hyperopt_hn.nn.context import hyper_layers
+from hyperopt_hn.nn.conversion.collapsing import collapse
+from hyperopt_hn.nn.face.assembly import converted, copied
+from hyperopt_hn.nn.setup.hypers import Hypers
+from hyperopt_hn.nn.tuning import checkpoint
+from hyperopt_hn.nn.tuning.codec import TORCH
+from hyperopt_hn.runs.reader import Run
+from hyperopt_hn.space import HyperSpace
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """What `load_run` gives back."""
+
+    network: nn.Module
+    """The ordinary network with its weights at the best evaluation, dropout rates included."""
+    hypers: Mapping[str, Any]
+    """The hyperparameters there, natural units."""
+    run: Run
+    """The record: run.column("valid_loss"), run.steps, run.config, run.result."""
+
+
+def load_run(path: Path | str, net: nn.Module) -> LoadedRun:
+    """The best network of a run that `SelfTuner.fit(out=path)` recorded, finished or not; `net` says how it is built.
+
+    `net` is the network that the SelfTuner was given, or another of the same architecture; it stays as it is. Raises
+    UserError for a folder that is no such run, and for a network that does not fit it.
+    """
+    run = Run(path)
+    if run.config.get("experiment") != "self-tuner" or "hypers" not in run.config:
+        raise UserError(
+            f"{path} was not recorded by SelfTuner.fit; python -m hyperopt_hn.runs show {path} says by what"
+        )
+    state = TORCH.load(Path(path) / f"best.{TORCH.suffix}")
+    checkpoint.check_kind(state)
+    if "natural=True" in str(run.config["config"].get("response")):
+        raise UserError(
+            "a response in natural units cannot be loaded so; make the SelfTuner again and fit(resume=True)"
+        )
+    space = HyperSpace([_hyper(settings) for settings in run.config["hypers"]], run.config["config"]["tuned"])
+    model = converted(copied(net), space, run.config["dropout"], state["response"])
+    checkpoint.check_fits(model, state["model"], "network")
+    model.load_state_dict(state["model"])
+    hypers = Hypers(space, next(model.parameters()).device, state["hypers"]["lam"].dtype)
+    hypers.load_state_dict(state["hypers"])
+    lam = hypers.lam.detach()
+    if next(hyper_layers(model), None) is not None:
+        model = collapse(model, lam, None if state["response"] == "STN" else lam)
+    return LoadedRun(model, hypers.plain(), run)
+
+
+def _hyper(settings: Mapping[str, Any]) -> Hyper:
+    ends = {name: float(settings[name]) for name in ("low", "high")}  # infinite ones are words in JSON
+    return Hyper(**{**settings, **ends})

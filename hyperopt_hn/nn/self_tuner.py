@@ -1,0 +1,215 @@
+"""SelfTuner: any network tunes its own regularisation while it trains; one class over the parts of this package."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.hyper import Hyper
+from hyperopt_hn.nn.context import hyper_layers
+from hyperopt_hn.nn.face import running, words
+from hyperopt_hn.nn.face.assembly import Metrics, Recipe, assemble, copied, space_of_hypers
+from hyperopt_hn.nn.face.data import Data, NoData, as_source, placed
+from hyperopt_hn.nn.face.defaults import OPTIMIZER, Tuning
+from hyperopt_hn.nn.face.result import TuningResult
+from hyperopt_hn.nn.responses import Response
+from hyperopt_hn.nn.setup.batches import Batch
+from hyperopt_hn.nn.setup.problem import TrainLoss, ValidLoss, rows_of
+from hyperopt_hn.nn.tuning.response_check import Grid, ResponseCheck, Retraining, check_response
+from hyperopt_hn.space import HyperSpace
+
+WARMUP = 100
+"""Training steps before the first tuning step in a loop of one's own, unless Tuning.warmup says otherwise."""
+
+
+class SelfTuner:
+    """A network that tunes its own hyperparameters while it trains: `fit` it, or step it in a loop of your own.
+
+    `net` stays as it is (a copy is converted) unless `inplace`. `hypers` are what is tuned and what
+    `train_loss(model, batch, h)` may use by name: h["decay"] is one number (a tensor) where the hyperparameter is
+    `shared`, else one per example, (B,). `dropout` maps names or patterns of dropout modules to hyperparameters.
+    Losses are means over a batch, or one number per example. `optimizer` makes the network's optimizer from its
+    parameters (default: Adam, rate 1e-3). `response` says how the response is learned, `tuning` everything else;
+    `metrics(model, batch)` gives more means to log and `rows(batch)` the number of examples, where it is not the
+    length of dimension 0. `seed` makes the run repeatable, given the same network. Raises UserError at once for what
+    does not fit together.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        hypers: HyperSpace | Sequence[Hyper],
+        *,
+        train_loss: TrainLoss,
+        valid_loss: ValidLoss,
+        dropout: Mapping[str, str] | None = None,
+        optimizer: Callable[[list[nn.Parameter]], Optimizer] = OPTIMIZER,
+        response: str | Response | None = None,
+        metrics: Metrics | None = None,
+        rows: Callable[[Batch], int] = rows_of,
+        tuning: Tuning | None = None,
+        seed: int = 0,
+        inplace: bool = False,
+    ) -> None:
+        how = tuning or Tuning()
+        how = how if response is None else replace(how, response=response)
+        space = space_of_hypers(hypers)
+        self._recipe = Recipe(
+            net, space, train_loss, valid_loss, dict(dropout or {}), optimizer, metrics, rows, how, seed
+        )
+        self._first = None if inplace else net
+        self._build(net if inplace else copied(net))
+        self._plan: running.FitPlan | None = None
+
+    @property
+    def model(self) -> nn.Module:
+        """The converted network that is trained."""
+        return self.tuner.bench.bare
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The network's optimizer, for a scheduler in a loop of your own."""
+        return self.tuner.optimizers.phis()[0]
+
+    def fit(
+        self,
+        train: Data,
+        valid: Data,
+        test: Data = None,
+        *,
+        epochs: int | None = None,
+        steps: int | None = None,
+        batch_size: int = 64,
+        out: Path | str | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        quiet: bool = False,
+    ) -> TuningResult:
+        """Train and tune for `epochs` over the training data (or so many `steps`); ends with the network at its best.
+
+        Each split: tensors or numpy arrays (x, y), a Dataset, a DataLoader or a Source; the validation data choose
+        the hyperparameters, the test data are only looked at. `out` is the run's folder. Where it holds a run
+        already, the new one goes to out-2, out-3, … and a line says so; `overwrite` replaces it, `resume` goes on
+        with it (a finished one's result is given back). Called again, `fit` trains on. Raises UserError for bad
+        input, NonFiniteError when a loss is no longer finite, Interrupted on Ctrl-C (`resume` goes on).
+        """
+        self._plan = running.FitPlan(train, valid, test, epochs, steps, batch_size, out, resume, overwrite, quiet)
+        return running.run(self.tuner, self._recipe, self._plan)
+
+    def train_step(self, batch: Batch) -> dict[str, float]:
+        """One training step on a batch of your own loop: {"train_loss": …} (empty where a GPU is not waited for)."""
+        return self.tuner.train_step(placed(batch, self.model))
+
+    @property
+    def due(self) -> bool:
+        """Whether a tuning step is due now in your own loop (Tuning.warmup and train_per_tune)."""
+        how, steps = self._recipe.tuning, self.tuner.steps
+        warmup = WARMUP if how.warmup is None else how.warmup
+        return bool(self._recipe.space.n) and steps["tune"] < (steps["train"] - warmup) // how.train_per_tune
+
+    def tune_step(self, batch: Batch) -> dict[str, float]:
+        """One step on the hyperparameters, on a validation batch: {"tune_loss": …}."""
+        if self.tuner.response.needs_train_batch and isinstance(self.tuner.problem.train, NoData):
+            raise UserError("this response needs a training batch in each tuning step; use fit(train, valid)")
+        return self.tuner.tune_step(placed(batch, self.model))
+
+    def evaluate(self, data: Data, batch_size: int = 256) -> dict[str, float]:
+        """Means over `data` with the present weights and hyperparameters: "valid_loss", and "valid_…" of `metrics`."""
+        kept = self.tuner.problem
+        self.tuner.problem = replace(kept, valid=as_source(data, "data", self.model, batch_size, 0), test=None)
+        try:
+            return self.tuner.evaluate()
+        finally:
+            self.tuner.problem = kept
+
+    def hypers(self) -> dict[str, Any]:
+        """The present hyperparameters in natural units."""
+        return self.tuner.hypers()
+
+    def plain(self, values: Mapping[str, Any] | None = None) -> nn.Module:
+        """The ordinary network, plain classes and keys: its weights at the present hyperparameters, or at `values`.
+
+        After `fit` these are the best ones. Dropout rates are set, too.
+        """
+        if next(hyper_layers(self.model), None) is None:
+            return copy.deepcopy(self.model)
+        return self.tuner.collapsed(values)
+
+    def check(self, grid: Grid, retraining: Retraining | None = None) -> ResponseCheck:
+        """Retrain at a few settings and compare: may the tuned values be trusted? After `fit`; see check_response."""
+        if isinstance(self.tuner.problem.train, NoData):
+            raise UserError("there are no data to retrain on: call fit(train, valid) before check(...)")
+        return check_response(self.tuner, self.tuner.problem, grid, retraining)
+
+    def objective(
+        self, train: Data = None, valid: Data = None, *, epochs: int | None = None, steps: int | None = None
+    ) -> Callable[[Mapping[str, Any]], float]:
+        """A function of natural values that trains the network at them, fixed, and returns its best validation loss.
+
+        For a search of your own (Optuna, a grid). Each call starts from `net` as it was given; data and length are
+        those of the last `fit` unless given. Names that a call leaves out stay where they start.
+        """
+        plan = self._objective_plan(train, valid, epochs, steps)
+        if self._first is None:
+            raise UserError("an inplace SelfTuner has no untouched network left to train; leave inplace out")
+        start = copied(self._first)
+
+        def trained_at(values: Mapping[str, Any]) -> float:
+            space = self._recipe.space.with_init(values).with_tuned([])
+            twin = SelfTuner._of(replace(self._recipe, net=copied(start), space=space))
+            return running.run(twin.tuner, twin._recipe, plan).best_loss
+
+        return trained_at
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next step depends on: tensors and plain data, for torch.save and weights_only loading."""
+        return self.tuner.state()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `state_dict()` was taken. Raises UserError if it belongs to another SelfTuner."""
+        self.tuner.load_state(dict(state))
+
+    def __repr__(self) -> str:
+        return words.summary(*self._facts())
+
+    def _repr_html_(self) -> str:
+        return words.table(*self._facts())
+
+    @classmethod
+    def _of(cls, recipe: Recipe) -> SelfTuner:
+        """One made from a recipe, its network converted in place."""
+        made = cls.__new__(cls)
+        made._recipe, made._first, made._plan = recipe, None, None
+        made._build(recipe.net)
+        return made
+
+    def _build(self, net: nn.Module) -> None:
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # a response may start at random: by the seed, not by the caller's state
+            torch.manual_seed(self._recipe.seed)
+            self.tuner, self._hypers = assemble(replace(self._recipe, net=net))
+
+    def _objective_plan(self, train: Data, valid: Data, epochs: int | None, steps: int | None) -> running.FitPlan:
+        last = self._plan
+        if train is None or valid is None:
+            if last is None:
+                raise UserError("there are no data yet: objective(train, valid, epochs=...), or call fit before")
+            train, valid = last.train, last.valid
+        if epochs is None and steps is None and last is not None:
+            epochs, steps = last.epochs, last.steps
+        size = 64 if last is None else last.batch_size
+        return running.FitPlan(train, valid, epochs=epochs, steps=steps, batch_size=size, quiet=True)
+
+    def _facts(self) -> tuple[str, HyperSpace, Mapping[str, Any], nn.Module, str]:
+        title = f"SelfTuner({type(self._recipe.net).__name__}, response {type(self.tuner.response).__name__})"
+        done = f"steps: {self.tuner.steps['train']} of training, {self.tuner.steps['tune']} of tuning"
+        return title, self._recipe.space, self.hypers(), self.model, done
