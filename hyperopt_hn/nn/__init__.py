@@ -18,10 +18,6 @@ from hyperopt_hn.nn.context import at, bind, hyper_values, set_batch_dim, space_
 from hyperopt_hn.nn.conversion.collapsing import collapse
 from hyperopt_hn.nn.conversion.converter import Report, convert, general_parameters, report, response_parameters
 from hyperopt_hn.nn.conversion.penalty import squared_norm
-from hyperopt_hn.nn.face.assembly import DoubleDecayWarning
-from hyperopt_hn.nn.face.defaults import Tuning
-from hyperopt_hn.nn.face.loading import LoadedRun, load_run
-from hyperopt_hn.nn.face.result import TuningResult
 from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
 from hyperopt_hn.nn.layers.batchnorm import HyperBatchNorm1d, HyperBatchNorm2d, HyperBatchNorm3d
 from hyperopt_hn.nn.layers.conv import HyperConv1d, HyperConv2d, HyperConv3d
@@ -32,6 +28,10 @@ from hyperopt_hn.nn.layers.lstm import HyperLSTM
 from hyperopt_hn.nn.layers.norm import HyperGroupNorm, HyperLayerNorm
 from hyperopt_hn.nn.responses import STN, Delta, Implicit
 from hyperopt_hn.nn.self_tuner import SelfTuner
+from hyperopt_hn.nn.self_tuning.assembly import DoubleDecayWarning
+from hyperopt_hn.nn.self_tuning.defaults import Tuning
+from hyperopt_hn.nn.self_tuning.loading import LoadedRun, load_run
+from hyperopt_hn.nn.self_tuning.result import TuningResult
 from hyperopt_hn.nn.setup.batches import Batches
 from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.setup.looped import Looped

@@ -15,12 +15,12 @@ from torch.optim import Optimizer
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.nn.context import hyper_layers
-from hyperopt_hn.nn.face import running, words
-from hyperopt_hn.nn.face.assembly import Metrics, Recipe, assemble, copied, space_of_hypers
-from hyperopt_hn.nn.face.data import Data, NoData, as_source, placed
-from hyperopt_hn.nn.face.defaults import OPTIMIZER, Tuning
-from hyperopt_hn.nn.face.result import TuningResult
 from hyperopt_hn.nn.responses import Response
+from hyperopt_hn.nn.self_tuning import running, words
+from hyperopt_hn.nn.self_tuning.assembly import Metrics, Recipe, assemble, copied, space_of_hypers
+from hyperopt_hn.nn.self_tuning.data import Data, NoData, as_source, placed
+from hyperopt_hn.nn.self_tuning.defaults import OPTIMIZER, Tuning
+from hyperopt_hn.nn.self_tuning.result import TuningResult
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.problem import TrainLoss, ValidLoss, rows_of
 from hyperopt_hn.nn.tuning.response_check import Grid, ResponseCheck, Retraining, check_response

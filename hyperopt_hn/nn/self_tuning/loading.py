@@ -13,7 +13,7 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.conversion.collapsing import collapse
-from hyperopt_hn.nn.face.assembly import converted, copied
+from hyperopt_hn.nn.self_tuning.assembly import converted, copied
 from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.tuning import checkpoint
 from hyperopt_hn.nn.tuning.codec import TORCH

@@ -11,7 +11,7 @@ from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset  # noqa: E402
 
 from hyperopt_hn import UserError  # noqa: E402
-from hyperopt_hn.nn.face.data import as_source, epoch_of, placed, rows_in  # noqa: E402
+from hyperopt_hn.nn.self_tuning.data import as_source, epoch_of, placed, rows_in  # noqa: E402
 from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
 
 X, Y = np.arange(20.0).reshape(10, 2), np.arange(10, dtype=np.int32)

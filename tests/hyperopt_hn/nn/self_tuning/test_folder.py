@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hyperopt_hn.nn.face.folder import Place, choose
+from hyperopt_hn.nn.self_tuning.folder import Place, choose
 
 
 def run_in(path, finished):

@@ -16,17 +16,17 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.loop import Alternation, alternate
 from hyperopt_hn.nn import distributed
-from hyperopt_hn.nn.face.assembly import Recipe
-from hyperopt_hn.nn.face.data import Data, as_source, epoch_of, rows_in
-from hyperopt_hn.nn.face.defaults import Tuning
-from hyperopt_hn.nn.face.folder import choose
-from hyperopt_hn.nn.face.memory import Memory
-from hyperopt_hn.nn.face.result import TuningResult
+from hyperopt_hn.nn.self_tuning.assembly import Recipe
+from hyperopt_hn.nn.self_tuning.data import Data, as_source, epoch_of, rows_in
+from hyperopt_hn.nn.self_tuning.defaults import Tuning
+from hyperopt_hn.nn.self_tuning.folder import choose
+from hyperopt_hn.nn.self_tuning.memory import Memory
+from hyperopt_hn.nn.self_tuning.result import TuningResult
 from hyperopt_hn.nn.setup.random_states import host_states, set_host_states
 from hyperopt_hn.nn.tuning.codec import TORCH
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
 from hyperopt_hn.runs.progress import Progress
-from hyperopt_hn.runs.provenance import provenance
+from hyperopt_hn.runs.provenance import versions_and_commit
 from hyperopt_hn.runs.reader import Run
 from hyperopt_hn.space import HyperSpace
 
@@ -139,7 +139,7 @@ def _config(recipe: Recipe, plan: FitPlan, course: Alternation) -> dict[str, Any
         "data": {"name": "own", "rows": [rows_in(split) for split in (plan.train, plan.valid, plan.test)]},
         "hypers": [_hyper(hyper) for hyper in recipe.space.hypers],
         "dropout": dict(recipe.dropout),
-        **provenance(["hyperopt_hn", "torch", "numpy"]),
+        **versions_and_commit(["hyperopt_hn", "torch", "numpy"]),
     }
 
 

@@ -18,9 +18,9 @@ from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.conversion.converter import convert
-from hyperopt_hn.nn.face.data import NoData
-from hyperopt_hn.nn.face.defaults import OPTIMIZER, Tuning
 from hyperopt_hn.nn.responses import Response
+from hyperopt_hn.nn.self_tuning.data import NoData
+from hyperopt_hn.nn.self_tuning.defaults import OPTIMIZER, Tuning
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.setup.problem import (
