@@ -17,7 +17,7 @@ from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.responses import Response
 from hyperopt_hn.nn.self_tuning import running, words
-from hyperopt_hn.nn.self_tuning.assembly import Metrics, Recipe, assemble, copied, space_of_hypers
+from hyperopt_hn.nn.self_tuning.assembly import Metrics, Specification, assemble, copied, space_of_hypers
 from hyperopt_hn.nn.self_tuning.data import Data, NoData, as_source, placed
 from hyperopt_hn.nn.self_tuning.defaults import OPTIMIZER, Tuning
 from hyperopt_hn.nn.self_tuning.result import TuningResult
@@ -62,7 +62,7 @@ class SelfTuner:
         how = tuning or Tuning()
         how = how if response is None else replace(how, response=response)
         space = space_of_hypers(hypers)
-        self._recipe = Recipe(
+        self._given = Specification(
             net, space, train_loss, valid_loss, dict(dropout or {}), optimizer, metrics, rows, how, seed
         )
         self._first = None if inplace else net
@@ -102,7 +102,7 @@ class SelfTuner:
         input, NonFiniteError when a loss is no longer finite, Interrupted on Ctrl-C (`resume` goes on).
         """
         self._plan = running.FitPlan(train, valid, test, epochs, steps, batch_size, out, resume, overwrite, quiet)
-        return running.run(self.tuner, self._recipe, self._plan)
+        return running.run(self.tuner, self._given, self._plan)
 
     def train_step(self, batch: Batch) -> dict[str, float]:
         """One training step on a batch of your own loop: {"train_loss": …} (empty where a GPU is not waited for)."""
@@ -111,9 +111,9 @@ class SelfTuner:
     @property
     def due(self) -> bool:
         """Whether a tuning step is due now in your own loop (Tuning.warmup and train_per_tune)."""
-        how, steps = self._recipe.tuning, self.tuner.steps
+        how, steps = self._given.tuning, self.tuner.steps
         warmup = WARMUP if how.warmup is None else how.warmup
-        return bool(self._recipe.space.n) and steps["tune"] < (steps["train"] - warmup) // how.train_per_tune
+        return bool(self._given.space.n) and steps["tune"] < (steps["train"] - warmup) // how.train_per_tune
 
     def tune_step(self, batch: Batch) -> dict[str, float]:
         """One step on the hyperparameters, on a validation batch: {"tune_loss": …}."""
@@ -163,9 +163,9 @@ class SelfTuner:
         start = copied(self._first)
 
         def trained_at(values: Mapping[str, Any]) -> float:
-            space = self._recipe.space.with_init(values).with_tuned([])
-            twin = SelfTuner._of(replace(self._recipe, net=copied(start), space=space))
-            return running.run(twin.tuner, twin._recipe, plan).best_loss
+            space = self._given.space.with_init(values).with_tuned([])
+            twin = SelfTuner._of(replace(self._given, net=copied(start), space=space))
+            return running.run(twin.tuner, twin._given, plan).best_loss
 
         return trained_at
 
@@ -184,19 +184,19 @@ class SelfTuner:
         return words.table(*self._facts())
 
     @classmethod
-    def _of(cls, recipe: Recipe) -> SelfTuner:
-        """One made from a recipe, its network converted in place."""
+    def _of(cls, given: Specification) -> SelfTuner:
+        """One made from a specification, its network converted in place."""
         made = cls.__new__(cls)
-        made._recipe, made._first, made._plan = recipe, None, None
-        made._build(recipe.net)
+        made._given, made._first, made._plan = given, None, None
+        made._build(given.net)
         return made
 
     def _build(self, net: nn.Module) -> None:
         with torch.random.fork_rng(
             devices=[]
         ):  # a response may start at random: by the seed, not by the caller's state
-            torch.manual_seed(self._recipe.seed)
-            self.tuner, self._hypers = assemble(replace(self._recipe, net=net))
+            torch.manual_seed(self._given.seed)
+            self.tuner, self._hypers = assemble(replace(self._given, net=net))
 
     def _objective_plan(self, train: Data, valid: Data, epochs: int | None, steps: int | None) -> running.FitPlan:
         last = self._plan
@@ -210,6 +210,6 @@ class SelfTuner:
         return running.FitPlan(train, valid, epochs=epochs, steps=steps, batch_size=size, quiet=True)
 
     def _facts(self) -> tuple[str, HyperSpace, Mapping[str, Any], nn.Module, str]:
-        title = f"SelfTuner({type(self._recipe.net).__name__}, response {type(self.tuner.response).__name__})"
+        title = f"SelfTuner({type(self._given.net).__name__}, response {type(self.tuner.response).__name__})"
         done = f"steps: {self.tuner.steps['train']} of training, {self.tuner.steps['tune']} of tuning"
-        return title, self._recipe.space, self.hypers(), self.model, done
+        return title, self._given.space, self.hypers(), self.model, done

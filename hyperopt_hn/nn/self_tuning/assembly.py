@@ -44,7 +44,7 @@ class DoubleDecayWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Specification:
     """All that a SelfTuner is made from, kept so that another one can be: with fixed values, or along a course."""
 
     net: nn.Module
@@ -71,24 +71,24 @@ def space_of_hypers(hypers: HyperSpace | Sequence[Hyper]) -> HyperSpace:
     return HyperSpace(hypers)
 
 
-def assemble(recipe: Recipe) -> tuple[TorchTuner, Hypers]:
+def assemble(given: Specification) -> tuple[TorchTuner, Hypers]:
     """The converted network, λ̂ and the optimizers as a TorchTuner that has no data yet, and its λ̂."""
     _check_processes()
-    tuning = recipe.tuning
-    model = converted(recipe.net, recipe.space, recipe.dropout, tuning.response)
+    tuning = given.tuning
+    model = converted(given.net, given.space, given.dropout, tuning.response)
     parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
     if parameter is None:
         raise UserError("this network has no parameters; there is nothing to train")
     wide = parameter.dtype == torch.float64
-    hypers = Hypers(recipe.space, parameter.device, torch.float64 if wide else torch.float32)
-    wrapped = model if recipe.tuning.wrap is None else recipe.tuning.wrap(model)
+    hypers = Hypers(given.space, parameter.device, torch.float64 if wide else torch.float32)
+    wrapped = model if given.tuning.wrap is None else given.tuning.wrap(model)
     problem = TorchProblem(
-        recipe.train_loss, recipe.valid_loss, NoData("training"), NoData("validation"),
-        metrics=recipe.metrics, rows=recipe.rows,
+        given.train_loss, given.valid_loss, NoData("training"), NoData("validation"),
+        metrics=given.metrics, rows=given.rows,
     )  # fmt: skip
-    optimizers = _optimizers(recipe, model, hypers)
+    optimizers = _optimizers(given, model, hypers)
     config = TunerConfig(
-        seed=recipe.seed, accumulate=tuning.accumulate, clip=tuning.clip, autocast=tuning.autocast, course=recipe.course
+        seed=given.seed, accumulate=tuning.accumulate, clip=tuning.clip, autocast=tuning.autocast, course=given.course
     )
     return TorchTuner(wrapped, hypers, problem, optimizers, tuning.response, config), hypers  # type: ignore[arg-type]
 
@@ -119,35 +119,35 @@ def converted(net: nn.Module, space: HyperSpace, dropout: Mapping[str, str], res
     return convert(net, space, gain="stn" if kind == "stn" else "delta", dropout=dropout)
 
 
-def _optimizers(recipe: Recipe, model: nn.Module, hypers: Hypers) -> Optimizers:
+def _optimizers(given: Specification, model: nn.Module, hypers: Hypers) -> Optimizers:
     trained = [p for p in model.parameters() if p.requires_grad]
-    phi = recipe.optimizer(trained)
+    phi = given.optimizer(trained)
     if not isinstance(phi, Optimizer):
         raise UserError(
             f"optimizer gave a {type(phi).__name__}; give a function of the parameters, such as "
             "optimizer=lambda parameters: torch.optim.AdamW(parameters, 3e-3, weight_decay=0.0)"
         )
-    warn_of_double_decay(phi, recipe)
-    lam = torch.optim.Adam([hypers.lam], recipe.tuning.lr_lam) if recipe.space.n else None
-    if recipe.tuning.scheduler is None:
+    warn_of_double_decay(phi, given)
+    lam = torch.optim.Adam([hypers.lam], given.tuning.lr_lam) if given.space.n else None
+    if given.tuning.scheduler is None:
         return Optimizers(phi, lam)
-    scheduler = recipe.tuning.scheduler(phi)
+    scheduler = given.tuning.scheduler(phi)
     plateau = isinstance(scheduler, ReduceLROnPlateau)
     return Optimizers(
         phi, lam, schedulers=Schedulers(evaluation=[scheduler]) if plateau else Schedulers(train=[scheduler])
     )
 
 
-def warn_of_double_decay(optimizer: Optimizer, recipe: Recipe) -> None:
+def warn_of_double_decay(optimizer: Optimizer, given: Specification) -> None:
     """Warn once, naming both, if the optimizer decays weights that a tuned hyperparameter decays too."""
     rates = [group.get("weight_decay", 0) for group in optimizer.param_groups]
     decay = max((rate for rate in rates if isinstance(rate, (int, float))), default=0)
-    dropped = set(recipe.dropout.values())
+    dropped = set(given.dropout.values())
     words = ("decay", "l2", "penalty", "ridge")
     penalties = [
         name
-        for name in recipe.space.tuned
-        if name not in dropped and (recipe.space[name].shared or any(word in name.lower() for word in words))
+        for name in given.space.tuned
+        if name not in dropped and (given.space[name].shared or any(word in name.lower() for word in words))
     ]
     if decay and penalties:
         warnings.warn(

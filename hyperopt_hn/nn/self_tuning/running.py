@@ -16,7 +16,7 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.loop import Alternation, alternate
 from hyperopt_hn.nn import distributed
-from hyperopt_hn.nn.self_tuning.assembly import Recipe
+from hyperopt_hn.nn.self_tuning.assembly import Specification
 from hyperopt_hn.nn.self_tuning.data import Data, as_source, epoch_of, rows_in
 from hyperopt_hn.nn.self_tuning.defaults import Tuning
 from hyperopt_hn.nn.self_tuning.folder import choose
@@ -94,51 +94,51 @@ def schedule(tuner: TorchTuner, plan: FitPlan, tuning: Tuning) -> Alternation:
     )
 
 
-def run(tuner: TorchTuner, recipe: Recipe, plan: FitPlan) -> TuningResult:
+def run(tuner: TorchTuner, given: Specification, plan: FitPlan) -> TuningResult:
     """Train, tune, record, repeatably: random masks come from the seed, and torch's generators end as they began.
 
     The tuner ends in its best state. Raises what `alternate` raises.
     """
     device = next(tuner.bench.bare.parameters()).device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(recipe.seed + 1_000_003 * tuner.steps["train"])
-        return _run(tuner, recipe, plan)
+        torch.manual_seed(given.seed + 1_000_003 * tuner.steps["train"])
+        return _run(tuner, given, plan)
 
 
-def _run(tuner: TorchTuner, recipe: Recipe, plan: FitPlan) -> TuningResult:
-    give_data(tuner, plan, recipe.seed)
-    course = schedule(tuner, plan, recipe.tuning)
+def _run(tuner: TorchTuner, given: Specification, plan: FitPlan) -> TuningResult:
+    give_data(tuner, plan, given.seed)
+    course = schedule(tuner, plan, given.tuning)
     if plan.out is None:
         log = Memory()
         alternate(tuner, course, log, Progress("fit", course.total, quiet=_quiet(plan)))
-        return _result(tuner, recipe.space, log.best_state, vars(log), None)
+        return _result(tuner, given.space, log.best_state, vars(log), None)
     place = choose(plan.out, plan.resume, plan.overwrite)
     if place.line and not _quiet(plan):
         print(place.line)
     if not place.finished:
-        log_ = distributed.open_log(place.path, _config(recipe, plan, course), TORCH, place.resume, plan.overwrite)
+        log_ = distributed.open_log(place.path, _config(given, plan, course), TORCH, place.resume, plan.overwrite)
         alternate(tuner, course, log_, Progress(place.path.name, course.total, quiet=_quiet(plan)))
     if distributed.world() > 1:
         dist.barrier()  # rank 0 has written the files that all read now
     written = Run(place.path)
     best = TORCH.load(place.path / f"best.{TORCH.suffix}")
     whole = {"records": written.records, "result": written.result, "arrays": written.arrays}
-    return _result(tuner, recipe.space, best, whole, place.path)
+    return _result(tuner, given.space, best, whole, place.path)
 
 
-def _config(recipe: Recipe, plan: FitPlan, course: Alternation) -> dict[str, Any]:
+def _config(given: Specification, plan: FitPlan, course: Alternation) -> dict[str, Any]:
     """What stands in config.json: enough to compare a resumed run with, and to load its network again."""
-    tuning = {option.name: _plain(getattr(recipe.tuning, option.name)) for option in fields(recipe.tuning)}
+    tuning = {option.name: _plain(getattr(given.tuning, option.name)) for option in fields(given.tuning)}
     schedule_of = {name: value for name, value in asdict(course).items() if name not in tuning}
     return {
         "experiment": "self-tuner",
-        "arm": type(recipe.net).__name__,
+        "arm": type(given.net).__name__,
         "preset": "own",
-        "seed": recipe.seed,
-        "config": {**schedule_of, **tuning, "batch_size": plan.batch_size, "tuned": list(recipe.space.tuned)},
+        "seed": given.seed,
+        "config": {**schedule_of, **tuning, "batch_size": plan.batch_size, "tuned": list(given.space.tuned)},
         "data": {"name": "own", "rows": [rows_in(split) for split in (plan.train, plan.valid, plan.test)]},
-        "hypers": [_hyper(hyper) for hyper in recipe.space.hypers],
-        "dropout": dict(recipe.dropout),
+        "hypers": [_hyper(hyper) for hyper in given.space.hypers],
+        "dropout": dict(given.dropout),
         **versions_and_commit(["hyperopt_hn", "torch", "numpy"]),
     }
 
