@@ -23,7 +23,7 @@ def tuned_rows(space: HyperSpace, values: Mapping[str, Any]) -> list[tuple[str, 
 def responding(model: nn.Module) -> tuple[int, int]:
     """How many parameters of the plain model have a response, and how many there are."""
     layers = [layer for _, layer in hyper_layers(model) if layer.num_hyper]
-    inside = {id(p): p.numel() for layer in layers for p in layer.parameters(recurse=True)}
+    inside = {id(p) for layer in layers for _, p in layer.named_parameters()}
     general = list(general_parameters(model))
     return sum(p.numel() for p in general if id(p) in inside), sum(p.numel() for p in general)
 
