@@ -58,7 +58,7 @@ def _loss_window(net: dict[str, Array], truth: dict[str, Array]) -> axis_limits.
 
 
 def _draw_sampling(axes: Axes, lam_hat: float, sigma: float) -> None:
-    """p(λ|λ̂) along the bottom: a Normal of the run's real sd, or a mark at λ̂ where it is too narrow to be seen."""
+    """p(λ|λ̂) along the bottom: a Normal of the run's real sd, or an arrow where it is narrower than a line."""
     across = axes.get_xaxis_transform()  # x in λ, y in fractions of the axes
     density = r"$p(\lambda|\hat{\lambda})$"
     left, right = axes.get_xlim()
@@ -69,6 +69,8 @@ def _draw_sampling(axes: Axes, lam_hat: float, sigma: float) -> None:
         axes.plot(lam, bump, color=style.GREEN, lw=1.2, transform=across, zorder=2,
                   label=f"{density}, sd {sigma:.2g}\n(height not to scale)")  # fmt: skip
         return
-    words = f"sd {sigma:.0e},\ntoo narrow to be seen" if sigma > 0.0 else "sd 0,\n" + r"all mass at $\hat{\lambda}$"
+    words = f"sd {sigma:.0e},\nall within the arrow" if sigma > 0.0 else "sd 0,\nall at the arrow"
     axes.plot([lam_hat, lam_hat], [0.0, BUMP_HEIGHT], color=style.GREEN, lw=1.6, marker="^", markevery=[1], ms=5.0,
               transform=across, zorder=5, label=f"{density}: {words}")  # fmt: skip
+    axes.annotate(rf"$\hat{{\lambda}} = {lam_hat:.2f}$", (lam_hat, BUMP_HEIGHT), (5.0, -1.0), across, "offset points",
+                  color=style.GREEN, va="bottom")  # fmt: skip

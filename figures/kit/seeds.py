@@ -57,10 +57,10 @@ def draw(axes: Axes, band: Band, label: str, look: Mapping[str, Any], shade: flo
 
 def lines_remark(counts: Sequence[int], best: bool = False) -> str:
     """How lines of so many seeds each are made, and whether they are best states so far; "" for plain single runs."""
-    words, (fewest, most) = ["the best so far by validation"] if best else [], (min(counts), max(counts))
+    words, (fewest, most) = ["best so far by validation"] if best else [], (min(counts), max(counts))
     if most > 1:
         seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
-        words.append(f"mean of {seeds} seeds; bands: ±1 standard deviation")
+        words.append(f"mean of {seeds} seeds, bands ±1 sd")
     return f"Lines: {', '.join(words)}" if words else ""
 
 

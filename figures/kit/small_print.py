@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.textpath import text_to_path
 
 from figures.kit import style
 from figures.kit.runs import ROOT_NAME
@@ -24,7 +25,8 @@ PROPER = {
 PUBLISHED_DATA = "mnist"  # what the hypernetwork paper used; the published axis limits are for it
 KNOWN_DATA = ("mnist", "cifar10", "ptb")  # what the papers used; any other is a substitute that the figure explains
 LEADING = 1.3  # line height of the small print, in units of its size
-CHARACTERS_PER_INCH = 17.5  # of the small print, measured on DejaVu Sans at 7 points
+MARGIN = 0.06  # inches, left and right of the small print
+BETWEEN = "\N{NO-BREAK SPACE}\N{MIDDLE DOT} "  # sentences; a line does not begin with the dot
 
 
 def data_name(run: Run) -> str:
@@ -79,18 +81,49 @@ def page(runs: Sequence[Run], width: float, height: float, *remarks: str) -> Fig
     would compare what cannot be compared.
     """
     check_kin(runs)
-    texts, limit = sentences(runs, *remarks), int(width * CHARACTERS_PER_INCH)
-    lines = [line for text in texts for line in textwrap.wrap(text, limit, break_on_hyphens=False)]
-    strip = (len(lines) * LEADING + 1.1) * style.SMALL / 72.0
+    texts = sentences(runs, *remarks)
+    lines = _filled(BETWEEN.join(texts), 72.0 * (width - 2.0 * MARGIN))
+    strip = (len(lines) * LEADING + 1.1) * style.FOOTER / 72.0
     total = height + strip
     layout = ConstrainedLayoutEngine(rect=(0.0, strip / total, 1.0, 1.0 - strip / total))
     fig = Figure(figsize=(width, total), layout=layout)
     fig.text(
-        0.5, 0.3 * style.SMALL / 72.0 / total, "\n".join(lines), ha="center", va="bottom",
-        fontsize=style.SMALL, color=style.GREY, linespacing=LEADING, parse_math=False, in_layout=False,
+        0.5, 0.3 * style.FOOTER / 72.0 / total, "\n".join(lines), ha="center", va="bottom",
+        fontsize=style.FOOTER, color=style.GREY, linespacing=LEADING, parse_math=False, in_layout=False,
     )  # fmt: skip
     fig.set_label(" | ".join(texts))
     return fig
+
+
+def _filled(text: str, width: float) -> list[str]:
+    """The text of the small print in lines of at most `width` points, as even as the fewest lines can be."""
+    words = text.split(" ")
+    widths = [points(word) for word in words]
+    fewest = _breaks(widths, width)
+    low, high = width / 2.0, width
+    while high - low > 1.0:  # the narrowest column that needs no line more
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if len(_breaks(widths, middle)) == len(fewest) else (middle, high)
+    starts = _breaks(widths, high)
+    return [" ".join(words[start:stop]) for start, stop in zip(starts, [*starts[1:], len(words)], strict=True)]
+
+
+def _breaks(widths: Sequence[float], width: float) -> list[int]:
+    """Which words begin a line."""
+    starts, used, space = [0], 0.0, points(" ")
+    for index, word in enumerate(widths):
+        if index and used + space + word > width:
+            starts.append(index)
+            used = word
+        else:
+            used += word + (space if index else 0.0)
+    return starts
+
+
+def points(text: str) -> float:
+    """The width of a text in the size of the small print."""
+    font = FontProperties(family=style.SETTINGS["font.family"], size=style.FOOTER)
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
 
 def picture_floor(fig: Figure) -> float:

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 
 COLUMN = 3.3  # inches, one column of a two-column paper
 PAGE = 6.9  # inches, both columns
-TEXT = 8.0  # points; nothing on a figure is smaller than SMALL
+TEXT = 8.0  # points; nothing in a picture is smaller than SMALL
 SMALL = 7.0
+FOOTER = 6.0  # points, of the small print under a picture
 DPI = 200
 
 # Okabe and Ito's colours, which the common forms of colour blindness keep apart. Lines that share an axis also

@@ -21,7 +21,8 @@ from figures.kit.runs import Array, Runs, check_seeds, column
 from figures.kit.schedule_lines import HYPERS
 from hyperopt_hn.runs.writer import Run
 
-ROW = 1.75 * style.SMALL / 72.0  # inches
+ROW = 1.6 * style.TEXT / 72.0  # inches
+GAP, MARGIN = 0.2, 0.06  # inches, between columns and beside the table
 NONE = "\N{EN DASH}"
 
 
@@ -95,16 +96,25 @@ def used(layout: Layout, roots: Sequence[Runs]) -> list[Run]:
 
 
 def draw(layout: Layout, roots: Sequence[Runs]) -> Figure:
-    """The table as a picture."""
+    """The table as a picture, as wide as its columns need."""
     runs, body = used(layout, roots), rows(layout, roots)
-    height = (len(body) + 3.4) * ROW
+    columns = _columns(layout, body)
+    points = np.array([max(map(small_print.points, texts)) for texts in columns]) * style.TEXT / style.FOOTER
+    points[-2:] = np.maximum(points[-2:], small_print.points(published_values.EVIDENCE) * style.TEXT / style.FOOTER / 2)
+    inches = points / 72.0
+    gap = min(GAP, (style.PAGE - 2.0 * MARGIN - inches.sum()) / (len(columns) - 1))
+    edges = np.append(0.0, np.cumsum(inches + gap)) - gap / 2.0
+    edges[[0, -1]] += gap / 2.0, 0.0
+    width, height = edges[-1] + 2.0 * MARGIN, (len(body) + 3.0) * ROW
     recalled = f"Recalled: {published_values.label(layout.beside, runs)}"
-    fig = small_print.page(runs, style.PAGE, height, _remark(body), recalled)
-    axes = fig.add_subplot()
+    fig = small_print.page(runs, width, height, _remark(body), recalled)
+    floor = small_print.picture_floor(fig)
+    fig.set_layout_engine("none")
+    axes = fig.add_axes((MARGIN / width, floor, 1.0 - 2.0 * MARGIN / width, 1.0 - floor))
     axes.set_axis_off()
-    axes.set_xlim(0.0, 1.0)
-    axes.set_ylim(len(body) + 0.2, -2.4)
-    _write(axes, layout, body)
+    axes.set_xlim(0.0, edges[-1])
+    axes.set_ylim(len(body) + 0.5, -2.5)
+    _write(axes, columns, edges)
     return fig
 
 
@@ -146,27 +156,30 @@ def _remark(body: Sequence[Row]) -> str:
     return f"Each run at its best state by validation{several}"
 
 
-def _write(axes: Axes, layout: Layout, body: Sequence[Row]) -> None:
-    """Text and rules, row i at height i; a column is as wide as its longest cell."""
-    digits = layout.measures[0].digits
+def _columns(layout: Layout, body: Sequence[Row]) -> list[list[str]]:
+    """Each column's texts, two of them its head; the last two columns are the published numbers."""
     columns = [["Method", "", *(row.label for row in body)], ["Seeds", "", *(str(row.seeds) for row in body)]]
     for index, one in enumerate(layout.measures):
         columns.append([*one.head, *(cell(row.values[index], one.digits) for row in body)])
+    digits = layout.measures[0].digits
     for split in ("valid", "test"):
         pairs = [layout.beside.rows.get(row.arm) for row in body]
         numbers = [NONE if pair is None else f"{getattr(pair, split):.{digits}f}" for pair in pairs]
         columns.append(["", f"{split}{'.' if split == 'valid' else ''}", *numbers])
-    widths = np.array([max(map(len, text)) + 2.0 for text in columns])
-    edges = np.append(0.0, np.cumsum(widths) / widths.sum())
+    return columns
+
+
+def _write(axes: Axes, columns: Sequence[Sequence[str]], edges: Array) -> None:
+    """Text and rules, row i at height i; `edges` of the columns in inches."""
+    rows = len(columns[0]) - 2
     for index, texts in enumerate(columns):
         first = index == 0
         at = edges[0] if first else (edges[index] + edges[index + 1]) / 2.0
         look: dict[str, Any] = {"color": style.GREY, "style": "italic"} if index >= len(columns) - 2 else {}
         for place, text in enumerate(texts):
-            axes.text(at, place - 2.0 + 0.5, text, ha="left" if first else "center", va="center",
-                      fontsize=style.SMALL, **look)  # fmt: skip
+            axes.text(at, place - 1.5, text, ha="left" if first else "center", va="center", fontsize=style.TEXT, **look)
     axes.text((edges[-3] + edges[-1]) / 2.0, -1.5, f"{published_values.EVIDENCE}", ha="center", va="center",
-              fontsize=style.SMALL, color=style.GREY, style="italic")  # fmt: skip
-    for height, weight in ((-2.2, 0.9), (0.0, 0.6), (len(body), 0.9)):
-        axes.plot([0.0, 1.0], [height, height], color=style.BLACK, lw=weight, clip_on=False)
-    axes.plot([edges[-3] + 0.01, edges[-1]], [-1.0, -1.0], color=style.GREY, lw=0.5)
+              fontsize=style.TEXT, color=style.GREY, style="italic")  # fmt: skip
+    for height, weight in ((-2.2, 0.9), (0.0, 0.6), (rows, 0.9)):
+        axes.plot([0.0, edges[-1]], [height, height], color=style.BLACK, lw=weight, clip_on=False)
+    axes.plot([edges[-3] + 0.04, edges[-1]], [-1.0, -1.0], color=style.GREY, lw=0.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ def line(fig: Figure, label: str) -> Any:
 
 
 def words(fig: Figure) -> str:
-    return "\n".join(text.get_text() for text in fig.findobj(Text))
+    """Every text; the small print, which is wrapped, also as one line."""
+    texts = [text.get_text() for text in fig.findobj(Text)]
+    return "\n".join([*texts, *(text.replace("\n", " ") for text in texts)])
 
 
 @pytest.mark.parametrize("name", ["hypernets_global_small", "hypernets_local_small"])
@@ -79,10 +82,11 @@ def test_the_sampling_distribution_is_the_real_one(root: Path) -> None:
     lam, height = (np.asarray(values) for values in bump.get_data())
     assert lam[np.argmax(height)] == pytest.approx(0.5)
     assert np.sqrt(np.average((lam - 0.5) ** 2, weights=height)) == pytest.approx(0.3, rel=0.01)
-    for sigma, told in ((0.0, "sd 0,"), (1e-5, "sd 1e-05,")):
+    for sigma, told in ((0.0, "sd 0,\nall at the arrow"), (1e-5, "sd 1e-05,\nall within the arrow")):
         rewrite(npz, sigma=sigma)
         mark = line(draw("hypernets_local_small", root), "$p(")
         assert set(mark.get_xdata()) == {0.5} and told in mark.get_label()
+        assert r"$\hat{\lambda} = 0.50$" in words(draw("hypernets_local_small", root))
 
 
 @pytest.mark.parametrize(("tuned", "marker"), [(-5.0, "<"), (0.5, "^"), (9.0, ">")])
@@ -154,8 +158,12 @@ def test_every_figure_is_signed_legible_and_keeps_its_legend_off_the_data(name: 
         data = "CIFAR-10 JPEG copy" if "cnn" in name else "PTB"
     assert f"{data}, preset quick, seed 7, commit 5e1f0c2" in told
     assert ("embedded" in told) == (data == "digits")
-    assert min(float(text.get_fontsize()) for text in fig.findobj(Text) if text.get_text()) >= 7.0
-    assert fig.get_figwidth() in (style.COLUMN, style.PAGE)
+    shown = [text for text in fig.findobj(Text) if text.get_text()]
+    footer = [text for text in shown if "preset quick" in text.get_text().replace("\n", " ")]
+    assert len(footer) == 1 and footer[0].get_fontsize() == 6.0
+    assert min(float(text.get_fontsize()) for text in shown if text not in footer) >= 7.0
+    width = fig.get_figwidth()
+    assert width in (style.COLUMN, style.PAGE) or ("table" in name and style.COLUMN < width < style.PAGE)
     edge = fig.bbox
     for text in fig.findobj(Text):
         if text.get_text() and text.get_visible() and text in fig.texts:
@@ -225,3 +233,34 @@ class _Recorded:
 
     def column(self, key: str) -> np.ndarray:
         return self.held.get(key, np.full(len(self.seconds), np.nan))
+
+
+@pytest.mark.parametrize("name", SHEETS)
+def test_the_small_print_fills_its_lines_and_takes_little_of_the_figure(name: str, pristine: Path) -> None:
+    fig = draw(name, *expand([pristine.parent]))
+    with style.styled():
+        FigureCanvasAgg(fig).draw()
+        (footer,) = [text for text in fig.texts if "preset quick" in text.get_text().replace("\n", " ")]
+        box = footer.get_window_extent()
+    lines = footer.get_text().split("\n")
+    assert box.height < 0.2 * fig.bbox.height or ("table" in name and box.height < 0.4 * fig.bbox.height)
+    assert not any(line.startswith("\N{MIDDLE DOT}") for line in lines)
+    whole = box.width * len(" ".join(lines)) / max(map(len, lines))  # as one line
+    assert whole > 0.75 * (len(lines) - 1) * fig.bbox.width  # no line more than the width asks for
+
+
+@pytest.mark.parametrize("name", ["cnn_table", "table1"])
+def test_a_tables_columns_keep_apart_and_fill_the_picture(name: str, pristine: Path) -> None:
+    fig = draw(name, *expand([pristine.parent]))
+    with style.styled():
+        FigureCanvasAgg(fig).draw()
+        rows: dict[float, list[Any]] = {}
+        for text in fig.axes[0].texts:
+            if text.get_text():
+                rows.setdefault(text.get_position()[1], []).append(text.get_window_extent())
+    for boxes in rows.values():
+        boxes.sort(key=lambda box: box.x0)
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    every = [box for boxes in rows.values() for box in boxes]
+    assert min(box.x0 for box in every) < 0.03 * fig.bbox.width
+    assert 0.95 * fig.bbox.width < max(box.x1 for box in every) <= fig.bbox.width
