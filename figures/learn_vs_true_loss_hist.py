@@ -57,8 +57,7 @@ def draw_panel(runs: Runs, index: int) -> Figure:
 def _window(runs: Runs, data: dict[str, Array]) -> axis_limits.Window:
     if is_published_setting(runs):
         return PUBLISHED_WINDOW
-    span = float(np.ptp(data["true"]))
-    return window(np.zeros(1), [data[s.array] - data["true"] for s in SURROGATES], (-span, 1.5 * span))
+    return window(np.zeros(1), [data[s.array] - data["true"] for s in SURROGATES])
 
 
 def _density(data: dict[str, Array], array: str, shown: axis_limits.Window) -> tuple[Array, Array]:
@@ -70,7 +69,10 @@ def _density(data: dict[str, Array], array: str, shown: axis_limits.Window) -> t
     inside = error[(error >= shown[0]) & (error <= shown[1])]
     if not len(inside):
         return np.zeros(1), np.array(shown)
-    bins = int(np.clip(len(inside) // POINTS_PER_BIN, LEAST_BINS, MOST_BINS))
+    bins: int | Array = int(np.clip(len(inside) // POINTS_PER_BIN, LEAST_BINS, MOST_BINS))
+    widest = float(np.ptp(shown))
+    if np.ptp(inside) < widest / 1e6:  # errors that are all alike: one narrow bar
+        inside, bins = np.full_like(inside, inside.mean()), np.mean(inside) + widest / 200.0 * np.array([-1.0, 1.0])
     counts, edges = np.histogram(inside, bins=bins)
     return counts / (len(error) * np.diff(edges)), edges
 

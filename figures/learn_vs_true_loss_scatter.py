@@ -26,12 +26,12 @@ MOST_CELLS = 60  # across a panel
 
 @style.styled()
 def draw(runs: Runs) -> Figure:
-    """Three panels on one window: Gaussian process, hyper-training fixed, hyper-training."""
+    """Three panels on the same axes: Gaussian process, hyper-training fixed, hyper-training."""
     data = losses(runs)
     fig = small_print.page([runs[name] for name in RUNS], style.PAGE, 2.75)
     panels = fig.subplots(1, len(SURROGATES), sharex=True, sharey=True)
     for axes, surrogate in zip(panels, SURROGATES, strict=True):
-        _scatter(axes, surrogate, data, _window(runs, data))
+        _scatter(axes, surrogate, data, _windows(runs, data))
     panels[0].set_ylabel("Inferred loss")
     panels[1].set_xlabel("True loss")
     return fig
@@ -39,35 +39,39 @@ def draw(runs: Runs) -> Figure:
 
 @style.styled()
 def draw_panel(runs: Runs, index: int) -> Figure:
-    """Panel `index` of the figure alone, on the window that the three share."""
+    """Panel `index` of the figure alone, on the axes that the three share."""
     data = losses(runs)
     fig = small_print.page([runs[name] for name in RUNS], style.COLUMN, 3.1)
     axes = fig.add_subplot()
-    _scatter(axes, SURROGATES[index], data, _window(runs, data))
+    _scatter(axes, SURROGATES[index], data, _windows(runs, data))
     axes.set_ylabel("Inferred loss")
     axes.set_xlabel("True loss")
     return fig
 
 
-def _window(runs: Runs, data: dict[str, Array]) -> axis_limits.Window:
+def _windows(runs: Runs, data: dict[str, Array]) -> tuple[axis_limits.Window, axis_limits.Window]:
+    """Of the true and of the inferred loss: alike and square as published, else each what its data need."""
     if is_published_setting(runs):
-        return PUBLISHED_WINDOW
-    span = float(np.ptp(data["true"]))
-    return window(data["true"], [data[s.array] for s in SURROGATES], (-span, span))
+        return PUBLISHED_WINDOW, PUBLISHED_WINDOW
+    return axis_limits.around(data["true"], 0.03), window(data["true"], [data[s.array] for s in SURROGATES])
 
 
-def _scatter(axes: Axes, surrogate: Surrogate, data: dict[str, Array], shown: axis_limits.Window) -> None:
-    true, inferred = data["true"], data[surrogate.array]
-    inside = np.all([(values >= shown[0]) & (values <= shown[1]) for values in (true, inferred)], axis=0)
-    axes.plot(shown, shown, color=style.BLACK, lw=0.9, zorder=3)
+def _scatter(
+    axes: Axes, surrogate: Surrogate, data: dict[str, Array], windows: tuple[axis_limits.Window, axis_limits.Window]
+) -> None:
+    values = data["true"], data[surrogate.array]
+    inside = np.all([(v >= low) & (v <= high) for v, (low, high) in zip(values, windows, strict=True)], axis=0)
+    both = max(low for low, _ in windows), min(high for _, high in windows)
+    axes.plot(both, both, color=style.BLACK, lw=0.9, zorder=3)
     if inside.any():
         # Of a few points each gets a cell large enough to be seen; many points show their density.
         cells = int(np.clip(np.sqrt(inside.sum()), 24, MOST_CELLS))
-        axes.hexbin(true[inside], inferred[inside], gridsize=cells, extent=(*shown, *shown), mincnt=1, linewidths=0.1,
+        true, inferred = (v[inside] for v in values)
+        axes.hexbin(true, inferred, gridsize=cells, extent=(*windows[0], *windows[1]), mincnt=1, linewidths=0.1,
                     cmap=_visible(surrogate.colormap), norm=LogNorm(), zorder=2)  # fmt: skip
-    axes.set_xlim(shown)
-    axes.set_ylim(shown)
-    axes.set_aspect("equal")
+    axes.set_xlim(windows[0])
+    axes.set_ylim(windows[1])
+    axes.set_box_aspect(1.0)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     head(axes, surrogate, data, int(np.sum(~inside)))

@@ -17,6 +17,7 @@ READS = {
 }
 RUNS = tuple(READS)
 TAIL = 0.01  # of a surrogate's points, at each end, that a window chosen from the data need not hold
+REACH = 0.25  # of the others' range, on each side, that the widest surrogate may add
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,18 @@ def losses(runs: Runs) -> dict[str, Array]:
     return arrays(runs[name], READS[name])
 
 
-def window(trusted: Array, others: list[Array], reach: axis_limits.Window) -> axis_limits.Window:
-    """The range of `trusted`, grown to hold most of each of `others`, at most by `reach` (below, above).
+def window(trusted: Array, others: list[Array]) -> axis_limits.Window:
+    """The range of `trusted`, grown to hold most of each of `others`; of the widest of them only REACH times as much.
 
     A surrogate that is far off at some settings must not leave the others a corner of their panels.
     """
     low, high = float(np.min(trusted)), float(np.max(trusted))
-    wanted = np.array([np.quantile(values, [TAIL, 1.0 - TAIL]) for values in others])
+    ends = [np.quantile(values, [TAIL, 1.0 - TAIL]) for values in others]
+    *most, widest = sorted(ends, key=lambda pair: float(pair[1] - pair[0]))
+    low, high = min(low, *(pair[0] for pair in most)), max(high, *(pair[1] for pair in most))
+    beyond = REACH * (high - low)
     return axis_limits.around(
-        np.array([low, high, max(wanted.min(), low + reach[0]), min(wanted.max(), high + reach[1])])
+        np.array([min(low, max(widest[0], low - beyond)), max(high, min(widest[1], high + beyond))])
     )
 
 

@@ -264,3 +264,23 @@ def test_a_tables_columns_keep_apart_and_fill_the_picture(name: str, pristine: P
     every = [box for boxes in rows.values() for box in boxes]
     assert min(box.x0 for box in every) < 0.03 * fig.bbox.width
     assert 0.95 * fig.bbox.width < max(box.x1 for box in every) <= fig.bbox.width
+
+
+def test_the_surrogates_ranges_are_those_of_the_data_and_shared(root: Path) -> None:
+    rng = np.random.default_rng(0)
+    true = rng.uniform(1.0, 2.0, 400)
+    found = {
+        "gp": true + 0.1 * rng.standard_normal(400),
+        "stochastic": true + 0.1,
+        "fixed": true + rng.uniform(-9, 9, 400),
+    }
+    rewrite(root / "weights-vs-loss/surrogates/arrays.npz", true=true, gp_fair=true, **found)
+    panels = draw("learn_vs_true_loss_scatter", root).axes
+    assert len({(axes.get_xlim(), axes.get_ylim()) for axes in panels}) == 1
+    low, high = panels[0].get_xlim()
+    assert 0.9 < low < 1.01 and 1.99 < high < 2.1
+    low, high = panels[0].get_ylim()
+    assert low < 0.99 and high > 2.01 and high - low < 1.8 * 1.3  # nine off the diagonal does not set the range
+    panels = draw("learn_vs_true_loss_hist", root).axes
+    low, high = panels[0].get_xlim()
+    assert -0.5 < low < -0.2 and 0.2 < high < 0.5
