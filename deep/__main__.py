@@ -12,7 +12,6 @@ from deep.cnn.images import load_images
 from deep.cnn.presets import CNN
 from deep.compare import presets as compare_presets
 from deep.compare.presets import ARMS, COMPARE
-from deep.logs import is_main_process, open_log
 from deep.lstm import experiment as lstm_experiment
 from deep.lstm import presets as lstm_presets
 from deep.lstm import table1
@@ -21,7 +20,7 @@ from deep.machine import room
 from hyperopt_hn.cli import launch
 from hyperopt_hn.cli.experiment import Experiment, Program
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import TORCH
+from hyperopt_hn.nn import TORCH, distributed
 
 IMAGES = (
     "images: cifar10, cifar100, cifar10-jpeg, mnist, fashion-mnist, digits or an .npz of one's own "
@@ -55,18 +54,18 @@ PROGRAM = Program(
         Experiment(
             "compare-cnn", "a self-tuning CNN, constants, searches and population-based training under one budget",
             COMPARE["compare-cnn"], ARMS, compare_presets.cnn, compare_presets.fit_cnn, load=load_images,
-            data_help=IMAGES,
+            data_help=IMAGES, subcommand=True,
         ),
         Experiment(
             "compare-lstm", "the same for a language model (MacKay et al. 2019, table 2)",
-            COMPARE["compare-lstm"], ARMS, compare_presets.lstm, load=read_text, data_help=TEXTS,
+            COMPARE["compare-lstm"], ARMS, compare_presets.lstm, load=read_text, data_help=TEXTS, subcommand=True,
             derived=lstm_experiment.perplexities,
         ),
     ),
     ("numpy", "torch", "torchvision", "scikit-learn", "optuna"),
     TORCH,
-    open_log,
-    is_main_process,
+    distributed.open_log,
+    distributed.is_first,
 )  # fmt: skip
 
 
@@ -76,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with room("give a smaller --batch, --model or --hidden, a shorter --bptt or fewer images (--n-train)"):
             return launch.main(PROGRAM, argv)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.typed}", file=sys.stderr)
         return 2
     finally:
         if dist.is_available() and dist.is_initialized():

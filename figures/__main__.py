@@ -17,7 +17,7 @@ from figures.kit import render
 from figures.kit.runs import expand
 from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runs.writer import Run
+from hyperopt_hn.runs.reader import Run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 files[f"{name}.csv"] = csv(*runs).encode()
         render.write(files, asked.out)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.typed}", file=sys.stderr)
         return 2
     for name in files:
         print(asked.out / name)

@@ -24,6 +24,7 @@ from figures import (
     train_loss_manifold,
     valid_loss_manifold,
 )
+from figures.kit.runs import IMAGES, TEXTS
 from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError
 
@@ -44,15 +45,21 @@ SHEETS: dict[str, Sheet] = {
         hypernets_local_large.draw, hypernets_local_large.READS, hypernets_local_large.OPTIONAL, pooled=True
     ),
     "compare_number_layers": Sheet(compare_number_layers.draw, compare_number_layers.READS, pooled=True),
-    "stn_cnn_schedules": Sheet(stn_cnn_schedules.draw, stn_cnn_schedules.READS, which="first", pooled=True),
-    "cnn_loss_over_time": Sheet(cnn_loss_over_time.draw, cnn_loss_over_time.READS, which="any", pooled=True),
-    "cnn_table": Sheet(cnn_table.draw, cnn_table.READS, which="any", pooled=True, csv=cnn_table.as_csv),
-    "stn_dropouto_schedules": Sheet(
-        stn_dropouto_schedules.draw, stn_dropouto_schedules.READS, which="any", pooled=True
+    "stn_cnn_schedules": Sheet(
+        stn_cnn_schedules.draw, stn_cnn_schedules.READS, which="first", pooled=True, maker=IMAGES
     ),
-    "table1": Sheet(table1.draw, table1.READS, which="any", pooled=True, csv=table1.as_csv),
-    "lstm_schedules": Sheet(lstm_schedules.draw, lstm_schedules.READS, which="first", pooled=True),
-    "lstm_loss_over_time": Sheet(lstm_loss_over_time.draw, lstm_loss_over_time.READS, which="any", pooled=True),
+    "cnn_loss_over_time": Sheet(
+        cnn_loss_over_time.draw, cnn_loss_over_time.READS, which="any", pooled=True, maker=IMAGES
+    ),
+    "cnn_table": Sheet(cnn_table.draw, cnn_table.READS, which="any", pooled=True, maker=IMAGES, csv=cnn_table.as_csv),
+    "stn_dropouto_schedules": Sheet(
+        stn_dropouto_schedules.draw, stn_dropouto_schedules.READS, which="any", pooled=True, maker=TEXTS
+    ),
+    "table1": Sheet(table1.draw, table1.READS, which="any", pooled=True, maker=TEXTS, csv=table1.as_csv),
+    "lstm_schedules": Sheet(lstm_schedules.draw, lstm_schedules.READS, which="first", pooled=True, maker=TEXTS),
+    "lstm_loss_over_time": Sheet(
+        lstm_loss_over_time.draw, lstm_loss_over_time.READS, which="any", pooled=True, maker=TEXTS
+    ),
 }
 
 

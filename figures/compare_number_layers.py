@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from figures.kit import style
 from figures.kit.loss_lines import ArmLine, Comparison, compare
 from figures.kit.runs import Needs, Runs
-from hyperopt_hn.runs.writer import Run
+from hyperopt_hn.runs.reader import Run
 
 COMPARISON = Comparison(
     arms=(

@@ -16,7 +16,7 @@ from figures.catalogue import SHEETS
 from figures.kit.runs import expand, is_finished
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.files import save_arrays, write_atomic
-from hyperopt_hn.runs.writer import Run
+from hyperopt_hn.runs.reader import Run
 
 WHOLE = ("config.json", "log.jsonl", "clock.jsonl", "result.json")
 ALWAYS = ("layers",)
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if is_finished(root, name):
                     print(copy_run(root / name, asked.out / root.name / name, wanted))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.typed}", file=sys.stderr)
         return 2
     return 0
 

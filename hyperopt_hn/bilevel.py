@@ -71,7 +71,10 @@ class Tuner(Protocol):
         ...
 
     def evaluate(self) -> Mapping[str, float]:
-        """Metrics at the unperturbed λ̂; has "valid_loss", which picks the best checkpoint."""
+        """Metrics at the unperturbed λ̂; has "valid_loss", which picks the best checkpoint.
+
+        A "..._loss" that is not finite stops the run; of any other metric that is so None is recorded.
+        """
         ...
 
     def hypers(self) -> Mapping[str, float | list[float]]:

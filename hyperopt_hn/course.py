@@ -1,4 +1,4 @@
-"""A hyperparameter's course over time in a fixed-λ run: constant, Gaussian, sinusoid, or the replay of a run's record.
+"""A hyperparameter's course over time in a fixed-λ run: Gaussian, sinusoid, or the replay of a run's record.
 
 A course is a pure function of the step, so a resumed run needs no memory of it. MacKay et al. 2019, sec. 5.2.
 """
@@ -16,27 +16,19 @@ from typing import Protocol
 import numpy as np
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runs.writer import Run
+from hyperopt_hn.runs.reader import Run
 from hyperopt_hn.space import HyperSpace
+
+COUNTERS = ("step", "train_steps", "seconds")
+"""Headings of a table that are no hyperparameters."""
 
 
 class Course(Protocol):
-    """Natural values by name for the training step that comes after `step` training steps."""
+    """Values of hyperparameters that are not tuned: a pure function of the training step."""
 
     def at(self, step: int) -> Mapping[str, float]:
-        """The values of this step."""
+        """Natural values by name for the training step that comes after `step` training steps."""
         ...
-
-
-@dataclass(frozen=True)
-class Constant:
-    """The same values at every step."""
-
-    values: Mapping[str, float]
-
-    def at(self, step: int) -> Mapping[str, float]:
-        """The values of this step."""
-        return dict(self.values)
 
 
 @dataclass(frozen=True)
@@ -119,31 +111,33 @@ class Replay:
     def of_csv(cls, path: Path | str, space: HyperSpace) -> Replay:
         """A table with a column 'step' and one per hyperparameter. Raises UserError for a bad one, naming the row.
 
-        Where there is a column 'train_steps' beside it (`python -m hyperopt_hn.runs csv RUN`), that one counts.
+        Steps are training steps. Where there is a column 'train_steps' (in `python -m hyperopt_hn.runs csv RUN` and
+        `TorchTuner.write_course`, whose 'step' counts tuning steps too), that one counts. A hyperparameter that is
+        named as one of the other columns has the heading 'hypers/<name>'.
         """
         try:
-            with open(path, newline="", encoding="utf-8") as file:
+            with open(path, newline="", encoding="utf-8-sig") as file:
                 rows = list(csv.DictReader(file))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise UserError(f"the schedule {path} cannot be read ({error})") from None
-        columns = [name for name in space.names if rows and name in rows[0]]
-        if not rows or "step" not in rows[0] or not columns:
+        key = "train_steps" if rows and "train_steps" in rows[0] else "step"
+        columns = {name: head for name in space.names if rows and (head := _heading(name, rows[0]))}
+        if not rows or key not in rows[0] or not columns:
             raise UserError(f"the schedule {path} needs a column 'step' and at least one of {', '.join(space.names)}")
-        others = [str(name) for name in rows[0] if name not in (*space.names, "step", "train_steps")]
+        others = [str(name) for name in rows[0] if name not in (*columns.values(), "step", "train_steps")]
         if others:
             logging.getLogger(__name__).warning(
                 "the schedule %s: no hyperparameters here, left out: %s", path, ", ".join(others)
             )
-        key = "train_steps" if "train_steps" in rows[0] else "step"
-        table: dict[str, list[float]] = {name: [] for name in (key, *columns)}
+        table: dict[str, list[float]] = {head: [] for head in (key, *columns.values())}
         for number, row in enumerate(rows, 2):
-            for name, values in table.items():
+            for head, values in table.items():
                 try:
-                    values.append(float(row[name]))
+                    values.append(float(row[head]))
                 except (TypeError, ValueError):
-                    raise UserError(f"the schedule {path} line {number}: {name} is {row[name]!r}, no number") from None
-        steps = np.array(table.pop(key))
-        return cls._checked(steps, {name: np.array(values) for name, values in table.items()}, space, str(path))
+                    raise UserError(f"the schedule {path} line {number}: {head} is {row[head]!r}, no number") from None
+        found = {name: np.array(table[head]) for name, head in columns.items()}
+        return cls._checked(np.array(table[key]), found, space, str(path))
 
     @classmethod
     def _checked(cls, steps: np.ndarray, values: Mapping[str, np.ndarray], space: HyperSpace, place: str) -> Replay:
@@ -168,6 +162,12 @@ class Replay:
         """The values of this step."""
         row = max(int(np.searchsorted(self.steps, step, side="right")) - 1, 0)
         return {name: float(column[row]) for name, column in self.values.items()}
+
+
+def _heading(name: str, row: Mapping[str, str]) -> str | None:
+    """Under which heading a table has a hyperparameter; None: it has not."""
+    full = f"hypers/{name}"
+    return full if full in row else name if name in row and name not in COUNTERS else None
 
 
 def _clip(course: Gaussian | Sinusoid, value: float) -> float:

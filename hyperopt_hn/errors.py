@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+Say = Callable[..., str]
+"""(a setting's name, its value: True if left out, ... for none) -> how it is written where the message is read."""
+
 
 class UserError(ValueError):
-    """A mistake the user can mend; the message is one line that names the remedy (exit code 2)."""
+    """A mistake the user can mend; the message is one line that names the remedy (exit code 2).
+
+    `str(error)` is for a script, `error.typed` for a command line; they differ where the remedy is a setting, which
+    is `overwrite=True` in the one and `--overwrite` in the other (see `spelled`).
+    """
+
+    def __init__(self, message: str, typed: str | None = None) -> None:
+        super().__init__(message)
+        self.typed = message if typed is None else typed
+
+    @classmethod
+    def spelled(cls, write: Callable[[Say], str]) -> UserError:
+        """The error of `write(say)`, in which say("overwrite"), say("steps", 50) or say("out", ...) names a setting."""
+        return cls(write(in_script), write(on_command_line))
 
 
 class NonFiniteError(ArithmeticError):
@@ -13,3 +32,14 @@ class NonFiniteError(ArithmeticError):
 
 class Exhausted(Exception):
     """A tuner's step found nothing left to do (a grid is visited); the message says so, the run ends as it should."""
+
+
+def in_script(name: str, value: Any = True) -> str:
+    """ "overwrite=True"; "out" alone for a value of the user's choice."""
+    return name if value is ... else f"{name}={value!r}"
+
+
+def on_command_line(name: str, value: Any = True) -> str:
+    """ "--overwrite"."""
+    flag = f"--{name.replace('_', '-')}"
+    return flag if value is True or value is ... else f"{flag} {value}"

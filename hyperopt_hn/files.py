@@ -86,7 +86,11 @@ def load_state(path: Path) -> dict[str, Any]:
             raise ValueError("it holds no state")
         return state
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} cannot be used: {error}; start the run again with --overwrite") from None
+        raise _again(f"{path} cannot be used: {error}; start the run again") from None
+
+
+def _again(what: str) -> UserError:
+    return UserError.spelled(lambda say: f"{what} with {say('overwrite')}")
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
@@ -102,7 +106,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
     except FileNotFoundError:
         raise UserError(f"{path} is missing; is {path.parent} a finished run?") from None
     except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for damaged bytes
-        raise UserError(f"{path} is damaged ({error}); make the run again with --overwrite") from None
+        raise _again(f"{path} is damaged ({error}); make the run again") from None
 
 
 def _array(data: bytes) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.config import check, option
-from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError
+from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError, in_script, on_command_line
 from hyperopt_hn.runs.progress import Progress
 
 
@@ -57,7 +57,7 @@ class Alternation:
 
 
 class Log(Protocol):
-    """What `alternate` asks of a run's directory; `RunLog` is one, `nn.parallel.open_log` makes one for many ranks."""
+    """What `alternate` asks of a run's directory; `RunLog` is one; `nn.distributed` has one for many ranks."""
 
     @property
     def path(self) -> Path: ...
@@ -94,7 +94,11 @@ class Outcome:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM: the run was saved; the message says where and how to go on."""
+    """Ctrl-C or SIGTERM: the run was saved; the message says where and how to go on (`typed`: on a command line)."""
+
+    def __init__(self, saved: str) -> None:
+        super().__init__(f"{saved}; go on with {in_script('resume')}")
+        self.typed = f"{saved}; go on with {on_command_line('resume')}"
 
 
 def alternate(tuner: Tuner, alternation: Alternation, log: Log, progress: Progress | None = None) -> Outcome:
@@ -133,9 +137,7 @@ class _Run:
                 self.done, self.best, self.final = mine["done"], mine["best"], mine["final"]
                 self.stale, self.losses = mine["stale"], mine["losses"]
             except (KeyError, TypeError, AttributeError, ValueError) as error:
-                raise UserError(
-                    f"the checkpoint in {log.path} does not fit this experiment ({error}); use --overwrite"
-                ) from None
+                raise _unfit(log.path, str(error)) from None
 
     def to_the_end(self, stop: threading.Event) -> Outcome:
         plan = self.alternation
@@ -154,7 +156,7 @@ class _Run:
             regular = due if plan.checkpoint_every == 0 else self.done % plan.checkpoint_every == 0
             self.save(checkpoint=regular or stop.is_set(), best=improved)
             if stop.is_set() and self.done < plan.total:
-                raise Interrupted(f"stopped after step {self.done}; saved in {self.log.path}; go on with --resume")
+                raise Interrupted(f"stopped after step {self.done}; saved in {self.log.path}")
         return Outcome("finished", "all steps are done", self.done, self.best, self.final)
 
     def step(self) -> None:
@@ -174,12 +176,14 @@ class _Run:
         """Record an evaluation; whether it is the best so far."""
         metrics = dict(self.tuner.evaluate())
         hypers = {name: _summary(value) for name, value in self.tuner.hypers().items()}
-        for name, value in {**metrics, **hypers}.items():
+        losses = {name: value for name, value in metrics.items() if name.endswith("loss")}
+        for name, value in [*losses.items(), *hypers.items()]:
             if not all(math.isfinite(x) for x in (value.values() if isinstance(value, Mapping) else (value,))):
                 self.diverged(name, value)
+        known = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         plan = self.alternation
         kind = plan.kind(max(self.done - 1, 0)) if plan.total else "train"
-        self.final = {"step": self.done, "phase": kind, **self.losses, **metrics, "hypers": hypers}
+        self.final = {"step": self.done, "phase": kind, **self.losses, **known, "hypers": hypers}
         self.log.record(self.final)
         self.progress.evaluated(self.final)
         improved = not self.best or metrics["valid_loss"] < self.best["valid_loss"]
@@ -218,6 +222,12 @@ class _Run:
         )
 
 
+def _unfit(path: Path, why: str) -> UserError:
+    return UserError.spelled(
+        lambda say: f"the checkpoint in {path} does not fit this experiment ({why}); use {say('overwrite')}"
+    )
+
+
 def _summary(value: Any) -> Any:
     if isinstance(value, list):
         return {"min": min(value), "mean": math.fsum(value) / len(value), "max": max(value)}
@@ -237,7 +247,9 @@ def _signals() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
 
-    old = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A handler that was not set from Python cannot be put back: the host that set it keeps it.
+    ours = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
+    old = {number: signal.signal(number, ask) for number in ours}
     try:
         yield stop
     finally:

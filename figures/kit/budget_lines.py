@@ -20,7 +20,7 @@ from figures.kit.loss_lines import best_so_far
 from figures.kit.runs import Array, Needs, Runs, check_seeds, columns
 from figures.kit.schedule_lines import count_thousands
 from figures.kit.seeds import Band, Series, lines_remark, stepwise
-from hyperopt_hn.runs.writer import Run
+from hyperopt_hn.runs.reader import Run
 
 NEEDS = Needs(columns=("step", "valid_loss", "test_loss"))
 SETTLED = 0.3  # of the budget; what a line shows before need not fit on the loss axis

@@ -13,7 +13,7 @@ from figures.kit import seeds, small_print, style
 from figures.kit.axis_limits import Window, around, widened
 from figures.kit.runs import Array, Needs, Runs, check_seeds, columns
 from figures.kit.seeds import Band, lines_remark, stepwise
-from hyperopt_hn.runs.writer import Run
+from hyperopt_hn.runs.reader import Run
 
 TRIALS = "trials"  # column with a search's trials so far; its record before the first one is left out
 SETTLED = 0.15  # of the runtime; what a curve shows before need not fit on the loss axis

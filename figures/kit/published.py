@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from figures.kit import small_print
-from hyperopt_hn.runs.writer import Run
+from hyperopt_hn.runs.reader import Run
 
 EVIDENCE = "recalled, not re-read"
 SOURCE = "MacKay et al. 2019"

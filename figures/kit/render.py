@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from figures.kit import style
-from figures.kit.runs import command, exists, fits, is_finished, load, setting
+from figures.kit.runs import Maker, command, exists, fits, is_finished, load, setting
 from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runs.writer import Run
+from hyperopt_hn.runs.reader import Run
 
 FORMATS = ("pdf", "png")
 
@@ -27,9 +27,11 @@ def gather(sheets: Mapping[str, Sheet], roots: Sequence[Path]) -> dict[str, list
     figure's runs in several settings.
     """
     wanted = {name: _wanted(name, sheet, roots) for name, sheet in sheets.items()}
-    _refuse_missing([pair for pairs in wanted.values() for pair in _missing(pairs)])
+    _refuse_missing([(*pair, sheets[name].maker) for name, pairs in wanted.items() for pair in _missing(pairs)])
     return {
-        name: [{run: load(root, run, sheet.reads[run]) for run in runs} for root, runs in wanted[name].items()]
+        name: [
+            {run: load(root, run, sheet.reads[run], sheet.maker) for run in runs} for root, runs in wanted[name].items()
+        ]
         for name, sheet in sheets.items()
     }
 
@@ -44,7 +46,7 @@ def feasible(sheets: Mapping[str, Sheet], roots: Sequence[Path]) -> dict[str, Sh
 
 def fitting(sheets: Mapping[str, Sheet], roots: Sequence[Path]) -> dict[str, Sheet]:
     """Those of the sheets that data such as the roots' could feed."""
-    return {n: sheet for n, sheet in sheets.items() if any(fits(root, run) for root in roots for run in sheet.reads)}
+    return {n: sheet for n, sheet in sheets.items() if any(fits(root, sheet.maker) for root in roots)}
 
 
 def encode(name: str, fig: Figure) -> dict[str, bytes]:
@@ -111,10 +113,10 @@ def _missing(wanted: Wanted) -> list[tuple[Path, str]]:
     return [(root, run) for root, runs in wanted.items() for run in runs if not is_finished(root, run)]
 
 
-def _refuse_missing(pairs: Sequence[tuple[Path, str]]) -> None:
-    if not pairs:
+def _refuse_missing(lacking: Sequence[tuple[Path, str, Maker]]) -> None:
+    if not lacking:
         return
-    lines = dict.fromkeys(f"  {command(root, name)} --resume" for root, name in pairs)
+    lines = dict.fromkeys(f"  {command(root, name, maker)} --resume" for root, name, maker in lacking)
     commands = "\n".join(lines)
-    names = ", ".join(dict.fromkeys(name for _, name in pairs))
+    names = ", ".join(dict.fromkeys(name for _, name, _ in lacking))
     raise UserError(f"runs are missing or unfinished ({names}); make them with\n{commands}")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runs.writer import Run, maker
+from hyperopt_hn.runs.reader import Run, recorded_command
 
 Array = NDArray[np.float64]
 Runs = Mapping[str, Run]
@@ -22,8 +22,7 @@ DASHED = ("fashion-mnist", "cifar10-jpeg")
 """Data sets with a dash in their names; a dash elsewhere before the data's name belongs to a setting (1e-3)."""
 ROOT_NAME = re.compile(rf"(?P<preset>[^+-]+)(?P<changed>\+.+?)?-(?P<data>{'|'.join(DASHED)}|[^-]+)-seed(?P<seed>\d+)")
 """<preset>[+<setting>=<value>...]-<data>-seed<seed>; many changed settings are named by their hash."""
-TEXTS = re.compile(r"ptb|topics|.+\.txt")  # names of texts; other data are images
-READ_TEXTS = ("lstm", "table1", "compare-lstm")  # experiments on texts; the others are on images
+TEXT_NAMES = re.compile(r"ptb|topics|.+\.txt")  # names of texts; other data are images
 USUAL_PARENT = Path("runs")  # where the command lines put run directories by default
 
 
@@ -35,6 +34,27 @@ class Needs:
     """Array in arrays.npz -> its shape in words: "" a scalar, "L" a vector, "W L" a matrix; a letter is one length."""
     columns: tuple[str, ...] = ()
     """Columns of log.jsonl; the clock's seconds are read with them."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """The command line that makes a figure's runs, for those that are not there."""
+
+    program: str
+    """The module."""
+    subcommands: bool = False
+    """Whether the experiment "compare-cnn" is typed as two words."""
+    texts: bool = False
+    """Whether the runs are on texts; else on images."""
+
+    def words(self, experiment: str) -> list[str]:
+        """What is typed to have an experiment run."""
+        return ["python", "-m", self.program, *(experiment.split("-") if self.subcommands else [experiment])]
+
+
+TOY = Maker("toy")
+IMAGES = Maker("deep", subcommands=True)
+TEXTS = Maker("deep", subcommands=True, texts=True)
 
 
 def expand(paths: Iterable[Path]) -> list[Path]:
@@ -59,25 +79,34 @@ def setting(root: Path) -> str:
     return name.rsplit("-seed", 1)[0] if ROOT_NAME.fullmatch(name) else ""
 
 
-def fits(root: Path, name: str) -> bool:
-    """Whether run `name` can be made from the data that the root's name gives: texts and images do not mix."""
+def fits(root: Path, maker: Maker) -> bool:
+    """Whether a maker's runs can be on the data that the root's name gives: texts and images do not mix."""
     match = ROOT_NAME.fullmatch(root.resolve().name)
-    return match is None or (TEXTS.fullmatch(match["data"]) is not None) == (name.split("/", 1)[0] in READ_TEXTS)
+    return match is None or (TEXT_NAMES.fullmatch(match["data"]) is not None) == maker.texts
 
 
-def command(root: Path, name: str) -> str:
-    """The command that makes run `name` ("experiment/arm") under `root`, from the root's folder name."""
-    words = maker(name)
+def command(root: Path, name: str, maker: Maker) -> str:
+    """The command that makes run `name` ("experiment/arm") under `root`, as the root's folder name says."""
+    words = maker.words(name.split("/", 1)[0])
     match = ROOT_NAME.fullmatch(root.resolve().name)
     if match is not None:
-        words += ["--preset", match["preset"], *(["--data", match["data"]] if fits(root, name) else [])]
+        words += ["--preset", match["preset"], *(["--data", match["data"]] if fits(root, maker) else [])]
         words += ["--seed", match["seed"]]
         for setting in (match["changed"] or "").split("+")[1:]:
             field, equals, value = setting.partition("=")
             words += [f"--{field.replace('_', '-')}", value] if equals else ["<settings of this folder>"]
-    if root.parent != USUAL_PARENT:
-        words += ["--out", str(root.parent)]
-    return shlex.join(words)
+    return shlex.join([*words, *_out(root)])
+
+
+def again(root: Path, name: str, maker: Maker) -> str:
+    """What makes a run again: the command that it recorded, or its maker's where there is none to be read."""
+    if words := recorded_command(root / name):
+        return shlex.join([*words, *_out(root), "--overwrite"])
+    return f"{command(root, name, maker)} --arms {Path(name).name} --overwrite"
+
+
+def _out(root: Path) -> list[str]:
+    return [] if root.parent == USUAL_PARENT else ["--out", str(root.parent)]
 
 
 def exists(root: Path, name: str) -> bool:
@@ -90,28 +119,28 @@ def is_finished(root: Path, name: str) -> bool:
     return exists(root, name) and (root / name / "result.json").is_file()
 
 
-def load(root: Path, name: str, needs: Needs) -> Run:
+def load(root: Path, name: str, needs: Needs, maker: Maker) -> Run:
     """Run `name` under `root`, with all that `needs` asks for read and checked.
 
     Raises UserError naming the file and the command that makes it again when something is corrupt or lacking.
     """
     folder = root / name
-    again = f"make it again: {command(root, name)} --arms {folder.name} --overwrite"
+    remedy = f"make it again: {again(root, name, maker)}"
     try:
         run = Run(folder)
         if not isinstance(run.config, Mapping):
             raise UserError("it is no JSON object")
     except UserError as error:
-        raise UserError(f"{folder / 'config.json'} cannot be used: {_one_line(error)}; {again}") from error
+        raise UserError(f"{folder / 'config.json'} cannot be used: {_one_line(error)}; {remedy}") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{folder} cannot be read: {_one_line(error)}; {again}") from error
+        raise UserError(f"{folder} cannot be read: {_one_line(error)}; {remedy}") from error
     for file, read, wanted in (("arrays.npz", arrays, needs.arrays), ("log.jsonl", columns, needs.columns)):
         if not wanted:
             continue
         try:
             read(run, needs)
         except Exception as error:  # a corrupt archive or log fails in many ways, and each means the same here
-            raise UserError(f"{folder / file} cannot be used: {_one_line(error)}; {again}") from error
+            raise UserError(f"{folder / file} cannot be used: {_one_line(error)}; {remedy}") from error
     return run
 
 
@@ -187,4 +216,5 @@ def _seed(path: Path) -> int:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    """Its message without the reader's own remedy, for which there is a better one here."""
+    return " ".join(str(error).split("; make it again")[0].split()) or type(error).__name__

@@ -18,7 +18,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from figures.kit import seeds, small_print, style
 from figures.kit.runs import Needs, Runs, check_seeds, column
 from figures.kit.seeds import Band, interpolated, lines_remark
-from hyperopt_hn.runs.writer import Run
+from hyperopt_hn.runs.reader import Run
 
 STEPS = "train_steps"
 NEEDS = Needs(columns=(STEPS,))

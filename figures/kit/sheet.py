@@ -8,7 +8,7 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-from figures.kit.runs import Needs
+from figures.kit.runs import TOY, Maker, Needs
 
 
 @dataclass(frozen=True)
@@ -24,5 +24,7 @@ class Sheet:
     """Of the runs that are not optional "all" must be there; or it draws "any" of them, or the "first" one found."""
     pooled: bool = False
     """Whether several seeds are drawn as mean and spread; else the first root alone is drawn."""
+    maker: Maker = TOY
+    """What makes its runs, for those that are missing."""
     csv: Callable[..., str] | None = None
     """`csv(runs)`, called as `draw`: the same numbers as text, written beside the picture."""

@@ -13,7 +13,7 @@ from matplotlib.textpath import text_to_path
 from figures.kit import style
 from figures.kit.runs import ROOT_NAME
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runs.writer import Run
+from hyperopt_hn.runs.reader import Run
 
 PROPER = {
     "mnist": "MNIST",

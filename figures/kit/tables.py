@@ -19,7 +19,7 @@ from figures.kit import published as published_values
 from figures.kit import small_print, style
 from figures.kit.runs import Array, Runs, check_seeds, column
 from figures.kit.schedule_lines import HYPERS
-from hyperopt_hn.runs.writer import Run
+from hyperopt_hn.runs.reader import Run
 
 ROW = 1.6 * style.TEXT / 72.0  # inches
 GAP, MARGIN = 0.2, 0.06  # inches, between columns and beside the table

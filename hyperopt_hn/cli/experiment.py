@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,9 @@ from hyperopt_hn.data.catalogue import load
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation, Log
 from hyperopt_hn.runs.progress import Derived, nothing
-from hyperopt_hn.runs.writer import NPZ, Codec, Run, RunLog, find_run
+from hyperopt_hn.runs.reader import Run, find_run
+from hyperopt_hn.runs.sinks import Sink
+from hyperopt_hn.runs.writer import NPZ, Codec, RunLog
 
 
 class Data(Protocol):
@@ -41,10 +43,16 @@ class Context:
 
     data: Any
     root: Path
+    program: str = ""
+    """The module of the command line, "toy" or "deep", which makes the runs."""
 
     def run(self, name: str) -> Run:
-        """The finished run "experiment/arm" of the same preset, data and seed. Raises UserError if missing."""
-        return find_run(self.root, name)
+        """The finished run "experiment/arm" of the same preset, data and seed.
+
+        Raises UserError with the command that makes it where it is missing.
+        """
+        command = ["python", "-m", self.program, name.split("/", 1)[0]] if self.program else []
+        return find_run(self.root, name, command)
 
 
 def _as_given(config: Any, data: Any) -> Any:
@@ -75,11 +83,25 @@ class Experiment:
     """A record -> what the progress says beside it."""
     after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Arm -> arms of this experiment whose finished runs it reads; they come first."""
+    subcommand: bool = False
+    """Whether it is shown as two words where a command is told, `compare cnn`."""
+
+    @property
+    def words(self) -> list[str]:
+        """What is typed to name it."""
+        return self.name.split("-") if self.subcommand else [self.name]
 
 
-def open_log(path: Path, config: Mapping[str, Any], codec: Codec, resume: bool = False, overwrite: bool = False) -> Log:
+def open_log(
+    path: Path,
+    config: Mapping[str, Any],
+    codec: Codec,
+    resume: bool = False,
+    overwrite: bool = False,
+    sinks: Sequence[Sink] = (),
+) -> Log:
     """One process's run directory."""
-    return RunLog(path, config, resume, overwrite, codec)
+    return RunLog(path, config, resume, overwrite, codec, sinks)
 
 
 def _always() -> bool:
@@ -96,7 +118,7 @@ class Program:
     packages: tuple[str, ...]
     codec: Codec = NPZ
     open_log: Callable[..., Log] = open_log
-    """(path, configuration, codec, resume, overwrite) -> the run's directory."""
+    """(path, configuration, codec, resume, overwrite, sinks) -> the run's directory."""
     is_main_process: Callable[[], bool] = _always
     """Whether this process is the one of several that talks to the user."""
 

@@ -15,20 +15,21 @@ import argparse
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hyperopt_hn.cli.experiment import Context, Data, Experiment, Program
 from hyperopt_hn.cli.flags import common, preset_of, understood
 from hyperopt_hn.cli.jobs import Job, run_jobs
-from hyperopt_hn.config import flat_fields, override, unknown
+from hyperopt_hn.config import fields, flat_fields, override, unknown
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.files import write_atomic
-from hyperopt_hn.loop import alternate
+from hyperopt_hn.loop import Interrupted, alternate
 from hyperopt_hn.runs.progress import UNLIMITED, Progress
 from hyperopt_hn.runs.provenance import versions_and_commit
 from hyperopt_hn.runs.reader import Run
+from hyperopt_hn.runs.sinks import TensorBoard
 
 __all__ = ["Context", "Data", "Experiment", "Program", "main"]
 
@@ -47,13 +48,14 @@ def main(program: Program, argv: Sequence[str] | None = None) -> int:
             return _all(program, arguments[1:])
         return _one(program, *named(program, arguments))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.typed}", file=sys.stderr)
         return 2
     except NonFiniteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
-        print(f"\n{error or 'interrupted'}", file=sys.stderr)
+        said = error.typed if isinstance(error, Interrupted) else "interrupted"
+        print(f"\n{said}", file=sys.stderr)
         return 130
 
 
@@ -89,6 +91,8 @@ class _Site:
     data: Data
     root: Path
     given: argparse.Namespace
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that differ from the preset's."""
 
     def finished(self, name: str) -> bool:
         """Whether the run is there. Raises UserError for one on other data of the same name."""
@@ -139,7 +143,7 @@ def _one(program: Program, experiment: Experiment, arguments: Sequence[str]) -> 
             raise UserError(unknown(f"arm of {experiment.name}", arm, experiment.arms))
     data = experiment.load(given.data, given.data_root)
     moved = {k: v for k, v in changed.items() if v != known[k]}
-    site = _Site(data, given.out / _label(given.preset, moved, data, given.seed), given)
+    site = _Site(data, given.out / _label(given.preset, moved, data, given.seed), given, moved)
     if given.resume and not given.overwrite:  # go on with what is missing
         there = [arm for arm in wanted if site.finished(f"{experiment.name}/{arm}")]
         wanted = [arm for arm in wanted if arm not in there]
@@ -182,10 +186,24 @@ def _label(preset: str, changed: Mapping[str, Any], data: Data, seed: int) -> st
     return f"{preset}{text}-{data.name}-seed{seed}"
 
 
+def _command(program: Program, experiment: Experiment, site: _Site) -> list[str]:
+    """The words that make the runs of these settings again, from config.json alone; the folder is not in them."""
+    given = site.given
+    own = given.data.endswith(".npz") or Path(given.data).is_dir()
+    words = ["python", "-m", program.name, *experiment.words, "--preset", given.preset]
+    words += ["--data", given.data if own else site.data.name, "--seed", str(given.seed)]
+    known = fields(experiment.presets[given.preset])
+    for name, value in site.changed.items():
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        empty = text == "" and known[name][0].metadata.get("choices")
+        words += [f"--{name.replace('_', '-')}", "none" if empty else text]
+    return words
+
+
 def _run(program: Program, experiment: Experiment, arm: str, config: Any, site: _Site) -> None:
     name, data = f"{experiment.name}/{arm}", site.data
     config = experiment.fit(config, data)
-    tuner, alternation = experiment.build(config, arm, Context(data, site.root))
+    tuner, alternation = experiment.build(config, arm, Context(data, site.root, program.name))
     source: dict[str, str | None] = {"name": data.name, "sha256": data.sha256, "note": data.note}
     if not experiment.needs_data:
         source = {"name": "none", "sha256": None, "note": "closed form, no data"}
@@ -196,16 +214,18 @@ def _run(program: Program, experiment: Experiment, arm: str, config: Any, site: 
         "seed": site.given.seed,
         "config": flat_fields(config),
         "data": source,
+        "command": [*_command(program, experiment, site), "--arms", arm],
         **versions_and_commit(program.packages),
     }
+    sinks = [TensorBoard()] if what["config"].get("tensorboard") and program.is_main_process() else []
     log = program.open_log(
-        site.root / experiment.name / arm, what, program.codec, site.given.resume, site.given.overwrite
+        site.root / experiment.name / arm, what, program.codec, site.given.resume, site.given.overwrite, sinks
     )
     state = log.resumed
     done = state["loop"]["done"] if state else 0
     progress = Progress(name, alternation.total, done, not program.is_main_process(), experiment.derived)
     much = f"{alternation.total} steps" if alternation.total < UNLIMITED else f"{alternation.max_seconds:g} seconds"
-    progress.say(f"{name}: {much} on {data.name} into {log.path}" + ("; resumed" if state else ""))
+    progress.say(f"{name}: {much} on {data.name} into {site.root / name}" + ("; resumed" if state else ""))
     outcome = alternate(tuner, alternation, log, progress)
     progress.say(
         f"{name}: {outcome.reason} after {outcome.steps} steps, {log.seconds():.1f} s "

@@ -11,12 +11,19 @@ import torch.distributed as dist
 from torch import Tensor
 
 from hyperopt_hn.loop import Log
+from hyperopt_hn.runs.silent import NullLog
+from hyperopt_hn.runs.sinks import Sink
 from hyperopt_hn.runs.writer import Codec, RunLog
 
 
 def rank() -> int:
     """This process's number; 0 without torch.distributed."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def is_first() -> bool:
+    """Whether this process is the one of several that writes and talks to the user."""
+    return rank() == 0
 
 
 def world() -> int:
@@ -63,74 +70,36 @@ def gather(tensor: Tensor) -> list[Tensor]:
     return [part.cpu() for part in parts]
 
 
-def open_log(path: Path, config: Mapping[str, Any], codec: Codec, resume: bool = False, overwrite: bool = False) -> Log:
+def open_log(
+    path: Path,
+    config: Mapping[str, Any],
+    codec: Codec,
+    resume: bool = False,
+    overwrite: bool = False,
+    sinks: Sequence[Sink] = (),
+) -> Log:
     """What `alternate` asks of a log, on every rank: rank 0 writes the run's directory, the others read along.
 
     The directory must be visible to all ranks. Ctrl-C may reach ranks at different steps: a parallel run that was
     interrupted goes on from its last regular checkpoint.
     """
     if world() == 1:
-        return RunLog(path, config, resume, overwrite, codec)
-    log = RunLog(path, config, resume, overwrite, codec) if rank() == 0 else None
+        return RunLog(path, config, resume, overwrite, codec, sinks)
+    log = RunLog(path, config, resume, overwrite, codec, sinks) if rank() == 0 else None
     dist.barrier()
     if log is not None:
-        return Shared(log.path, log, log.resumed)
+        log.agree = first
+        return log
     file = Path(path) / f"checkpoint.{codec.suffix}"
     resumed = codec.load(file)["state"] if resume and not overwrite and file.exists() else None
-    return Shared(Path(path), None, resumed)
+    return NullLog(Path(path), resumed, first)
 
 
-class Shared:
-    """One log for all ranks: `log` is rank 0's, None elsewhere; they all see rank 0's clock."""
-
-    def __init__(self, path: Path, log: RunLog | None, resumed: dict[str, Any] | None) -> None:
-        self._path, self._resumed = path, resumed
-        self._log = log
-
-    @property
-    def path(self) -> Path:
-        """The directory."""
-        return self._path
-
-    @property
-    def resumed(self) -> dict[str, Any] | None:
-        """The state to go on from, the same on all ranks."""
-        return self._resumed
-
-    def seconds(self) -> float:
-        """Rank 0's seconds, so that all ranks stop together."""
-        now = torch.tensor([self._log.seconds() if self._log is not None else 0.0], dtype=torch.float64, device=_wire())
-        dist.broadcast(now, src=0)
-        return float(now)
-
-    def cpu_seconds(self) -> float:
-        """Rank 0's processor seconds on rank 0, else 0."""
-        return self._log.cpu_seconds() if self._log is not None else 0.0
-
-    def record(self, entry: Mapping[str, Any]) -> None:
-        """As RunLog, on rank 0."""
-        if self._log is not None:
-            self._log.record(entry)
-
-    def checkpoint(self, state: Mapping[str, Any]) -> None:
-        """As RunLog, on rank 0."""
-        if self._log is not None:
-            self._log.checkpoint(state)
-
-    def best(self, state: Mapping[str, Any]) -> None:
-        """As RunLog, on rank 0."""
-        if self._log is not None:
-            self._log.best(state)
-
-    def finish(self, result: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-        """As RunLog, on rank 0."""
-        if self._log is not None:
-            self._log.finish(result, arrays)
-
-    def close(self) -> None:
-        """As RunLog, on rank 0."""
-        if self._log is not None:
-            self._log.close()
+def first(number: float) -> float:
+    """Rank 0's number on every rank, so that all take the same decision."""
+    shared = torch.tensor([number], dtype=torch.float64, device=_wire())
+    dist.broadcast(shared, src=0)
+    return float(shared)
 
 
 def _by_dtype(tensors: Sequence[Tensor]) -> list[list[Tensor]]:

@@ -68,15 +68,21 @@ def describe(record: Mapping[str, Any]) -> str:
 
 def _losses(record: Mapping[str, Any], names: tuple[str, ...]) -> str:
     chosen = [name for name in names if name in record and name.endswith(("loss", "mse", "accuracy"))]
-    return "  ".join(f"{name} {record[name]:.5g}" for name in chosen)
+    return "  ".join(f"{name} {_number(record[name], 5)}" for name in chosen)
 
 
 def _hypers(record: Mapping[str, Any]) -> str:
-    words = [f"{name}={_short(value)}" for name, value in record.get("hypers", {}).items()]
+    hypers = record.get("hypers")
+    words = [f"{name}={_short(value)}" for name, value in hypers.items()] if isinstance(hypers, Mapping) else []
     return "  ".join([*words[:SHOWN], f"… {len(words) - SHOWN} more"] if len(words) > SHOWN else words)
 
 
 def _short(value: Any) -> str:
     if isinstance(value, Mapping):
-        return f"{value['min']:.3g}..{value['mean']:.3g}..{value['max']:.3g}"
-    return f"{value:.4g}"
+        return "..".join(_number(value.get(key), 3) for key in ("min", "mean", "max"))
+    return _number(value, 4)
+
+
+def _number(value: Any, digits: int) -> str:
+    """So many digits of a number; "nan" for what is recorded where a metric was not finite."""
+    return f"{value:.{digits}g}" if isinstance(value, (int, float)) else "nan"

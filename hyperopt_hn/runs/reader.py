@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,6 @@ from hyperopt_hn.errors import UserError
 
 FORMAT = 1
 """Version of the directory's layout; a reader refuses a newer one."""
-
-DEEP = {
-    "cnn": "cnn",
-    "compare-cnn": "compare cnn",
-    "lstm": "lstm",
-    "table1": "table1",
-    "compare-lstm": "compare lstm",
-}
-"""Experiments of the deep wing -> how its command line spells them; every other one is the toy wing's."""
 
 RENAMED = {"optimiser": "optimizer", "hyper_optimiser": "hyper_optimizer"}
 """Settings of earlier versions -> their present names."""
@@ -43,8 +35,17 @@ class Run:
             raise UserError(f"{self.path} was written by a newer version; update hyperopt_hn")
         if isinstance(settings := self.config.get("config"), dict):
             self.config["config"] = {RENAMED.get(name, name): value for name, value in settings.items()}
-        self.records = _read_lines(self.path / "log.jsonl")
+        self.records = read_lines(self.path / "log.jsonl", self.remake())
         self._arrays: dict[str, np.ndarray] | None = None
+
+    @property
+    def command(self) -> list[str]:
+        """The words of the command that made the run, its settings among them; none where that is not recorded."""
+        return _command(self.config)
+
+    def remake(self) -> str:
+        """What to do to have the run made again: the command, or in words where that is not recorded."""
+        return f"make it again: {shlex.join([*self.command, '--overwrite'])}" if self.command else "make it again"
 
     @property
     def finished(self) -> bool:
@@ -54,7 +55,10 @@ class Run:
     @property
     def result(self) -> dict[str, Any]:
         """Why it stopped, its best and final record."""
-        return files.read_json(self.path / "result.json")
+        found = files.read_json(self.path / "result.json")
+        if not isinstance(found, dict):
+            raise UserError(f"{self.path / 'result.json'} is no run's result; {self.remake()}")
+        return found
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -71,45 +75,62 @@ class Run:
     @property
     def seconds(self) -> np.ndarray:
         """Wall-clock seconds at each record, (R,); NaN where the clock's line is missing."""
-        clock = _read_lines(self.path / "clock.jsonl")
-        times = [float(line.get("seconds", np.nan)) for line in clock[: len(self.records)]]
+        clock = read_lines(self.path / "clock.jsonl", self.remake())
+        times = [number_at(line, "seconds") for line in clock[: len(self.records)]]
         return np.array(times + [np.nan] * (len(self.records) - len(times)))
 
     def column(self, key: str) -> np.ndarray:
-        """One number per record, (R,); NaN where a record lacks it. 'hypers/dropout0' goes one level down."""
-        return np.array([_number(record, key) for record in self.records])
+        """One number per record, (R,); NaN where a record lacks it. 'hypers/dropout0' goes one level down.
+
+        A name may hold slashes itself: 'hypers/layer1/dropout'.
+        """
+        return np.array([number_at(record, key) for record in self.records])
 
     def columns(self) -> list[str]:
         """Every key that holds a number in some record, in order of appearance."""
-        keys: dict[str, None] = {}
-        for record in self.records:
-            for key, value in record.items():
-                if isinstance(value, Mapping):
-                    keys.update({f"{key}/{sub}": None for sub, x in value.items() if isinstance(x, (int, float))})
-                elif isinstance(value, (int, float)):
-                    keys[key] = None
-        return list(keys)
+        return columns_of(self.records)
 
 
-def find_run(root: Path | str, name: str) -> Run:
-    """The finished run "experiment/arm" under a root. Raises UserError with the command that makes it."""
+def columns_of(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Every key that holds a number in some record, in order of appearance; "hypers/dropout0" one level down."""
+    keys: dict[str, None] = {}
+    for record in records:
+        for key, value in record.items():
+            if isinstance(value, Mapping):
+                keys.update({f"{key}/{sub}": None for sub, x in value.items() if isinstance(x, (int, float))})
+            elif isinstance(value, (int, float)):
+                keys[key] = None
+    return list(keys)
+
+
+def recorded_command(path: Path) -> list[str]:
+    """The command in a run's config.json, whatever else is damaged; no words where there is none."""
+    try:
+        return _command(files.read_json(path / "config.json"))
+    except UserError:
+        return []
+
+
+def find_run(root: Path | str, name: str, command: Sequence[str] = ()) -> Run:
+    """The finished run "experiment/arm" under a root. Raises UserError with the command that makes it, if given."""
     path = Path(root) / name
     if not (path / "result.json").exists():
-        raise UserError(f"no finished run {name} under {root}; make it with: {' '.join(maker(name))} --resume")
+        remedy = f"make it with: {shlex.join([*command, '--resume'])}" if command else "make it first"
+        raise UserError(f"no finished run {name} under {root}; {remedy}")
     return Run(path)
 
 
-def maker(name: str) -> list[str]:
-    """The words of the command that makes the run "experiment/arm", without its settings."""
-    experiment = name.split("/", 1)[0]
-    return ["python", "-m", *(["deep", *DEEP[experiment].split()] if experiment in DEEP else ["toy", experiment])]
+def _command(config: Any) -> list[str]:
+    words = config.get("command") if isinstance(config, Mapping) else None
+    return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else []
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path, remedy: str) -> list[dict[str, Any]]:
+    """The records of a .jsonl file without a last line that was never finished. Raises UserError with the remedy."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); make the run again") from None
+        raise UserError(f"{path} cannot be read ({error.strerror}); {remedy}") from None
     records = []
     for number, line in enumerate(lines[:-1], 1):  # what follows the last newline was never finished
         try:
@@ -117,13 +138,21 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
-            raise UserError(f"{path} line {number} is damaged; make the run again with --overwrite")
+            raise UserError(f"{path} line {number} is damaged; {remedy}")
         records.append(record)
     return records
 
 
-def _number(record: Mapping[str, Any], key: str) -> float:
-    node: Any = record
-    for part in key.split("/"):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return float(node) if isinstance(node, (int, float)) else float("nan")
+def number_at(node: Any, key: str) -> float:
+    """The number at a path of names, each of which may hold slashes; NaN if there is none."""
+    if isinstance(node, (int, float)) and not key:
+        return float(node)
+    if not isinstance(node, Mapping):
+        return float("nan")
+    heads = [key[:at] for at, letter in enumerate(f"{key}/") if letter == "/"]
+    for head in reversed(heads):  # the longest name first
+        if head in node:
+            found = number_at(node[head], key[len(head) + 1 :])
+            if found == found:
+                return found
+    return float("nan")

@@ -1,4 +1,4 @@
-"""A run's directory: RunLog writes it, Run reads it, `python -m hyperopt_hn.runs show|csv|plot RUN` shows it.
+"""Writes a run's directory; `reader.Run` reads it.
 
 config.json      what was run: experiment, settings, seed, data set and its hash, versions, commit
 log.jsonl        one record per evaluation; no clock in it, so equal runs leave equal bytes
@@ -11,20 +11,20 @@ checkpoint.npz   everything the next step depends on; best.npz the same at the b
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hyperopt_hn import files
-from hyperopt_hn.errors import UserError
-from hyperopt_hn.runs.reader import FORMAT, Run, find_run, maker
-
-__all__ = ["FORMAT", "NPZ", "Codec", "Run", "RunLog", "find_run", "maker"]
+from hyperopt_hn.locks import InUseError, lock
+from hyperopt_hn.runs import refusals
+from hyperopt_hn.runs.reader import FORMAT, read_lines
+from hyperopt_hn.runs.settings import plain
+from hyperopt_hn.runs.sinks import Delivery, Sink
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class RunLog:
     """Writes one run's directory; nothing is touched before every check has passed.
 
     A finished run is refused unless `overwrite`; an unfinished one unless `resume` (go on from its checkpoint, whose
-    settings must be these) or `overwrite`. Raises UserError for that, an unwritable place, or a run in use.
+    settings must be these) or `overwrite`. `config` is plain data; of URLs in it the passwords are left out. Each
+    of the `sinks` gets every record once. Raises UserError for a refusal, a configuration that JSON cannot hold, an
+    unwritable place, or a run in use.
     """
 
     def __init__(
@@ -53,24 +55,27 @@ class RunLog:
         resume: bool = False,
         overwrite: bool = False,
         codec: Codec = NPZ,
+        sinks: Sequence[Sink] = (),
     ) -> None:
-        self._path = Path(path)
-        self.config = {"format": FORMAT, **config}
+        self._path = Path(path).absolute()  # the working directory may change
+        self._shown = Path(path)
+        self.config = {"format": FORMAT, **plain(config)}
         self.codec = codec
-        self._check(resume, overwrite)
+        self.agree: Callable[[float], float] = float
+        """What several processes that share the run make of their clocks; one goes by its own."""
+        refusals.check(self._shown, self.config, resume, overwrite)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "w")  # noqa: SIM115  held for the life of the run
+            self._lock = lock(self.path / ".lock")
+        except InUseError as held:
+            raise refusals.in_use(self._shown, held.own) from None
         except OSError as error:
-            raise UserError(
-                f"cannot write to {self.path} ({error.strerror}); choose another place with --out"
-            ) from None
+            raise refusals.elsewhere(f"cannot write to {self._shown} ({error.strerror})") from None
         try:
-            self._claim()
             self._resumed = self._load() if resume and not overwrite else None
-            self._open()
+            self._open(sinks)
         except BaseException:
-            self._lock.close()
+            self._unlock()
             raise
 
     @property
@@ -85,7 +90,7 @@ class RunLog:
 
     def seconds(self) -> float:
         """Wall-clock seconds of this run, earlier sittings included."""
-        return self._before + time.monotonic() - self._started
+        return self.agree(self._seconds())
 
     def cpu_seconds(self) -> float:
         """Processor seconds of this run, earlier sittings included; what a GPU does is not in them."""
@@ -94,7 +99,8 @@ class RunLog:
     def record(self, entry: Mapping[str, Any]) -> None:
         """Append one evaluation (finite numbers only) to log.jsonl and its time to clock.jsonl; flushed."""
         self._append(self._log, entry)
-        self._append(self._clock, {"step": entry["step"], "seconds": round(self.seconds(), 3)})
+        self._append(self._clock, {"step": entry["step"], "seconds": round(self._seconds(), 3)})
+        self._delivery.add(entry)
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
         """Replace checkpoint.* atomically by this state and the present length of the record."""
@@ -102,10 +108,11 @@ class RunLog:
             "state": state,
             "log_bytes": self._log.tell(),
             "clock_bytes": self._clock.tell(),
-            "seconds": self.seconds(),
+            "seconds": self._seconds(),
             "cpu_seconds": self.cpu_seconds(),
         }
         self._write(self._file("checkpoint"), lambda file: self.codec.save(file, whole))
+        self._delivery.flush()
 
     def best(self, state: Mapping[str, Any]) -> None:
         """Replace best.* atomically by this state."""
@@ -114,48 +121,27 @@ class RunLog:
     def finish(self, result: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         """Write arrays.npz, then result.json: the run is finished."""
         self._write(self.path / "arrays.npz", lambda file: files.save_arrays(file, arrays))
+        self._delivery.flush()
         files.write_json(
             self.path / "result.json",
-            {**result, "seconds": round(self.seconds(), 3), "cpu_seconds": round(self.cpu_seconds(), 3)},
+            {**result, "seconds": round(self._seconds(), 3), "cpu_seconds": round(self.cpu_seconds(), 3)},
         )
         self.close()
 
     def close(self) -> None:
         """Close the record and give the directory free."""
-        for file in (self._log, self._clock, self._lock):
+        for file in (self._log, self._clock):
             file.close()
+        self._delivery.close()
+        self._unlock()
 
-    def _claim(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{self.path} is in use by another process; wait for it or choose another --out") from None
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._started
 
-    def _check(self, resume: bool, overwrite: bool) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path} is a file, not a directory; choose another place with --out")
-        if overwrite or not (self.path / "config.json").exists():
-            if not overwrite and self.path.is_dir() and any(p.name != ".lock" for p in self.path.iterdir()):
-                raise UserError(f"{self.path} holds other files; choose another place with --out")
-            return
-        if (self.path / "result.json").exists():
-            raise UserError(f"{self.path} is a finished run; use --overwrite to make it again")
-        if not resume:
-            raise UserError(f"{self.path} is an unfinished run; use --resume to go on or --overwrite to start again")
-        self._check_same(files.read_json(self.path / "config.json"))
-
-    def _check_same(self, old: Any) -> None:
-        if not isinstance(old, dict) or old.get("format", 0) > FORMAT:
-            raise UserError(
-                f"{self.path}/config.json was written by a newer version; update hyperopt_hn or --overwrite"
-            )
-        for key in ("experiment", "arm", "preset", "seed", "config", "data"):
-            mine = json.loads(json.dumps(self.config.get(key)))
-            if old.get(key) != mine:
-                raise UserError(
-                    f"{self.path} was started with other settings ({_difference(key, old.get(key), mine)}); "
-                    "give the same ones to resume, or use --overwrite"
-                )
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _load(self) -> dict[str, Any] | None:
         file = self._file("checkpoint")
@@ -163,10 +149,14 @@ class RunLog:
             return None
         whole = self.codec.load(file)
         if {"state", "log_bytes", "clock_bytes", "seconds", "cpu_seconds"} - set(whole):
-            raise UserError(f"{file} is not a checkpoint of this program; start the run again with --overwrite")
+            raise refusals.again(f"{file} is not a checkpoint of this program")
+        for name, key in (("log.jsonl", "log_bytes"), ("clock.jsonl", "clock_bytes")):
+            path = self.path / name
+            if not path.exists() or path.stat().st_size < whole[key]:
+                raise refusals.again(f"{path} has lost its end: it is shorter than the checkpoint says")
         return whole
 
-    def _open(self) -> None:
+    def _open(self, sinks: Sequence[Sink]) -> None:
         old = self._resumed or {"log_bytes": 0, "clock_bytes": 0, "seconds": 0.0, "cpu_seconds": 0.0}
         if self._resumed is None:
             for name in ("result.json", "arrays.npz", self._file("checkpoint").name, self._file("best").name):
@@ -178,6 +168,13 @@ class RunLog:
         self._clock = _reopen(self.path / "clock.jsonl", old["clock_bytes"])
         self._before, self._started = float(old["seconds"]), time.monotonic()
         self._cpu_before, self._cpu_started = float(old["cpu_seconds"]), time.process_time()
+        try:
+            records = read_lines(self.path / "log.jsonl", "make it again") if sinks else []
+            self._delivery = Delivery(sinks, self.path, records)
+        except BaseException:
+            self._log.close()
+            self._clock.close()
+            raise
 
     def _file(self, stem: str) -> Path:
         return self.path / f"{stem}.{self.codec.suffix}"
@@ -186,9 +183,7 @@ class RunLog:
         try:
             files.write_atomic(path, write)
         except OSError as error:
-            raise UserError(
-                f"cannot write {path} ({error.strerror}); the last checkpoint is whole: make room, then --resume"
-            ) from None
+            raise refusals.make_room(f"cannot write {path} ({error.strerror}); the last checkpoint is whole") from None
 
     def _append(self, file: FileIO, entry: Mapping[str, Any]) -> None:
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
@@ -196,7 +191,7 @@ class RunLog:
             if file.write(line.encode()) < len(line.encode()):  # unbuffered: part of a line on a full disk
                 raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:
-            raise UserError(f"cannot write to {self.path} ({error.strerror}); make room, then --resume") from None
+            raise refusals.make_room(f"cannot write to {self._shown} ({error.strerror})") from None
 
 
 def _reopen(path: Path, size: int) -> FileIO:
@@ -205,17 +200,3 @@ def _reopen(path: Path, size: int) -> FileIO:
     file.truncate(size)
     file.seek(size)
     return file
-
-
-def _difference(key: str, old: Any, new: Any) -> str:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in {**old, **new}:
-            if old.get(name) != new.get(name):
-                return f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
-    return f"{key} was {old!r}, now {new!r}"
-
-
-if __name__ == "__main__":
-    from hyperopt_hn.runs.__main__ import main
-
-    raise SystemExit(main())

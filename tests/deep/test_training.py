@@ -8,11 +8,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from deep.logs import Mirrored, open_log  # noqa: E402
+
 from deep.machine import Machine, device_of, room  # noqa: E402
 from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner  # noqa: E402
 from hyperopt_hn import Alternation, Hyper, HyperSpace, Run, RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.nn import TORCH, Batches, NonMonotone, TorchProblem, convert  # noqa: E402
+from hyperopt_hn.runs.sinks import TensorBoard  # noqa: E402
 from tests.support.digits_mlp import fixed  # noqa: E402
 
 
@@ -115,9 +116,8 @@ def test_want_of_memory_names_the_setting():
 
 def test_tensorboard_gets_every_record(tmp_path):
     pytest.importorskip("tensorboard")
-    config = {"experiment": "t", "config": {"tensorboard": True}}
-    log = open_log(tmp_path / "run", config, TORCH)
-    assert isinstance(log, Mirrored)
+    config = {"experiment": "t", "config": {}}
+    log = RunLog(tmp_path / "run", config, codec=TORCH, sinks=[TensorBoard()])
     alternate(tiny(), alternation(Span(epochs=3, warmup_epochs=1), 4, tunes=True), log)
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -121,7 +121,7 @@ def test_one_message_lists_the_command_of_every_missing_run(tmp_path: Path, caps
 
 
 def test_the_command_repeats_changed_settings_and_the_usual_folder_is_not_told() -> None:
-    told = runs.command(Path("runs/quick+lr_phi=0.001+steps=50-mnist-seed3"), "depth/linear")
+    told = runs.command(Path("runs/quick+lr_phi=0.001+steps=50-mnist-seed3"), "depth/linear", runs.TOY)
     assert told == "python -m toy depth --preset quick --data mnist --seed 3 --lr-phi 0.001 --steps 50"
 
 
@@ -190,6 +190,20 @@ def test_a_corrupt_run_names_the_file_and_the_command(
     assert f"local-small/hypernet/{file}" in told
     assert "local-small --preset quick --data digits --seed 7" in told and "--arms hypernet --overwrite" in told
     assert not (tmp_path / "out").exists()
+
+
+def test_a_corrupt_run_is_made_again_by_the_command_that_it_recorded(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = root / "local-small/hypernet"
+    config = json.loads((folder / "config.json").read_text())
+    words = ["python", "-m", "mine", "own words", "--arms", "hypernet"]
+    (folder / "config.json").write_text(json.dumps({**config, "command": words}))
+    (folder / "log.jsonl").write_text("{\n")
+    assert main(["--runs", str(root), "--out", str(tmp_path / "out"), "hypernets_local_small"]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert f"python -m mine 'own words' --arms hypernet --out {root.parent} --overwrite" in told
+    assert told.count("make it again") == 1 and "python -m toy" not in told
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", '{"step": 0}', '{"valid_loss": "low"}', ""])

@@ -4,14 +4,10 @@ import numpy as np
 import pytest
 
 from hyperopt_hn import Hyper, HyperSpace, Run, RunLog, UserError
-from hyperopt_hn.course import Constant, Gaussian, Replay, Sinusoid
-from hyperopt_hn.runs.__main__ import table
+from hyperopt_hn.course import Gaussian, Replay, Sinusoid
+from hyperopt_hn.runs import tables
 
 SPACE = HyperSpace([Hyper("rate", 0.05, 0.0, 0.99), Hyper("decay", 0.1, 0.0)])
-
-
-def test_constant():
-    assert Constant({"rate": 0.68}).at(10**6) == {"rate": 0.68}
 
 
 def test_sinusoid_has_the_asked_period():
@@ -88,7 +84,19 @@ def test_a_runs_own_table_replays_by_training_step(tmp_path):
         log.record({"step": step, "train_steps": train, "valid_loss": 1.5, "hypers": {"rate": rate}})
     log.close()
     run = Run(tmp_path / "r")
-    (tmp_path / "s.csv").write_text(table(run))
+    (tmp_path / "s.csv").write_text(tables.record(run))
     course, same = Replay.of_csv(tmp_path / "s.csv", SPACE), Replay.of_run(run, SPACE)
     for step in range(45):
         assert course.at(step) == same.at(step) == {"rate": 0.05 if step < 20 else 0.3 if step < 40 else 0.4}
+
+
+def test_a_table_that_excel_saved_is_read(tmp_path):
+    """Excel begins CSV with a byte-order mark, which would stick to the first heading."""
+    (tmp_path / "s.csv").write_bytes("step,rate\r\n0,0.1\r\n10,0.2\r\n".encode("utf-8-sig"))
+    assert Replay.of_csv(tmp_path / "s.csv", SPACE).at(10) == {"rate": 0.2}
+
+
+def test_train_steps_count_where_a_table_has_both(tmp_path):
+    (tmp_path / "s.csv").write_text("step,train_steps,rate\n2,1,0.1\n4,2,0.2\n6,3,0.3\n")
+    course = Replay.of_csv(tmp_path / "s.csv", SPACE)
+    assert [course.at(step)["rate"] for step in range(5)] == [0.1, 0.1, 0.2, 0.3, 0.3]

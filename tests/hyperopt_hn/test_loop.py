@@ -95,13 +95,13 @@ def test_nan_stops_at_its_step_and_keeps_the_checkpoint(tmp_path):
 def test_refusals(tmp_path):
     plan = Alternation(steps=2)
     run(tmp_path / "r", plan)
-    with pytest.raises(UserError, match="finished run; use --overwrite"):
+    with pytest.raises(UserError, match="finished run; use overwrite=True"):
         run(tmp_path / "r", plan)
     with pytest.raises(UserError, match="finished run"):
         run(tmp_path / "r", plan, resume=True)
     run(tmp_path / "r", plan, overwrite=True)
     (tmp_path / "r" / "result.json").unlink()
-    with pytest.raises(UserError, match="unfinished run; use --resume"):
+    with pytest.raises(UserError, match="unfinished run; use resume=True"):
         run(tmp_path / "r", plan)
     with pytest.raises(UserError, match="steps was 1, now 2"):
         RunLog(tmp_path / "r", {**CONFIG, "config": {"steps": 2}}, resume=True)
@@ -150,7 +150,8 @@ def test_damaged_checkpoints_are_refused(tmp_path, damage):
                           "foreign": b"PK\x05\x06" + bytes(18)}[damage])  # fmt: skip
     with pytest.raises(UserError) as caught:
         run(tmp_path / "r", plan, resume=True)
-    assert "\n" not in str(caught.value) and "--overwrite" in str(caught.value)
+    assert "\n" not in str(caught.value) and "overwrite=True" in str(caught.value)
+    assert "--overwrite" in caught.value.typed
 
 
 def record(path):
@@ -229,7 +230,7 @@ def test_interrupt_saves_says_where_and_exits_130(tmp_path, number):
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert str(tmp_path / "r") in out and "--resume" in out
+    assert str(tmp_path / "r") in out and "resume=True" in out
 
 
 def test_interrupt_is_a_keyboard_interrupt(tmp_path):
@@ -267,8 +268,43 @@ except UserError as error:
 def test_a_disk_that_fills_up_costs_nothing_saved(tmp_path):
     """Real failing writes: the process may not make files longer than 3,000 bytes."""
     done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path / "r")], capture_output=True, text=True, cwd=ROOT)
-    assert "cannot write" in done.stdout and "--resume" in done.stdout and done.stdout.count("\n") == 1, done.stderr
+    assert "cannot write" in done.stdout and "resume=True" in done.stdout and done.stdout.count("\n") == 1, done.stderr
     plan = Alternation(steps=40, evaluate_every=1)
     run(tmp_path / "r", plan, resume=True)
     run(tmp_path / "whole", plan)
     assert record(tmp_path / "r") == record(tmp_path / "whole")
+
+
+class Measured(RecordingTuner):
+    """Measures more than its loss; `bad` is the key that is not finite, at the first evaluation."""
+
+    def __init__(self, bad, value):
+        super().__init__(losses=[1.0, 0.5, 0.25, 0.1])
+        self.bad, self.value = bad, value
+
+    def evaluate(self):
+        found = {**super().evaluate(), "valid_auc": 0.7, "test_loss": 2.0}
+        return {**found, **({self.bad: self.value} if self.evaluations == 1 else {})}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_metric_that_is_not_finite_is_recorded_as_none_and_the_run_goes_on(tmp_path, value, capsys):
+    plan = Alternation(steps=4, tune_per_cycle=0, evaluate_every=2)
+    log = RunLog(tmp_path / "r", CONFIG)
+    alternate(Measured("valid_auc", value), plan, log, Progress("walk", plan.total))
+    read = Run(tmp_path / "r")
+    assert [entry["valid_auc"] for entry in read.records] == [None, 0.7, 0.7]
+    assert np.isnan(read.column("valid_auc")[0]) and read.column("valid_auc")[1] == 0.7
+    assert read.finished and read.result["best"]["step"] == 4
+    for name in ("valid_loss", "test_loss"):  # a loss stops the run as ever
+        with pytest.raises(NonFiniteError, match=f"{name} became"):
+            run(tmp_path / name, plan, Measured(name, value))
+
+
+def test_a_handler_that_was_not_set_from_python_stays(tmp_path, monkeypatch):
+    """signal.getsignal gives None for one; it could not be put back after the run."""
+    seen = []
+    monkeypatch.setattr(signal, "getsignal", lambda number: None if number == signal.SIGTERM else signal.SIG_DFL)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: seen.append(number))
+    run(tmp_path / "r", Alternation(steps=2))
+    assert set(seen) == {signal.SIGINT}

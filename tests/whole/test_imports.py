@@ -23,11 +23,11 @@ FORBIDDEN = {
 }
 DOORS = {  # the only places where a heavy library may be imported
     "optuna": ("hyperopt_hn/search/optuna_bridge.py",),
-    "matplotlib": ("figures/", "hyperopt_hn/runs/"),
+    "matplotlib": ("figures/", "hyperopt_hn/runs/plotting.py"),
     "torch": ("hyperopt_hn/nn/", "deep/"),
     "torchvision": ("hyperopt_hn/nn/", "deep/"),
     "autograd": ("toy/",),
-    "tensorboard": ("hyperopt_hn/runs/", "deep/"),
+    "tensorboard": ("hyperopt_hn/runs/sinks.py",),
 }
 MOVING = {  # still to go through its door
     ("optuna", "hyperopt_hn/search/proposals.py"),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from hyperopt_hn.course import Course
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.nn import distributed
@@ -24,7 +25,6 @@ from hyperopt_hn.nn.self_tuning.defaults import OPTIMIZER, Tuning
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.setup.problem import (
-    Follows,
     Optimizers,
     Schedulers,
     TorchProblem,
@@ -57,7 +57,7 @@ class Specification:
     rows: Callable[[Batch], int] = rows_of
     tuning: Tuning = Tuning()
     seed: int = 0
-    course: Follows | None = None
+    course: Course | None = None
 
 
 def space_of_hypers(hypers: HyperSpace | Sequence[Hyper]) -> HyperSpace:

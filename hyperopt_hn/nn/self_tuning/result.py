@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperopt_hn.runs.__main__ import plot
+from hyperopt_hn.runs.reader import columns_of, number_at
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,22 +44,17 @@ class TuningResult:
 
     def column(self, key: str) -> np.ndarray:
         """One number per record, (R,) float64; NaN where a record lacks it. "hypers/dropout" goes one level down."""
-        return np.array([_number(record, key) for record in self.records], dtype=float)
+        return np.array([number_at(record, key) for record in self.records], dtype=float)
 
     def columns(self) -> list[str]:
         """Every key that `column` takes."""
-        found: dict[str, None] = {}
-        for record in self.records:
-            for key, value in record.items():
-                inner = value if isinstance(value, Mapping) else {}
-                found.update({f"{key}/{name}": None for name, x in inner.items() if isinstance(x, (int, float))})
-                if isinstance(value, (int, float)):
-                    found[key] = None
-        return list(found)
+        return columns_of(self.records)
 
     def plot(self, path: Path | str) -> None:
         """Losses and hyperparameters over steps, to a .png, .pdf or .svg. Raises UserError for another ending."""
-        plot(self, Path(path))  # type: ignore[arg-type]
+        from hyperopt_hn.runs.plotting import plot_one  # matplotlib
+
+        plot_one(self, Path(path))
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={_short(value)}" for name, value in self.best_hypers.items())
@@ -67,13 +62,6 @@ class TuningResult:
         lines += [f"test loss there {self.best['test_loss']:.5g}"] if "test_loss" in self.best else []
         lines += [f"{self.reason} after {self.seconds:.0f} s" + (f", recorded in {self.path}" if self.path else "")]
         return "\n".join(lines)
-
-
-def _number(record: Mapping[str, Any], key: str) -> float:
-    outer, _, inner = key.partition("/")
-    value = record.get(key, record.get(outer))
-    value = value.get(inner) if isinstance(value, Mapping) else value
-    return float(value) if isinstance(value, (int, float)) else float("nan")
 
 
 def _short(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
 from hyperopt_hn.config import check, option
+from hyperopt_hn.course import Course
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.looped import Looped
@@ -129,14 +130,6 @@ class Optimizers:
         return least_lr > 0 and all(group["lr"] < least_lr for group in groups)
 
 
-class Follows(Protocol):
-    """A course of hyperparameters that are not tuned: a pure function of the training step."""
-
-    def at(self, step: int) -> Mapping[str, float]:
-        """Natural values by name for the training step that comes after `step` of them."""
-        ...
-
-
 @dataclass(frozen=True)
 class TunerConfig:
     """How steps are taken."""
@@ -149,7 +142,7 @@ class TunerConfig:
     clip_lam: float = option(0.0, "largest norm of λ̂'s and ρ's gradient; 0: no clipping", least=0)
     autocast: str = option("", "precision of the model under autocast: bfloat16, or nothing for none")
     report_every: int = option(0, "steps between looks at the loss; 0: 1 on a CPU, 20 on a GPU", unit="steps", least=0)
-    course: Follows | None = None
+    course: Course | None = None
     """Values of hyperparameters that are not tuned, step by step; see hyperopt_hn.course."""
     course_rows: int = option(4096, "at most twice so many rows of the course of λ̂ are kept", unit="rows", least=2)
 

@@ -109,7 +109,7 @@ class TorchTuner:
         report = self._look("tune_loss", objective, "tune", grad)
         self._step_lam(lam, grad, perturbed)
         self.steps["tune"] += 1
-        self._trace.add(sum(self.steps.values()), self._hypers.lam)
+        self._trace.add(sum(self.steps.values()), self._hypers.lam, self.steps["train"])
         for scheduler in opt.schedulers.tune:
             scheduler.step()
         return report
@@ -146,7 +146,7 @@ class TorchTuner:
         return self._trace.natural(self._hypers.space)
 
     def write_course(self, path: Path | str) -> None:
-        """The course as a CSV file: step, then a column per hyperparameter (vectors: name[0], name[1], …)."""
+        """The course as CSV: step (in total), train_steps, a column per hyperparameter (vectors: name[0], …)."""
         self._trace.write(path, self._hypers.space)
 
     def arrays(self) -> dict[str, Any]:

@@ -89,9 +89,9 @@ def test_by_name_a_missing_run_is_an_error_with_its_command(
 
 def test_commands_of_the_deep_wing(tmp_path: Path) -> None:
     root = Path("runs/paper-ptb-seed3")
-    assert runs.command(root, "table1/replay") == "python -m deep table1 --preset paper --data ptb --seed 3"
-    assert runs.command(root, "compare-cnn/pbt") == "python -m deep compare cnn --preset paper --seed 3"
+    assert runs.command(root, "table1/replay", runs.TEXTS) == "python -m deep table1 --preset paper --data ptb --seed 3"
+    assert runs.command(root, "compare-cnn/pbt", runs.IMAGES) == "python -m deep compare cnn --preset paper --seed 3"
     with pytest.raises(UserError, match="python -m deep compare lstm --resume"):
-        find_run(tmp_path, "compare-lstm/stn")
+        find_run(tmp_path, "compare-lstm/stn", runs.TEXTS.words("compare-lstm"))
     with pytest.raises(UserError, match="python -m toy depth --resume"):
-        find_run(tmp_path, "depth/linear")
+        find_run(tmp_path, "depth/linear", runs.TOY.words("depth"))

@@ -43,7 +43,7 @@ PROGRAM = Program(
     (
         Experiment("one", "a walk", {"quick": Config(), "paper": Config(Inner(steps=9))}, ("a", "b"), build),
         Experiment("two", "another", {"quick": Config()}, ("a",), build),
-        Experiment("walk-far", "a name of two words", {"far": Config()}, ("a",), build),
+        Experiment("walk-far", "a name of two words", {"far": Config()}, ("a",), build, subcommand=True),
     ),
     ("numpy",),
 )
@@ -74,6 +74,27 @@ def test_runs_every_arm_and_records_what_it_ran(walk, tmp_path):
     }
     assert run.config["data"]["name"] == "digits" and run.config["versions"]["numpy"]
     assert {"commit", "dirty", "preset"} <= set(run.config)
+
+
+def test_the_recorded_command_makes_the_run_again(walk, tmp_path):
+    given = ("--steps", "3", "--hidden", "3,4", "--deep", "--maybe", "0.25", "--colour", "green", "--seed", "5")
+    walk("walk-far", "--preset", "far", "--arms", "a", *given)
+    (path,) = (tmp_path / "runs").glob("*/walk-far/a")
+    run = Run(path)
+    assert run.command[:6] == ["python", "-m", "walk", "walk", "far", "--preset"]
+    assert not any(str(tmp_path) in word for word in run.command)
+    out = tmp_path / "again"
+    assert main(PROGRAM, [*run.command[3:], "--out", str(out)]) == 0
+    again = out / path.relative_to(tmp_path / "runs")
+    assert Run(again).config["config"] == run.config["config"] and Run(again).command == run.command
+    assert (again / "log.jsonl").read_bytes() == (path / "log.jsonl").read_bytes()
+    assert main(PROGRAM, [*run.command[3:], "--out", str(tmp_path / "runs")]) == 2  # it is there
+
+
+def test_remedies_are_flags_on_the_command_line(walk):
+    walk("two")
+    code, _, error = walk("two")
+    assert code == 2 and "--overwrite" in error and "overwrite=True" not in error
 
 
 def test_presets_and_all(walk, tmp_path):

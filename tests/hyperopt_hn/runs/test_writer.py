@@ -50,7 +50,7 @@ def test_a_damaged_line_inside_is_an_error(path):
 
 def test_missing_run_names_the_command(tmp_path):
     with pytest.raises(UserError, match="python -m toy local-small"):
-        find_run(tmp_path, "local-small/hypernet")
+        find_run(tmp_path, "local-small/hypernet", ["python", "-m", "toy", "local-small"])
 
 
 def test_non_finite_numbers_cannot_enter_a_record(tmp_path):

@@ -341,9 +341,10 @@ def test_the_course_is_a_csv_table(tmp_path):
         tuner.tune_step()
     tuner.write_course(tmp_path / "course.csv")
     header, *rows = (tmp_path / "course.csv").read_text().splitlines()
-    assert header == "step,dropout,decay,smooth"
+    assert header == "step,train_steps,dropout,decay,smooth"
     assert [row.split(",")[0] for row in rows] == ["2", "4", "6"]
-    assert float(rows[-1].split(",")[3]) == tuner.course()["smooth"][-1]
+    assert [row.split(",")[1] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1].split(",")[4]) == tuner.course()["smooth"][-1]
 
 
 @pytest.mark.parametrize("response", ["stn", "delta"])
