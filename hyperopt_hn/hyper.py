@@ -43,8 +43,18 @@ class Hyper:
     """Whether the value is a whole number."""
     shared: bool = False
     """Whether one perturbation serves a whole batch (weight penalties, DropConnect) instead of one per example."""
-    spread: float = 0.5
-    """Initial standard deviation σ of the perturbation, in raw units; 0 is no perturbation."""
+    spread: float | None = None
+    """Initial standard deviation σ of the perturbation, in raw units; 0 is no perturbation.
+
+    None is 0.5, as published, or what the training asks for (a SelfTuner's 2). Too small: the response cannot be told
+    from noise and λ̂ wanders. Too large: it answers for values far away.
+    """
+    box: float | None = None
+    """How far λ̂ may go from the middle of its range, in raw units, where both bounds are finite; inf is no box.
+
+    None is no box, as published, or what the training asks for (a SelfTuner's 3.5: from 3 to 97 % of the range). At a
+    bound a perturbation changes nothing, so that λ̂ would rest there. A start outside widens the box.
+    """
     size: int | None = None
     """None for one number; otherwise the length of a vector of them with these settings (one per weight, say)."""
 
@@ -93,6 +103,14 @@ class Hyper:
             return unbounded(xp.log(inner), _log(low), _log(high), xp)
         return unbounded(inner, low, high, xp)
 
+    def reach(self, box: float) -> tuple[float, float]:
+        """The lowest and highest raw value of λ̂ inside the box, `box` where it has none of its own."""
+        size = box if self.box is None else self.box
+        if math.isinf(size) or any(math.isinf(edge) for edge in self.edges()) or (self.log and self.low == 0):
+            return -math.inf, math.inf
+        start = float(self.raw(self.init))
+        return min(-size, start), max(size, start)
+
     def clean(self, value: float) -> float | int:
         """A value as a plain Python number, whole if discrete."""
         return round(value) if self.discrete else float(value)
@@ -120,8 +138,10 @@ def _outside(hyper: Hyper, value: Any) -> str:
 def _type_problem(hyper: Hyper) -> str | None:
     if not isinstance(hyper.name, str) or not hyper.name:
         return "the name must be a non-empty string"
-    for field in ("init", "low", "high", "spread"):
+    for field in ("init", "low", "high", "spread", "box"):
         number = getattr(hyper, field)
+        if number is None and field in ("spread", "box"):
+            continue
         if isinstance(number, (bool, str, list, tuple)) or not isinstance(number, (int, float, np.number)):
             return (
                 f"{field}={number!r} is not a number; a learned response cannot tune categories: "
@@ -137,8 +157,10 @@ def _type_problem(hyper: Hyper) -> str | None:
 def _range_problem(hyper: Hyper) -> str | None:
     if not hyper.low < hyper.high:
         return f"low={hyper.low:g} must be below high={hyper.high:g}"
-    if hyper.spread < 0 or math.isinf(hyper.spread):
+    if hyper.spread is not None and (hyper.spread < 0 or math.isinf(hyper.spread)):
         return f"spread={hyper.spread:g} must be zero or a positive number"
+    if hyper.box is not None and hyper.box <= 0:
+        return f"box={hyper.box:g} must be a positive number, or inf for none"
     if hyper.log and hyper.low < (1 if hyper.discrete else 0):
         return f"log=True needs low of at least {1 if hyper.discrete else 0}, not {hyper.low:g}"
     if hyper.step is not None:

@@ -64,6 +64,11 @@ class HyperSpace:
         moved = (replace(h, init=values[h.name]) if h.name in values else h for h in self.hypers)
         return HyperSpace(moved, self.tuned)
 
+    @property
+    def places(self) -> Mapping[str, slice]:
+        """Which entries of λ each tuned hyperparameter has."""
+        return dict(self._places)
+
     def init(self) -> np.ndarray:
         """Raw λ at the initial values, (n,) float64."""
         return self.raw({name: self[name].init for name in self.tuned})
@@ -101,9 +106,15 @@ class HyperSpace:
             out[name] = hyper.clean(float(value)) if np.ndim(value) == 0 else np.asarray(value).tolist()
         return out
 
-    def spreads(self) -> np.ndarray:
+    def spreads(self, default: float = 0.5) -> np.ndarray:
         """Initial perturbation sd per entry of λ, (n,), raw units."""
-        return self._per_entry([self[name].spread for name in self.tuned])
+        given = [self[name].spread for name in self.tuned]
+        return self._per_entry([default if spread is None else spread for spread in given])
+
+    def reach(self, box: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest raw λ̂, (n,) each: `Hyper.reach` of each, `box` where a hyperparameter names none."""
+        ends = [self[name].reach(box) for name in self.tuned]
+        return self._per_entry([low for low, _ in ends]), self._per_entry([high for _, high in ends])
 
     def shared(self) -> np.ndarray:
         """Which entries of λ share one perturbation over a batch, (n,) bool."""

@@ -77,13 +77,13 @@ class Averaged:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state()` was taken."""
         self.tuner.load_state(state["tuner"])
-        device = next(self.tuner.bench.bare.parameters()).device
+        device = next(self.tuner.losses.bare.parameters()).device
         self._mean = {name: value.clone().to(device) for name, value in state["mean"].items()}
         self._count = state["count"]
         self._rule.losses, self._rule.fired = list(state["rule"]["losses"]), state["rule"]["fired"]
 
     def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        return self.tuner.bench.bare.named_parameters()
+        return self.tuner.losses.bare.named_parameters()
 
     @contextmanager
     def _at_mean(self) -> Iterator[None]:

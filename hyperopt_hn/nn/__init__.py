@@ -26,7 +26,7 @@ from hyperopt_hn.nn.layers.embedding import HyperEmbedding
 from hyperopt_hn.nn.layers.linear import HyperLinear
 from hyperopt_hn.nn.layers.lstm import HyperLSTM
 from hyperopt_hn.nn.layers.norm import HyperGroupNorm, HyperLayerNorm
-from hyperopt_hn.nn.responses import STN, Delta, Implicit
+from hyperopt_hn.nn.responses import STN, Delta, Implicit, Split
 from hyperopt_hn.nn.self_tuner import SelfTuner
 from hyperopt_hn.nn.self_tuning.assembly import DoubleDecayWarning
 from hyperopt_hn.nn.self_tuning.defaults import Tuning
@@ -75,6 +75,7 @@ __all__ = [
     "Retraining",
     "Schedulers",
     "SelfTuner",
+    "Split",
     "TorchProblem",
     "TorchTuner",
     "TunerConfig",

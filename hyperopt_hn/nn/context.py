@@ -121,13 +121,15 @@ def at(
     lam: Tensor,
     centre: Tensor | None = None,
     *,
+    h: Tensor | None = None,
     values: Mapping[str, Any] | None = None,
     tangent: bool = False,
 ) -> Iterator[None]:
     """Inside, the hyper layers of `model` see λ: raw (n,) or (B, n), float32 or float64.
 
     The response input is lam (MacKay et al. 2019), or lam - centre (Bae & Grosse 2020); with `centre is lam` it is
-    exactly zero and no response is computed. `values` overrides natural values by name (a replayed course).
+    exactly zero and no response is computed. `h` gives the input itself, in λ's shape, for a response to something
+    else than raw λ. `values` overrides natural values by name (a replayed course).
     `tangent` makes responses first order (see `linearised`). Nested, per thread and exception-safe.
     Raises UserError for a wrong size, type or device of λ, and for a model without hyper layers.
     """
@@ -138,7 +140,7 @@ def at(
     inner = dict(outer or {})
     for home in homes:
         _check(lam, home, model)
-        inner[home] = _scope(home, lam, centre, values or {}, tangent)
+        inner[home] = _scope(home, lam, _input(lam, centre) if h is None else h, values or {}, tangent)
     _here.scopes = _everywhere.scopes = inner
     try:
         yield
@@ -191,14 +193,17 @@ def _values(home: Home) -> Mapping[str, Any]:
     raise UserError("λ is unknown here: run the model inside `with at(model, lam): ...`")
 
 
-def _scope(home: Home, lam: Tensor, centre: Tensor | None, values: Mapping[str, Any], tangent: bool) -> Scope:
+def _input(lam: Tensor, centre: Tensor | None) -> Tensor | None:
+    return lam if centre is None else None if centre is lam else lam - centre
+
+
+def _scope(home: Home, lam: Tensor, h: Tensor | None, values: Mapping[str, Any], tangent: bool) -> Scope:
     natural: dict[str, Any] = {}
     if home.space is not None:
         for name in values:
             home.space[name]
         with torch.no_grad():
             natural = {**home.space.values(lam.detach(), torch), **values}
-    h = lam if centre is None else None if centre is lam else lam - centre
     return Scope(lam, h, natural, {}, tangent)
 
 

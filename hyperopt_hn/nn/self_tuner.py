@@ -72,7 +72,7 @@ class SelfTuner:
     @property
     def model(self) -> nn.Module:
         """The converted network that is trained."""
-        return self.tuner.bench.bare
+        return self.tuner.losses.bare
 
     @property
     def optimizer(self) -> Optimizer:

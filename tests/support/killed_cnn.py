@@ -39,7 +39,7 @@ def run(path: Path, response: str, kill_at: int = 0, resume: bool = False) -> To
     ready = experiment.fit(config(response), data)
     space = experiment.space_of_config(ready, data)
     tuner = experiment.build_tuner(ready, data, space)
-    layer, calls = tuner.bench.bare.get_submodule("fc"), [0]
+    layer, calls = tuner.losses.bare.get_submodule("fc"), [0]
 
     def count(module: torch.nn.Module, inputs: object) -> None:
         calls[0] += module.training

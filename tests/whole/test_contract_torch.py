@@ -43,7 +43,7 @@ def make_tuner(
 
 
 def lam_of(tuner: TorchTuner) -> float:
-    return tuner.bench.hypers.lam.item()
+    return tuner.losses.hypers.lam.item()
 
 
 @pytest.mark.parametrize("response", ["stn", "delta", "implicit"])
@@ -69,7 +69,7 @@ def test_a_tuner_that_forgets_the_response_is_caught():
 def test_a_response_that_is_never_learned_does_not_reach_the_optimum():
     ridge = Ridge.make()
     tuner = make_tuner(ridge, "stn", -3.0, lr=0.05)
-    model = tuner.bench.bare
+    model = tuner.losses.bare
     torch.nn.init.normal_(model.response_weight, generator=torch.Generator().manual_seed(0))
     fixed = model.response_weight.detach().clone()
     for _ in range(500):
@@ -86,8 +86,8 @@ def test_slope_equals_a_finite_difference_through_the_response(response):
     tuner = make_tuner(ridge, response)
     for _ in range(50):
         tuner.train_step()
-    hypers, model = tuner.bench.hypers, tuner.bench.bare
-    _, grad = tuner.response.tune(tuner.bench, hypers.lam, False, [None])
+    hypers, model = tuner.losses.hypers, tuner.losses.bare
+    _, grad = tuner.response.tune(tuner.losses, hypers.lam, False, [None])
     x, y = torch.as_tensor(ridge.xv), torch.as_tensor(ridge.yv)
     centre = hypers.lam.detach() if response == "delta" else torch.zeros_like(hypers.lam)
 
@@ -143,16 +143,16 @@ def test_toy_and_torch_agree_step_for_step(optimizer):
     ours = make_tuner(ridge, "stn", adam=optimizer == "adam")
     ours.noise = ToyNoise(5)
     with torch.no_grad():
-        ours.bench.bare.response_weight.copy_(torch.as_tensor(theirs.phi[0]))
-        ours.bench.bare.weight.copy_(torch.as_tensor(theirs.phi[1]))
+        ours.losses.bare.response_weight.copy_(torch.as_tensor(theirs.phi[0]))
+        ours.losses.bare.weight.copy_(torch.as_tensor(theirs.phi[1]))
     for step in range(300):
         a, b = theirs.train_step()["train_loss"], ours.train_step()["train_loss"]
         assert a == pytest.approx(b, rel=1e-10), step
         a, b = theirs.tune_step()["valid_loss"], ours.tune_step()["tune_loss"]
         assert a == pytest.approx(b, rel=1e-10), step
     assert float(theirs.lam[0]) == pytest.approx(lam_of(ours), abs=1e-10)
-    np.testing.assert_allclose(ours.bench.bare.weight.detach(), theirs.phi[1], rtol=1e-9, atol=1e-10)
-    np.testing.assert_allclose(ours.bench.bare.response_weight.detach(), theirs.phi[0], rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(ours.losses.bare.weight.detach(), theirs.phi[1], rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(ours.losses.bare.response_weight.detach(), theirs.phi[0], rtol=1e-9, atol=1e-10)
 
 
 def test_draws_are_the_cores_perturb():

@@ -14,11 +14,12 @@ from hyperopt_hn.nn.conversion.converter import replace
 
 
 @torch.no_grad()
-def collapse(model: nn.Module, lam: Tensor, centre: Tensor | None = None) -> nn.Module:
+def collapse(model: nn.Module, lam: Tensor, centre: Tensor | None = None, h: Tensor | None = None) -> nn.Module:
     """A copy of the model with the weights at λ (n,), dropout rates included; `model` is not touched.
 
     `centre` is what the response was trained around: None for an STN, λ̂ for a Δ-STN (so that collapse(model, λ̂, λ̂)
-    is the general network). Locked dropout, which torch has no module for, becomes LockedDropout; word-type
+    is the general network); `h` (n,) is the response's input itself, for one
+    that is fed something else. Locked dropout, which torch has no module for, becomes LockedDropout; word-type
     dropout and DropConnect, which act in training only, are left out. Weights tied in the model stay tied.
     Raises UserError for a λ per example.
     """
@@ -27,12 +28,12 @@ def collapse(model: nn.Module, lam: Tensor, centre: Tensor | None = None) -> nn.
     twin = copy.deepcopy(model)
     made: dict[object, nn.Module] = {}
     tied: dict[int, nn.Parameter] = {}
-    with at(twin, lam, centre):
+    given = h if h is not None else lam if centre is None else lam - centre
+    with at(twin, lam, h=given):
         named = any(layer.home.space is not None for _, layer in hyper_layers(twin))
         values = hyper_values(twin) if named else {}
-        h = lam if centre is None else lam - centre
         for _, layer in hyper_layers(twin):
-            made[layer] = _plain(layer, h, values, tied)
+            made[layer] = _plain(layer, given, values, tied)
     twin = replace(twin, made)
     for module in twin.modules():
         if isinstance(module, nn.TransformerEncoderLayer):

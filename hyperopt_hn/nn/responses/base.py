@@ -1,4 +1,4 @@
-"""What every response works with: the bench (model, λ̂, losses), the phases of a train step, the protocol."""
+"""What every response works with: a model with its losses at λ, the phases of a train step, the protocol."""
 
 from __future__ import annotations
 
@@ -22,14 +22,22 @@ Slope = tuple[Tensor, Tensor | None]
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a train step: which parameters it trains, and whether at perturbed λ or at λ̂."""
+    """A part of a train step: which parameters it trains, whether at perturbed λ or at λ̂, and how often it comes."""
 
     trains: Literal["all", "general", "response"]
     perturbed: bool
+    every: int = 1
+    """Once in so many train steps, at the last of them."""
+    groups: int = 1
+    """Parts of a batch that each get a draw of their own of the `shared` hyperparameters."""
+
+    def due(self, done: int) -> bool:
+        """Whether it belongs to the train step after `done` of them."""
+        return (done + 1) % self.every == 0
 
 
 @dataclass(frozen=True)
-class Bench:
+class Losses:
     """The model as the losses call it, the bare module behind wrappers, λ̂, the problem, and the autocast dtype."""
 
     model: nn.Module
@@ -74,20 +82,20 @@ class Response(Protocol):
         """The parts of a train step, in order; each has its own backward pass and optimizer step."""
         ...
 
-    def view(self, bench: Bench, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
+    def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         """Inside, the model answers for raw λ (n,) or (B, n): drawn around λ̂ if `perturbed`, else λ̂ itself."""
         ...
 
-    def tune(self, bench: Bench, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
+    def tune(self, losses: Losses, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
         """L_V at λ and ∂L_V/∂λ, on a validation batch (and a training batch after it, if `needs_train_batch`)."""
         ...
 
-    def centre(self, bench: Bench, lam: Tensor) -> Tensor | None:
-        """What the response's input at λ (n,) is measured from, (n,): the input is λ - centre; None: λ itself."""
+    def input(self, losses: Losses, lam: Tensor) -> Tensor:
+        """What the response is fed at λ (n,), (n,): λ itself, λ - λ̂, or natural values."""
         ...
 
-    def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
-        """Inside, the elementary weights are those at λ̂ whatever λ (n,) is; dropout and the like see λ."""
+    def unmoved(self, losses: Losses, lam: Tensor) -> AbstractContextManager[object]:
+        """Inside, at λ (n,) or (B, n), the elementary weights are those at λ̂; dropout and the like see λ."""
         ...
 
     @property
@@ -96,10 +104,10 @@ class Response(Protocol):
         ...
 
 
-def slope(bench: Bench, view: AbstractContextManager[object], lam: Tensor, batch: Batch) -> Slope:
+def slope(losses: Losses, view: AbstractContextManager[object], lam: Tensor, batch: Batch) -> Slope:
     """L_V in evaluation mode inside `view`, and its gradient in λ; no parameter gets a gradient."""
-    with frozen(list(bench.bare.parameters())), evaluating(bench.bare), view:
-        loss = bench.valid_loss(batch)
+    with frozen(list(losses.bare.parameters())), evaluating(losses.bare), view:
+        loss = losses.valid_loss(batch)
         grad = torch.autograd.grad(loss, lam, allow_unused=True)[0] if loss.requires_grad else None
     return loss.detach(), grad
 
@@ -147,15 +155,27 @@ def training(model: nn.Module) -> Iterator[None]:
             module.training = False
 
 
+@contextmanager
+def kept_buffers(model: nn.Module) -> Iterator[None]:
+    """Inside, buffers may move; after it they are as before: a second pass over a batch is counted nowhere."""
+    held = [(m, name, b, b.clone()) for m in model.modules() for name, b in m._buffers.items() if b is not None]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for module, name, buffer, before in held:  # F.batch_norm moves its statistics without a new version
+                module._buffers[name] = buffer.copy_(before)
+
+
 @torch.no_grad()
-def means(bench: Bench, source: Source) -> dict[str, float]:
+def means(losses: Losses, source: Source) -> dict[str, float]:
     """Means over a split in evaluation mode and the present context, every rank's share counted: "loss", metrics."""
-    problem, sums = bench.problem, dict[str, Tensor]()
-    with evaluating(bench.bare):
+    problem, sums = losses.problem, dict[str, Tensor]()
+    with evaluating(losses.bare):
         for batch in source.once():
-            here = bench.metrics(batch)
+            here = losses.metrics(batch)
             if "loss" not in here:
-                here = {"loss": bench.valid_loss(batch), **here}
+                here = {"loss": losses.valid_loss(batch), **here}
             for name, value in {**here, "": torch.ones_like(here["loss"])}.items():
                 sums[name] = sums.get(name, 0) + value.detach().double() * problem.rows(batch)
     if not sums:

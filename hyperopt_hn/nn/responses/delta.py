@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map
 
 from hyperopt_hn.nn.context import at
-from hyperopt_hn.nn.responses.base import Bench, Phase, Slope, slope
+from hyperopt_hn.nn.responses.base import Losses, Phase, Slope, slope
 from hyperopt_hn.nn.setup.batches import Batch
 
 
@@ -31,24 +31,24 @@ class Delta:
     phases: tuple[Phase, ...] = (Phase("general", perturbed=False), Phase("response", perturbed=True))
     needs_train_batch: bool = False
 
-    def view(self, bench: Bench, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
+    def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         """The general network at λ̂, the first-order one at perturbed λ."""
-        centre = bench.hypers.lam.detach()
+        centre = losses.hypers.lam.detach()
         if perturbed and self.linear:
-            return linearised(bench.bare, lam, centre, bench.fixed)
-        return at(bench.bare, lam, centre if perturbed or lam.requires_grad else lam, values=bench.fixed)
+            return linearised(losses.bare, lam, centre, losses.fixed)
+        return at(losses.bare, lam, centre if perturbed or lam.requires_grad else lam, values=losses.fixed)
 
-    def centre(self, bench: Bench, lam: Tensor) -> Tensor | None:
-        """λ̂."""
-        return bench.hypers.lam.detach()
+    def input(self, losses: Losses, lam: Tensor) -> Tensor:
+        """λ - λ̂."""
+        return lam - losses.hypers.lam.detach()
 
-    def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
+    def unmoved(self, losses: Losses, lam: Tensor) -> AbstractContextManager[object]:
         """The general network."""
-        return at(bench.bare, lam, lam, values=bench.fixed)
+        return at(losses.bare, lam, lam, values=losses.fixed)
 
-    def tune(self, bench: Bench, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
+    def tune(self, losses: Losses, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
         """L_V and its gradient; at λ̂ itself λ - stop(λ̂) is zero and only its gradient lives."""
-        return slope(bench, self.view(bench, lam, perturbed), lam, batches[0])
+        return slope(losses, self.view(losses, lam, perturbed), lam, batches[0])
 
 
 @contextmanager

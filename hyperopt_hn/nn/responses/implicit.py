@@ -17,7 +17,7 @@ from torch import Tensor
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import at, hyper_layers
-from hyperopt_hn.nn.responses.base import Bench, Phase, Slope, evaluating
+from hyperopt_hn.nn.responses.base import Losses, Phase, Slope, evaluating
 from hyperopt_hn.nn.setup.batches import Batch
 
 Vectors = list[Tensor]
@@ -44,28 +44,28 @@ class Implicit:
         if self.terms < 1 or self.lr <= 0 or self.damping < 0:
             raise UserError("the implicit estimator needs terms of at least 1, lr above 0 and damping of at least 0")
 
-    def view(self, bench: Bench, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
+    def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         """The elementary model: a plain one, or a converted one with its response off."""
-        if next(hyper_layers(bench.bare), None) is None:
+        if next(hyper_layers(losses.bare), None) is None:
             return nullcontext()
         centre = lam.detach()
-        return at(bench.bare, centre, centre, values=bench.fixed)
+        return at(losses.bare, centre, centre, values=losses.fixed)
 
-    def centre(self, bench: Bench, lam: Tensor) -> Tensor | None:
-        """λ̂: there is no response, so its input is zero."""
-        return bench.hypers.lam.detach()
+    def input(self, losses: Losses, lam: Tensor) -> Tensor:
+        """Zero: there is no response."""
+        return torch.zeros_like(lam)
 
-    def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
+    def unmoved(self, losses: Losses, lam: Tensor) -> AbstractContextManager[object]:
         """The same: there is no response to hold."""
-        return self.view(bench, lam, False)
+        return self.view(losses, lam, False)
 
-    def tune(self, bench: Bench, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
+    def tune(self, losses: Losses, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
         """L_V and -∂²L_T/∂λ∂w H⁻¹ ∂L_V/∂w; one Hessian product per term."""
-        w = [p for p in bench.bare.parameters() if p.requires_grad]
-        with self.view(bench, lam, False), evaluating(bench.bare):
-            loss = bench.valid_loss(batches[0])
+        w = [p for p in losses.bare.parameters() if p.requires_grad]
+        with self.view(losses, lam, False), evaluating(losses.bare):
+            loss = losses.valid_loss(batches[0])
             outer = _averaged(_grad(loss, w))
-            inner = bench.train_loss(batches[1], lam, keep=True)
+            inner = losses.train_loss(batches[1], lam, keep=True)
             slopes = _grad(inner, w, create=True)
             v = self._solve(lambda u: _averaged(_product(slopes, w, u)), outer)
             mixed = sum((g * u).sum() for g, u in zip(slopes, v, strict=True) if g.requires_grad)

@@ -14,38 +14,44 @@ from torch import Tensor
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import at
-from hyperopt_hn.nn.responses.base import Bench, Phase, Slope, slope
+from hyperopt_hn.nn.responses.base import Losses, Phase, Slope, slope
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.hypers import Hypers
 
 
 @dataclass(frozen=True)
 class STN:
-    """w_φ(λ) = W + diag(V λ) R, layer by layer; `natural`: V r(λ), r(λ) the natural values.
+    """w_φ(λ) = W + diag(V h) R, layer by layer, h = λ; `natural`: h = r(λ), the natural values.
 
     The published code feeds raw λ but for its language model with all hyperparameters tuned, where it feeds r(λ).
+    `centred` (not published): h is measured from its value at λ̂. Uncentred, every entry of V is pushed by λ̂ itself,
+    so that hyperparameters which start near one value move in lockstep.
     """
 
     natural: bool = False
+    centred: bool = False
     phases: tuple[Phase, ...] = (Phase("all", perturbed=True),)
     needs_train_batch: bool = False
 
-    def view(self, bench: Bench, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
+    def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         """The model at λ."""
-        return at(bench.bare, lam, self.centre(bench, lam), values=bench.fixed)
+        return at(losses.bare, lam, h=self.input(losses, lam), values=losses.fixed)
 
-    def centre(self, bench: Bench, lam: Tensor) -> Tensor | None:
-        """None where the response's input is λ itself."""
-        return lam - _natural(bench.hypers, lam) if self.natural else None
+    def input(self, losses: Losses, lam: Tensor) -> Tensor:
+        """λ or r(λ), as it is or less its value at λ̂."""
+        own = self._fed(losses, lam)
+        return own - self._fed(losses, losses.hypers.lam.detach()) if self.centred else own
 
-    def held(self, bench: Bench, lam: Tensor) -> AbstractContextManager[object]:
+    def unmoved(self, losses: Losses, lam: Tensor) -> AbstractContextManager[object]:
         """The response stays at λ̂."""
-        mean = bench.hypers.lam.detach()
-        return at(bench.bare, lam, lam - (_natural(bench.hypers, mean) if self.natural else mean), values=bench.fixed)
+        return at(losses.bare, lam, h=self.input(losses, losses.hypers.lam.detach()), values=losses.fixed)
 
-    def tune(self, bench: Bench, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
+    def _fed(self, losses: Losses, lam: Tensor) -> Tensor:
+        return _natural(losses.hypers, lam) if self.natural else lam
+
+    def tune(self, losses: Losses, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
         """L_V and its gradient by one backward pass through the response."""
-        return slope(bench, self.view(bench, lam, perturbed), lam, batches[0])
+        return slope(losses, self.view(losses, lam, perturbed), lam, batches[0])
 
 
 def _natural(hypers: Hypers, lam: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ class FitPlan:
 
 def give_data(tuner: TorchTuner, plan: FitPlan, seed: int) -> None:
     """The plan's data as the tuner's batches; each split is shuffled with a seed of its own."""
-    model, size = tuner.bench.bare, plan.batch_size
+    model, size = tuner.losses.bare, plan.batch_size
     test = None if plan.test is None else as_source(plan.test, "test", model, size, seed + 3)
     tuner.problem = replace(
         tuner.problem,
@@ -99,7 +99,7 @@ def run(tuner: TorchTuner, given: Specification, plan: FitPlan) -> TuningResult:
 
     The tuner ends in its best state. Raises what `alternate` raises.
     """
-    device = next(tuner.bench.bare.parameters()).device
+    device = next(tuner.losses.bare.parameters()).device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(given.seed + 1_000_003 * tuner.steps["train"])
         return _run(tuner, given, plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,24 +20,34 @@ class Hypers(nn.Module):
     """p(λ|λ̂) = N(λ̂, diag σ²) over a space's tuned hyperparameters, σ = softplus ρ; all in raw units.
 
     `lam` (n,) and `rho` (n,) are parameters, float32 unless `dtype` says otherwise, whatever the model's precision.
-    Entries whose initial spread is 0 are never perturbed and have no entropy; `any_free`: there are others; `one_draw`:
-    no perturbed entry differs between examples. Source: MacKay et al. 2019, sec. 3.3.
+    `spread` and `box` are for hyperparameters that name none themselves. Entries whose initial spread is 0 are never
+    perturbed and have no entropy; `any_free`: there are others; `one_draw`: no perturbed entry differs between
+    examples. Source: MacKay et al. 2019, sec. 3.3.
     """
 
     shared: Tensor
     free: Tensor
+    low: Tensor
+    high: Tensor
     _places: Tensor
 
     def __init__(
-        self, space: HyperSpace, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
+        self,
+        space: HyperSpace,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype = torch.float32,
+        spread: float = 0.5,
+        box: float = math.inf,
     ) -> None:
         super().__init__()
         if dtype not in (torch.float32, torch.float64):
             raise UserError(f"λ in {dtype} would lose its small steps; use torch.float32 (the model may be in {dtype})")
         self.space = space
-        spreads = torch.as_tensor(space.spreads(), dtype=torch.float64)
+        spreads = torch.as_tensor(space.spreads(spread), dtype=torch.float64)
         free = spreads > 0
-        own = space.spreads() > 0  # in numpy: these two are asked on the host, where reading a GPU would wait for it
+        own = (
+            space.spreads(spread) > 0
+        )  # in numpy: these two are asked on the host, where reading a GPU would wait for it
         self.any_free = bool(own.any())
         self.one_draw = bool((space.shared() | ~own).all())
         rho = inv_softplus(torch.where(free, spreads, 1.0), torch)
@@ -44,6 +55,10 @@ class Hypers(nn.Module):
         self.rho = nn.Parameter(rho.to(device, dtype))
         self.register_buffer("shared", torch.as_tensor(space.shared()).to(device))
         self.register_buffer("free", free.to(device))
+        low, high = space.reach(box)
+        self.boxed = bool(np.isfinite(low).any())
+        for name, end in (("low", low), ("high", high)):
+            self.register_buffer(name, torch.as_tensor(end).to(device, dtype), persistent=False)
         # rho[free] would make the host wait for a GPU to learn how many there are
         self.register_buffer("_places", torch.as_tensor(np.flatnonzero(own)).to(device), persistent=False)
 
@@ -54,6 +69,18 @@ class Hypers(nn.Module):
     def entropy(self) -> Tensor:
         """Entropy of p(λ|λ̂) in nats, summed over the perturbed entries; ()."""
         return entropy(softplus(self.rho[self._places], torch), torch)
+
+    @torch.no_grad()
+    def keep_inside(self) -> None:
+        """Put λ̂ back into its box."""
+        if self.boxed:
+            self.lam.clamp_(self.low, self.high)
+
+    def at_the_edge(self) -> list[str]:
+        """The tuned hyperparameters of which an entry of λ̂ rests on its box."""
+        lam = self.lam.detach()
+        there = ((lam <= self.low) | (lam >= self.high)).tolist()
+        return [name for name, part in self.space.places.items() if any(there[part])]
 
     def draw(self, eps: Tensor, first: Tensor) -> Tensor:
         """λ̂ + σ ε, (B, n) from noise (B, n), in λ̂'s dtype; `shared` entries use `first` (n,) in every row."""

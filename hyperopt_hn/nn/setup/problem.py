@@ -108,20 +108,23 @@ class Schedulers:
 class Optimizers:
     """The user's own optimizers, never rebuilt: on φ (one or several), on [hypers.lam] and, if tuned, [hypers.rho].
 
-    Without `lam` hyperparameters stay fixed; without `rho` spreads do and the tune step is unperturbed.
+    `response` is for the response's parameters alone, outside `clip` and φ's schedulers; without it they are φ's. A
+    large step of a weight's SGD breaks a response, so that one of its own is the better choice. Without `lam`
+    hyperparameters stay fixed; without `rho` spreads do and the tune step is unperturbed.
     """
 
     phi: Optimizer | Sequence[Optimizer]
     lam: Optimizer | None = None
     rho: Optimizer | None = None
     schedulers: Schedulers = Schedulers()
+    response: Optimizer | None = None
 
     def all(self) -> list[Optimizer]:
         """Every optimizer, φ's first."""
-        return [*self.phis(), *(o for o in (self.lam, self.rho) if o is not None)]
+        return [*self.phis(), *(o for o in (self.response, self.lam, self.rho) if o is not None)]
 
     def phis(self) -> list[Optimizer]:
-        """Those on φ."""
+        """Those on φ, the response's own left out."""
         return [self.phi] if isinstance(self.phi, Optimizer) else list(self.phi)
 
     def spent(self, least_lr: float) -> bool:

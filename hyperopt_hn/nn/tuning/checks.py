@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -10,7 +11,8 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import hyper_layers, space_of
-from hyperopt_hn.nn.responses import Delta, Implicit, Response
+from hyperopt_hn.nn.conversion.converter import response_parameters
+from hyperopt_hn.nn.responses import Delta, Implicit, Response, Split
 from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.setup.problem import Optimizers, TunerConfig
 
@@ -37,6 +39,14 @@ def check_fit(model: nn.Module, hypers: Hypers, optimizers: Optimizers, response
     _check_tuned(hypers, optimizers)
     if isinstance(response, Implicit) and optimizers.rho is not None:
         raise UserError("the implicit method perturbs nothing, so it cannot tune spreads; leave `rho` out")
+
+
+def with_response(optimizers: Optimizers, bare: nn.Module, response: Response) -> Optimizers:
+    """With an Adam for the response's parameters where a Split needs one and none is given."""
+    own = [p for p in response_parameters(bare) if p.requires_grad]
+    if not isinstance(response, Split) or optimizers.response is not None or not own:
+        return optimizers
+    return replace(optimizers, response=torch.optim.Adam(own, response.lr))
 
 
 def autocast_dtype(name: str) -> torch.dtype | None:
@@ -96,16 +106,30 @@ def _check_phi(bare: nn.Module, hypers: Hypers, optimizers: Optimizers) -> None:
                 "torch.optim.LBFGS evaluates the loss several times in a step, through a closure that a tuner does not "
                 "give; use SGD, Adam or AdamW"
             )
+    own = _held(optimizers.response) if optimizers.response is not None else set()
+    _check_response(bare, own)
     for optimizer in optimizers.phis():
-        held.update(id(p) for group in optimizer.param_groups for p in group["params"])
+        held |= _held(optimizer)
     if held & {id(hypers.lam), id(hypers.rho)}:
         raise UserError("φ's optimizer holds λ̂ or ρ, which a train step must not move; give them their own optimizers")
     for name, parameter in bare.named_parameters():
-        if parameter.requires_grad and id(parameter) not in held:
+        if parameter.requires_grad and id(parameter) not in held | own:
             raise UserError(
                 f"parameter {name!r} is in no optimizer; make φ's optimizer after convert(model, space), or freeze it "
                 "with requires_grad_(False)"
             )
+
+
+def _held(optimizer: torch.optim.Optimizer) -> set[int]:
+    return {id(p) for group in optimizer.param_groups for p in group["params"]}
+
+
+def _check_response(bare: nn.Module, own: set[int]) -> None:
+    if own - {id(p) for p in response_parameters(bare)}:
+        raise UserError(
+            "the optimizer `response` holds other parameters than the response's; make it with "
+            "response_parameters(model), and φ's with general_parameters(model)"
+        )
 
 
 def _check_tuned(hypers: Hypers, optimizers: Optimizers) -> None:

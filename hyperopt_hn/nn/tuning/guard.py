@@ -1,4 +1,4 @@
-"""What a tuner looks at before it moves anything: finite losses, a gradient that reaches λ, parts of φ."""
+"""What a tuner looks at before it moves anything: finite losses, and a gradient that reaches λ."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.nn import distributed
-from hyperopt_hn.nn.conversion.converter import response_parameters
-from hyperopt_hn.nn.responses import Phase
 
 
 def look(name: str, where: str, loss: Tensor, grad: Tensor | None, hypers: Callable[[], Mapping[str, Any]]) -> float:
@@ -40,23 +38,3 @@ def reached(grad: Tensor | None, first: bool) -> Tensor:
             "or nothing has trained it yet; train first (Alternation(warmup=...)) and call the model in valid_loss"
         )
     return grad
-
-
-def backward(loss: Tensor, phase: Phase) -> None:
-    """Add a loss's gradients to the parameters. Raises UserError if it has none to give."""
-    if not loss.requires_grad:
-        raise UserError(
-            f"train_loss does not depend on the {phase.trains} parameters: it must call the model that it is given"
-        )
-    loss.backward()
-
-
-def parts_of(bare: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """φ by the names that a Phase uses: all, general and response parameters."""
-    every = list(bare.parameters())
-    response = {id(p) for p in response_parameters(bare)}
-    return {
-        "all": every,
-        "general": [p for p in every if id(p) not in response],
-        "response": [p for p in every if id(p) in response],
-    }

@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.conversion.converter import general_parameters
-from hyperopt_hn.nn.responses import Bench, Implicit
+from hyperopt_hn.nn.responses import Implicit, Losses
 from hyperopt_hn.nn.responses.base import means, training
 from hyperopt_hn.nn.setup.problem import TorchProblem
 from hyperopt_hn.nn.tuning import checkpoint
@@ -119,25 +119,25 @@ def check_response(
         raise UserError("the implicit method learns no response, so there is none to check")
     plan = retraining or Retraining()
     settings = _settings(grid)
-    bench = replace(tuner.bench, model=tuner.bench.bare, problem=problem)
-    lams = [bench.hypers.raw(setting) for setting in settings]
-    kept = checkpoint.random_state(bench.hypers.lam.device)
+    losses = replace(tuner.losses, model=tuner.losses.bare, problem=problem)
+    lams = [losses.hypers.raw(setting) for setting in settings]
+    kept = checkpoint.random_state(losses.hypers.lam.device)
     try:
-        unmoved = _loss(bench, tuner.response.held(bench, bench.hypers.lam.detach()))
-        response = [_loss(bench, tuner.response.view(bench, lam, True)) for lam in lams]
+        unmoved = _loss(losses, tuner.response.unmoved(losses, losses.hypers.lam.detach()))
+        response = [_loss(losses, tuner.response.view(losses, lam, True)) for lam in lams]
         with ThreadPoolExecutor(plan.workers) as pool:
-            truth = list(pool.map(lambda lam: _retrain(tuner, bench, lam, plan), lams))
+            truth = list(pool.map(lambda lam: _retrain(tuner, losses, lam, plan), lams))
     finally:
-        checkpoint.set_random_state(kept, bench.hypers.lam.device)
+        checkpoint.set_random_state(kept, losses.hypers.lam.device)
     return ResponseCheck(settings, tuple(response), tuple(t for _, t in truth), tuple(h for h, _ in truth), unmoved)
 
 
-def _retrain(tuner: TorchTuner, bench: Bench, lam: Tensor, plan: Retraining) -> tuple[float, float]:
+def _retrain(tuner: TorchTuner, losses: Losses, lam: Tensor, plan: Retraining) -> tuple[float, float]:
     """Validation loss half way through and after retraining a copy of the model at λ (n,)."""
-    model = copy.deepcopy(bench.bare)
-    source = copy.copy(bench.problem.train)  # its own position, the same data
-    source.load_state(bench.problem.train.state())
-    mine = replace(bench, model=model, bare=model)
+    model = copy.deepcopy(losses.bare)
+    source = copy.copy(losses.problem.train)  # its own position, the same data
+    source.load_state(losses.problem.train.state())
+    mine = replace(losses, model=model, bare=model)
     chosen = {id(p) for p in general_parameters(model)}
     for parameter in model.parameters():
         parameter.requires_grad_(parameter.requires_grad and id(parameter) in chosen)
@@ -147,18 +147,18 @@ def _retrain(tuner: TorchTuner, bench: Bench, lam: Tensor, plan: Retraining) -> 
     half = 0.0
     for step in range(plan.steps):
         if step == plan.steps // 2:
-            half = _loss(mine, tuner.response.held(mine, lam))
+            half = _loss(mine, tuner.response.unmoved(mine, lam))
         batch = source.next()
         optimizer.zero_grad(set_to_none=True)
-        with tuner.response.held(mine, lam), training(model):
+        with tuner.response.unmoved(mine, lam), training(model):
             mine.train_loss(batch, lam).backward()
         optimizer.step()
-    return half, _loss(mine, tuner.response.held(mine, lam))
+    return half, _loss(mine, tuner.response.unmoved(mine, lam))
 
 
-def _loss(bench: Bench, view: Any) -> float:
+def _loss(losses: Losses, view: Any) -> float:
     with torch.no_grad(), view:
-        return means(replace(bench, problem=replace(bench.problem, metrics=None)), bench.problem.valid)["loss"]
+        return means(replace(losses, problem=replace(losses.problem, metrics=None)), losses.problem.valid)["loss"]
 
 
 def _alike(optimizer: Optimizer, weights: list[nn.Parameter]) -> Optimizer:

@@ -21,18 +21,19 @@ from hyperopt_hn.errors import Exhausted, UserError
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.conversion.collapsing import collapse
-from hyperopt_hn.nn.responses import STN, Bench, Delta, Implicit, Phase, Response
-from hyperopt_hn.nn.responses.base import frozen, means, training
+from hyperopt_hn.nn.responses import STN, Delta, Implicit, Losses, Response, Split
+from hyperopt_hn.nn.responses.base import means, training
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning import checkpoint
-from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit, unwrap
-from hyperopt_hn.nn.tuning.guard import backward, look, parts_of, reached
+from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit, unwrap, with_response
+from hyperopt_hn.nn.tuning.guard import look, reached
 from hyperopt_hn.nn.tuning.history import Trace
 from hyperopt_hn.nn.tuning.overtuning import OverTuning
+from hyperopt_hn.nn.tuning.phases import Draws, Trainer
 
-NAMES: dict[str, Response] = {"stn": STN(), "delta": Delta(), "implicit": Implicit()}
+NAMES: dict[str, Response] = {"stn": STN(), "delta": Delta(), "split": Split(), "implicit": Implicit()}
 
 
 class TorchTuner:
@@ -49,26 +50,39 @@ class TorchTuner:
         hypers: Hypers,
         problem: TorchProblem,
         optimizers: Optimizers,
-        response: Literal["stn", "delta", "implicit"] | Response = "stn",
+        response: Literal["stn", "delta", "split", "implicit"] | Response = "stn",
         config: TunerConfig | None = None,
     ) -> None:
         self.config = config or TunerConfig()
         self.response = _response(response)
-        self.problem, self.optimizers, self._hypers = problem, optimizers, hypers
-        check_fit(model, hypers, optimizers, self.response)
+        self.problem, self._hypers = problem, hypers
+        self.optimizers = with_response(optimizers, unwrap(model), self.response)
+        check_fit(model, hypers, self.optimizers, self.response)
         check_course(self.config, hypers)
         bare = unwrap(model)
         calls = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
-        self.bench = Bench(calls, bare, hypers, problem, autocast_dtype(self.config.autocast))
-        self.noise = Noise(hypers.space.n, self.config.seed, distributed.rank(), distributed.world())
+        self.losses = Losses(calls, bare, hypers, problem, autocast_dtype(self.config.autocast))
+        noise = Noise(hypers.space.n, self.config.seed, distributed.rank(), distributed.world())
         self.steps = {"train": 0, "tune": 0}
         self._trace = Trace(self.config.course_rows)
         self._over = OverTuning()
-        self._parts = parts_of(bare)
+        self._draws = Draws(hypers, noise)
+        self._trainer = Trainer(
+            bare, self._draws, self.optimizers, self.config.clip, lambda loss: self._look("train_loss", loss, "train")
+        )
         self._answers = next(hyper_layers(bare), None) is not None
         self._norms = [m for m in bare.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
         self._follow(0)
         distributed.broadcast_([*bare.state_dict().values(), *hypers.state_dict().values()])
+
+    @property
+    def noise(self) -> Noise:
+        """The stream of perturbations."""
+        return self._draws.noise
+
+    @noise.setter
+    def noise(self, noise: Noise) -> None:
+        self._draws.noise = noise
 
     def train_step(self, batch: Batch | None = None) -> dict[str, float]:
         """One step on φ, at λ drawn around λ̂; λ̂, ρ stay. Without `batch`: the problem's next ones, accumulated.
@@ -81,17 +95,14 @@ class TorchTuner:
         self._follow(self.steps["train"])
         count = self.config.accumulate if batch is None else 1
         batches = [batch] if batch is not None else [self.problem.train.next() for _ in range(count)]
-        rows = [self.problem.rows(b) for b in batches]
-        with torch.no_grad():
-            drawn = self._draw(sum(rows))
-        lams = list(drawn.split(rows)) if drawn.dim() == 2 else [drawn] * len(rows)
-        with training(self.bench.bare):
-            reports = [self._phase(phase, batches, rows, lams) for phase in self.response.phases]
+        due = [phase for phase in self.response.phases if phase.due(self.steps["train"])]
+        with training(self.losses.bare):
+            reports = self._trainer.run(due, self.losses, self._view, batches)
         self._average_norms()
         self.steps["train"] += 1
         for scheduler in self.optimizers.schedulers.train:
             scheduler.step()
-        return reports[0]
+        return reports[0] if reports else {}
 
     def tune_step(self, batch: Batch | None = None) -> dict[str, float]:
         """One step on λ̂, and on ρ if it has an optimizer; φ stays, evaluation mode throughout."""
@@ -102,8 +113,8 @@ class TorchTuner:
         if self.response.needs_train_batch:
             batches.append(self.problem.train.next())
         perturbed = opt.rho is not None
-        lam = self._draw(self.problem.rows(batches[0])) if perturbed else self._hypers.lam
-        loss, grad = self.response.tune(self.bench, lam, perturbed, batches)
+        lam = self._draws.live(self.problem.rows(batches[0])) if perturbed else self._hypers.lam
+        loss, grad = self.response.tune(self.losses, lam, perturbed, batches)
         grad = reached(grad, first=self.steps["tune"] == 0)
         objective = loss - self.config.tau * self._hypers.entropy().detach() if perturbed else loss
         report = self._look("tune_loss", objective, "tune", grad)
@@ -131,12 +142,12 @@ class TorchTuner:
 
     def hypers(self) -> dict[str, float | int | list[float]]:
         """The present hyperparameters in natural units, tuned or not: numbers, lists for vectors."""
-        return {**self._hypers.plain(), **self.bench.fixed}
+        return {**self._hypers.plain(), **self.losses.fixed}
 
     def collapsed(self, values: Mapping[str, Any] | None = None) -> nn.Module:
         """The ordinary model with the weights at λ̂, or at natural `values`, dropout rates included."""
         lam = self._hypers.raw(values or {})
-        return collapse(self.bench.bare, lam, self.response.centre(self.bench, lam))
+        return collapse(self.losses.bare, lam, h=self.response.input(self.losses, lam))
 
     def course(self) -> dict[str, Any]:
         """The course of every tuned hyperparameter, natural units: "step" (S,), name -> (S,) or (S, size), numpy.
@@ -158,13 +169,13 @@ class TorchTuner:
 
     def state(self) -> dict[str, Any]:
         """Everything the next step depends on, copied to the processor; all ranks must call it together."""
-        bench, opt = self.bench, self.optimizers
+        losses, opt = self.losses, self.optimizers
         live = {
             "kind": checkpoint.KIND,
             "version": checkpoint.VERSION,
             "response": type(self.response).__name__,
             "names": list(self._hypers.space.tuned),
-            "model": bench.bare.state_dict(),
+            "model": losses.bare.state_dict(),
             "hypers": self._hypers.state_dict(),
             "kinds": checkpoint.kinds(opt),
             "optimizers": [o.state_dict() for o in opt.all()],
@@ -184,7 +195,7 @@ class TorchTuner:
         self._check_state(state)
         held = checkpoint.copied(state)
         opt = self.optimizers
-        self.bench.bare.load_state_dict(held["model"])
+        self.losses.bare.load_state_dict(held["model"])
         self._hypers.load_state_dict(held["hypers"])
         for optimizer, saved in zip(opt.all(), held["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -204,50 +215,19 @@ class TorchTuner:
         opt = self.optimizers
         checkpoint.check_names("response", state["response"], type(self.response).__name__)
         checkpoint.check_names("tuned hyperparameters", state["names"], list(self._hypers.space.tuned))
-        checkpoint.check_fits(self.bench.bare, state["model"], "model")
+        checkpoint.check_fits(self.losses.bare, state["model"], "model")
         checkpoint.check_fits(self._hypers, state["hypers"], "space")
         checkpoint.check_names("optimizers and schedulers", state["kinds"], checkpoint.kinds(opt))
 
-    def _draw(self, rows: int) -> Tensor:
-        """λ ~ p(λ|λ̂): (rows, n), or one (n,) where no perturbed hyperparameter differs between examples."""
-        eps, first = self.noise.draw(rows)
-        own = self._hypers
-        if own.one_draw:
-            return own.draw(first[None], first)[0]
-        return own.draw(eps, first)
-
     def _view(self, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         if self._answers:
-            return self.response.view(self.bench, lam, perturbed)
+            return self.response.view(self.losses, lam, perturbed)
         return nullcontext()
 
     def _follow(self, step: int) -> None:
         """Take the untuned hyperparameters' values of a training step from the course."""
         if self.config.course is not None:
-            self.bench = replace(self.bench, fixed=dict(self.config.course.at(step)))
-
-    def _phase(self, phase: Phase, batches: list[Batch], rows: list[int], lams: list[Tensor]) -> dict[str, float]:
-        trained = [p for p in self._parts[phase.trains] if p.requires_grad]
-        if not trained:
-            return {}
-        for optimizer in self.optimizers.phis():
-            optimizer.zero_grad(set_to_none=True)
-        chosen = {id(p) for p in trained}
-        losses = []
-        with frozen([p for p in self._parts["all"] if id(p) not in chosen]):
-            for batch, drawn, count in zip(batches, lams, rows, strict=True):
-                lam = drawn if phase.perturbed else self._hypers.lam.detach()
-                with self._view(lam, phase.perturbed):
-                    loss = self.bench.train_loss(batch, lam) * (count / sum(rows))
-                    backward(loss, phase)
-                losses.append(loss.detach())
-        distributed.average_([p.grad for p in trained if p.grad is not None])
-        report = self._look("train_loss", torch.stack(losses).sum(), "train")
-        if self.config.clip:
-            nn.utils.clip_grad_norm_(trained, self.config.clip)
-        for optimizer in self.optimizers.phis():
-            optimizer.step()
-        return report
+            self.losses = replace(self.losses, fixed=dict(self.config.course.at(step)))
 
     def _step_lam(self, lam: Tensor, grad: Tensor, perturbed: bool) -> None:
         moving = [(self.optimizers.lam, self._hypers.lam), (self.optimizers.rho, self._hypers.rho)]
@@ -267,6 +247,7 @@ class TorchTuner:
                 optimizer.step()
         for _, parameter in moving:
             parameter.grad = None
+        self._hypers.keep_inside()
 
     def _look(self, name: str, loss: Tensor, kind: str, grad: Tensor | None = None) -> dict[str, float]:
         """{name: loss}, or nothing where this step does not wait for a GPU."""
@@ -278,7 +259,7 @@ class TorchTuner:
     def _means(self, source: Source, prefix: str) -> dict[str, float]:
         lam = self._hypers.lam.detach()
         with self._view(lam, False):
-            found = means(self.bench, source)
+            found = means(self.losses, source)
         return {f"{prefix}_{name}": value for name, value in found.items()}
 
     def _average_norms(self) -> None:

@@ -78,7 +78,7 @@ def test_with_nothing_tuned_the_network_is_the_plain_one(model, fix):
 def inputs_of(tuner):
     """What reaches the network from now on, a tensor per call, with the mode it was in."""
     seen = []
-    tuner.bench.bare.register_forward_pre_hook(lambda m, x: seen.append((x[0].detach().clone(), m.training)))
+    tuner.losses.bare.register_forward_pre_hook(lambda m, x: seen.append((x[0].detach().clone(), m.training)))
     return seen
 
 
@@ -116,8 +116,8 @@ def test_a_train_step_changes_each_image_at_its_own_strengths(response):
     choice = TuningChoice(tune="indropout,dropouts", init="indropout=0.5", spread=2.0)
     _, space, tuner = made(data, choice=choice, method=Method(response=response))
     before = tuner.state()
-    lam = tuner.bench.hypers.draw(*tuner.noise.draw(8)).detach()
-    rates = tuner.bench.hypers.values(lam)["indropout"]
+    lam = tuner.losses.hypers.draw(*tuner.noise.draw(8)).detach()
+    rates = tuner.losses.hypers.values(lam)["indropout"]
     tuner.load_state(before)
     seen = inputs_of(tuner)
     tuner.train_step()
@@ -133,10 +133,10 @@ def test_dropout_masks_have_each_examples_own_rate():
     data = images(side=32)
     _, _, tuner = made(data, choice=TuningChoice(tune="dropout2", init="dropout2=0.5", spread=2.0))
     before = tuner.state()
-    rates = tuner.bench.hypers.values(tuner.bench.hypers.draw(*tuner.noise.draw(8)))["dropout2"].detach()
+    rates = tuner.losses.hypers.values(tuner.losses.hypers.draw(*tuner.noise.draw(8)))["dropout2"].detach()
     tuner.load_state(before)
     kept = []
-    tuner.bench.bare.get_submodule("dropout2").register_forward_hook(
+    tuner.losses.bare.get_submodule("dropout2").register_forward_hook(
         lambda m, x, y: kept.append((x[0].abs().sum((2, 3)) > 0, y.abs().sum((2, 3)) == 0))
     )
     shares = torch.zeros(8)
@@ -155,7 +155,7 @@ def test_one_rate_for_all_dropouts():
         network=CNNSettings(one_dropout=True), choice=TuningChoice(tune="dropouts", init="dropout=0.4")
     )
     assert space.names == space.tuned == ("dropout",)
-    layers = [m for _, m in hyper_layers(tuner.bench.bare) if type(m).__name__ == "HyperChannelDropout"]
+    layers = [m for _, m in hyper_layers(tuner.losses.bare) if type(m).__name__ == "HyperChannelDropout"]
     assert [m.name for m in layers] == ["dropout"] * 3
     tuner.train_step()
 
@@ -165,7 +165,7 @@ def test_channels_last_and_bfloat16_train_the_same_network():
     for name, machine in (("plain", Machine()), ("last", Machine(channels_last=True)), ("half", Machine(amp="bf16"))):
         _, _, tuner = made(images(side=16), machine=replace(machine, device="cpu"))
         runs[name] = [tuner.train_step()["train_loss"] for _ in range(4)]
-        assert all(p.dtype == torch.float32 for p in tuner.bench.bare.parameters())
+        assert all(p.dtype == torch.float32 for p in tuner.losses.bare.parameters())
     assert runs["last"] == pytest.approx(runs["plain"], rel=1e-4)
     assert runs["half"] == pytest.approx(runs["plain"], rel=3e-2) and runs["half"] != runs["plain"]
 

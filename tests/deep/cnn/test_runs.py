@@ -103,7 +103,7 @@ def test_a_replay_follows_the_run_step_by_step(tmp_path):
     wanted = {"dropout0", "dropout1", "dropout2", "cutlength", "cutholes", "hue"}
     assert space.n == 0 and set(space.names) == set(records[0]["hypers"]) == wanted
     tuner = experiment.build_tuner(config, data, space, course)
-    assert count(tuner.bench.bare) == count(experiment.plain_network(config.network, ImageShape(4, 3, 8)))
+    assert count(tuner.losses.bare) == count(experiment.plain_network(config.network, ImageShape(4, 3, 8)))
     moved = set()
     for step in range(30):
         tuner.train_step()

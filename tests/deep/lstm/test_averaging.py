@@ -18,7 +18,7 @@ def settings(average):
 
 
 def weights(made):
-    return {name: p.detach().clone() for name, p in made.bench.bare.named_parameters()}
+    return {name: p.detach().clone() for name, p in made.losses.bare.named_parameters()}
 
 
 def force(made, losses):
@@ -64,7 +64,7 @@ def test_the_mean_is_that_of_the_weights_since_then():
     found = made.evaluate()
     assert found["averaged"] == 1.0
     with torch.no_grad():
-        for name, p in alone.bench.bare.named_parameters():
+        for name, p in alone.losses.bare.named_parameters():
             p.copy_(wanted[name])
     assert found["valid_loss"] == pytest.approx(alone.evaluate()["valid_loss"], abs=1e-6)
     for name, own in weights(made.tuner).items():  # and evaluation left them where they were

@@ -42,15 +42,15 @@ def test_the_published_hyperparameters_their_order_ranges_and_sharing():
 def test_evaluation_is_the_loss_of_whole_streams_scored_at_once():
     """Facts 2.9 L9: over exactly len - 1 words of every stream; the windows leave no trace."""
     made = tuner(config())
-    lively(made.bench.bare)
+    lively(made.losses.bare)
     steps(made, 2)
     found = made.evaluate()
-    model, source = made.bench.bare, text()
+    model, source = made.losses.bare, text()
     for split, batch, key in ((source.valid, 3, "valid_loss"), (source.test, 10, "test_loss")):
         length = len(split) // batch
         ids = torch.as_tensor(split[: length * batch].astype("int64")).view(batch, length).t()
         model.eval()
-        with torch.no_grad(), at(model, made.bench.hypers.lam):
+        with torch.no_grad(), at(model, made.losses.hypers.lam):
             out, _, _ = model(ids[:-1])
         logits = F.linear(out.flatten(0, 1), model.decoder.weight, model.decoder.bias).detach()
         assert logits.shape[0] == batch * (length - 1)
@@ -62,27 +62,27 @@ def test_the_validation_loss_has_no_penalty_and_no_dropout():
     """Facts 2.7 P1, 2.9 L2."""
     low, high = (tuner(config(init=f"alpha={a},beta={a},dropouts={p}")) for a, p in ((1e-6, 0.01), (50.0, 0.9)))
     for made in (low, high):
-        lively(made.bench.bare, 0.0)
-        for name, parameter in made.bench.bare.named_parameters():
+        lively(made.losses.bare, 0.0)
+        for name, parameter in made.losses.bare.named_parameters():
             if "response_" in name:
                 parameter.data.zero_()
     assert low.evaluate() == high.evaluate()
     batch = low.problem.valid.next()
-    with low.response.view(low.bench, low.bench.hypers.lam, False):
-        low.bench.bare.eval()
-        assert torch.equal(train_loss(low.bench.bare, batch, {}), valid_loss(low.bench.bare, batch))
+    with low.response.view(low.losses, low.losses.hypers.lam, False):
+        low.losses.bare.eval()
+        assert torch.equal(train_loss(low.losses.bare, batch, {}), valid_loss(low.losses.bare, batch))
 
 
 def test_the_penalties_are_ar_and_tar_with_natural_weights():
     made = tuner(config(tune="none", init="alpha=2,beta=3"))
-    model, window = made.bench.bare, made.problem.train.next()
+    model, window = made.losses.bare, made.problem.train.next()
     model.eval()
     bare = train_loss(model, window, {})
     out, raw, _ = model(window.tokens, None)
     ar, tar = out.square().mean(), (raw[1:] - raw[:-1]).square().mean()
     assert torch.allclose(train_loss(model, window, {"alpha": 2.0}), bare + 2.0 * ar)
     assert torch.allclose(train_loss(model, window, {"beta": 3.0}), bare + 3.0 * tar)
-    both = made.bench.train_loss(window, torch.zeros(0))
+    both = made.losses.train_loss(window, torch.zeros(0))
     assert torch.allclose(both, bare + 2.0 * ar + 3.0 * tar)
 
 
@@ -98,7 +98,7 @@ def test_a_step_carries_the_state_of_its_first_pass_and_starts_both_there(respon
     """A Δ-STN's second pass starts where the first did, and what is carried on is the first one's state."""
     given = config(tune="dropouto", fix="")
     made = tuner(replace(given, method=replace(given.method, response=response)))
-    model, states, ends = made.bench.bare, [], []
+    model, states, ends = made.losses.bare, [], []
     model.register_forward_pre_hook(lambda m, args: states.append(args[1]))
     model.register_forward_hook(lambda m, args, out: ends.append(out[2]))
     made.train_step()
@@ -110,7 +110,7 @@ def test_a_step_carries_the_state_of_its_first_pass_and_starts_both_there(respon
             assert torch.equal(mine[0], first[0]) and torch.equal(mine[1], first[1])
     if response == "delta":  # the general network at λ̂: no perturbation in what is carried
         ids = made.problem.train._words[:7]
-        own = tuner(replace(given, method=replace(given.method, response="delta"))).bench
+        own = tuner(replace(given, method=replace(given.method, response="delta"))).losses
         with at(own.bare, own.hypers.lam, own.hypers.lam.detach()):
             _, _, want = own.bare(ids, None)
         assert all(torch.allclose(a[0], b[0], atol=1e-6) for a, b in zip(ends[0], want, strict=True))
@@ -130,15 +130,15 @@ def test_tuning_has_a_state_of_its_own_in_forty_streams_not_ten():
 def test_a_train_step_leaves_lambda_and_a_tune_step_leaves_phi():
     """Facts 5.10."""
     made = tuner(config())
-    lam = made.bench.hypers.lam.detach().clone()
-    phi = {n: p.detach().clone() for n, p in made.bench.bare.named_parameters()}
+    lam = made.losses.hypers.lam.detach().clone()
+    phi = {n: p.detach().clone() for n, p in made.losses.bare.named_parameters()}
     made.train_step()
-    assert torch.equal(lam, made.bench.hypers.lam)
-    moved = {n: p.detach().clone() for n, p in made.bench.bare.named_parameters()}
+    assert torch.equal(lam, made.losses.hypers.lam)
+    moved = {n: p.detach().clone() for n, p in made.losses.bare.named_parameters()}
     assert not equal(phi, moved)
     made.tune_step()
-    assert not torch.equal(lam, made.bench.hypers.lam)
-    assert equal(moved, dict(made.bench.bare.named_parameters()))
+    assert not torch.equal(lam, made.losses.hypers.lam)
+    assert equal(moved, dict(made.losses.bare.named_parameters()))
 
 
 @pytest.mark.parametrize(("response", "average"), [("stn", 0), ("delta", 0), ("stn", 1)])
@@ -164,8 +164,8 @@ def test_with_nothing_tuned_it_is_the_plain_network():
     given = config(tune="none", fix="dropouts")
     made = tuner(given)
     plain = build_tuner(given, text(), space_of_config(config(tune="none")))
-    assert made.bench.bare.state_dict().keys() == plain.bench.bare.state_dict().keys()
-    assert "response_weight" not in "".join(made.bench.bare.state_dict())
+    assert made.losses.bare.state_dict().keys() == plain.losses.bare.state_dict().keys()
+    assert "response_weight" not in "".join(made.losses.bare.state_dict())
     assert made.hypers() == dict.fromkeys(["dropouto", "dropouti", "dropouth", "dropoute", "wdrop"], 0.05)
     first = made.train_step()["train_loss"]
     assert math.isfinite(first) and first != plain.train_step()["train_loss"]
@@ -177,11 +177,11 @@ def test_delta_and_tuned_spreads_learn_and_tune():
     given = config(spread=0.5)
     given = replace(given, method=replace(given.method, response="delta", tune_spreads=True, tau=0.01))
     made = tuner(given)
-    sigma = made.bench.hypers.sigma().detach().clone()
+    sigma = made.losses.hypers.sigma().detach().clone()
     first = made.evaluate()["valid_loss"]
     steps(made, 12)
     assert made.evaluate()["valid_loss"] < first - 0.3
-    assert not torch.equal(sigma, made.bench.hypers.sigma())
+    assert not torch.equal(sigma, made.losses.hypers.sigma())
 
 
 def test_natural_input_as_the_published_code_has_it_for_all_seven():
@@ -190,12 +190,12 @@ def test_natural_input_as_the_published_code_has_it_for_all_seven():
     made = tuner(replace(given, method=replace(given.method, hyper_input="natural")))
     twin = tuner(given)
     for one in (made, twin):
-        lively(one.bench.bare)
-    lam = made.bench.hypers.lam
-    with made.response.view(made.bench, lam, False), torch.no_grad():
-        want, _, _ = made.bench.bare.eval()(made.problem.train._words[:5])
-    with at(twin.bench.bare, torch.full((7,), 0.05)), torch.no_grad():
-        got, _, _ = twin.bench.bare.eval()(made.problem.train._words[:5])
+        lively(one.losses.bare)
+    lam = made.losses.hypers.lam
+    with made.response.view(made.losses, lam, False), torch.no_grad():
+        want, _, _ = made.losses.bare.eval()(made.problem.train._words[:5])
+    with at(twin.losses.bare, torch.full((7,), 0.05)), torch.no_grad():
+        got, _, _ = twin.losses.bare.eval()(made.problem.train._words[:5])
     assert torch.allclose(got, want, atol=1e-6)
     steps(made, 2)
     with pytest.raises(UserError, match="--hyper-input natural is for --response stn"):
@@ -265,7 +265,7 @@ def test_two_answers_to_one_signal_are_refused():
 
 def test_whole_steps_equal_the_loop_by_the_book():
     """Losses of train and tune steps, five of each in a row, masks and perturbations the same; and of an evaluation."""
-    from tests.bench._deep_lstm import sides
+    from tests.losses._deep_lstm import sides
 
     paper = PRESETS["lstm"]["paper"]
     descent = replace(paper.descent, batch=4, lr=1.0)  # so that rounding does not grow from step to step

@@ -117,7 +117,7 @@ def test_the_dropout_of_a_step_is_that_of_its_schedule(tmp_path):
     low.train_step()
     assert low.hypers()["dropouto"] == 0.5
     dropped = []
-    module = low.bench.bare.get_submodule("dropouto")
+    module = low.losses.bare.get_submodule("dropouto")
     module.register_forward_hook(lambda m, args, out: dropped.append(float((out == 0).double().mean())))
     for _ in range(3):
         low.train_step()

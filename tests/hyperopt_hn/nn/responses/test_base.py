@@ -123,7 +123,7 @@ def test_slope_at_the_mean_is_the_slope_of_the_plain_response():
     hypers = Hypers(space, dtype=torch.float64)
     problem = TorchProblem(lambda m, b, h: m(x).sum(), lambda m, b: ((m(x) - y) ** 2).mean(), Nothing(), Nothing())
     tuner = TorchTuner(model, hypers, problem, Optimizers(torch.optim.SGD(model.parameters(), 0.1)), "delta")
-    _, grad = tuner.response.tune(tuner.bench, hypers.lam, False, [None])
+    _, grad = tuner.response.tune(tuner.losses, hypers.lam, False, [None])
     centre = hypers.lam.detach()
     for i in range(2):
         values = []
@@ -288,7 +288,7 @@ def implicit_tuner(ridge, method, terms):
 def test_implicit_slope_equals_the_closed_form_and_the_unrolled_one(method, terms):
     ridge = Ridge.make(3)
     tuner = implicit_tuner(ridge, method, terms)
-    _, grad = tuner.response.tune(tuner.bench, tuner.bench.hypers.lam, False, [None, None])
+    _, grad = tuner.response.tune(tuner.losses, tuner.losses.hypers.lam, False, [None, None])
     assert grad.item() == pytest.approx(ridge.slope(-0.5), rel=1e-6)
 
     x, y, xv, yv = (torch.as_tensor(a) for a in (ridge.x, ridge.y, ridge.xv, ridge.yv))
@@ -405,34 +405,34 @@ def natural_tuner(hypers_of=None):
 
 def test_an_stn_fed_natural_values_has_weights_at_them():
     tuner = natural_tuner()
-    bench, x = tuner.bench, torch.randn(4, 3, dtype=torch.float64)
-    lam = bench.hypers.lam.detach() + torch.randn(4, 2, dtype=torch.float64)
+    losses, x = tuner.losses, torch.randn(4, 3, dtype=torch.float64)
+    lam = losses.hypers.lam.detach() + torch.randn(4, 2, dtype=torch.float64)
     r = torch.stack([torch.sigmoid(lam[:, 0]), nn.functional.softplus(lam[:, 1])], 1)
-    with tuner.response.view(bench, lam, True):
-        got = bench.bare(x)
-    with at(bench.bare, r):
-        assert torch.allclose(got, bench.bare(x), atol=1e-12)
-    with tuner.response.view(bench, bench.hypers.lam, False), torch.no_grad():
-        here = bench.bare(x)
+    with tuner.response.view(losses, lam, True):
+        got = losses.bare(x)
+    with at(losses.bare, r):
+        assert torch.allclose(got, losses.bare(x), atol=1e-12)
+    with tuner.response.view(losses, losses.hypers.lam, False), torch.no_grad():
+        here = losses.bare(x)
     assert torch.allclose(tuner.collapsed()(x), here)
-    with tuner.response.view(bench, bench.hypers.raw({"p": 0.8}), False), torch.no_grad():
-        assert torch.allclose(tuner.collapsed({"p": 0.8})(x), bench.bare(x))
-    with tuner.response.held(bench, lam), torch.no_grad():
-        assert torch.allclose(bench.bare(x), here)
+    with tuner.response.view(losses, losses.hypers.raw({"p": 0.8}), False), torch.no_grad():
+        assert torch.allclose(tuner.collapsed({"p": 0.8})(x), losses.bare(x))
+    with tuner.response.unmoved(losses, lam), torch.no_grad():
+        assert torch.allclose(losses.bare(x), here)
 
 
 def test_its_gradient_in_raw_lambda_is_a_finite_difference():
     tuner = natural_tuner()
-    bench, step = tuner.bench, 1e-6
-    start = bench.hypers.lam.detach().clone()
+    losses, step = tuner.losses, 1e-6
+    start = losses.hypers.lam.detach().clone()
 
     def loss(lam):
-        with tuner.response.view(bench, lam, False), torch.no_grad():
-            return float(bench.valid_loss(tuner.problem.valid.next()))
+        with tuner.response.view(losses, lam, False), torch.no_grad():
+            return float(losses.valid_loss(tuner.problem.valid.next()))
 
     slopes = [(loss(start + step * e) - loss(start - step * e)) / (2 * step) for e in torch.eye(2).double()]
     tuner.tune_step()
-    assert (start - bench.hypers.lam.detach()).tolist() == pytest.approx(slopes, rel=1e-6)
+    assert (start - losses.hypers.lam.detach()).tolist() == pytest.approx(slopes, rel=1e-6)
 
 
 def test_a_discrete_hyperparameter_has_no_natural_slope():

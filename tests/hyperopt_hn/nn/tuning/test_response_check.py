@@ -63,10 +63,10 @@ def test_a_learned_response_is_near_the_retrained_truth(response):
 def test_a_false_response_is_caught():
     tuner = regression("delta", 300)
     with torch.no_grad():
-        for p in response_parameters(tuner.bench.bare):
+        for p in response_parameters(tuner.losses.bare):
             p.neg_()
             p.mul_(2.0)
-        tuner.bench.bare[1].response_scale.neg_()
+        tuner.losses.bare[1].response_scale.neg_()
     check = check_response(tuner, tuner.problem, GRID, retraining=Retraining(steps=120))
     assert check.error > check.blind_error, str(check)
 
@@ -80,7 +80,7 @@ def test_the_tuner_is_left_as_it_was():
     ours = [one.train_step(), one.tune_step(), one.train_step()]
     torch.set_rng_state(state)
     assert ours == [other.train_step(), other.tune_step(), other.train_step()]
-    for a, b in zip(one.bench.bare.parameters(), other.bench.bare.parameters(), strict=True):
+    for a, b in zip(one.losses.bare.parameters(), other.losses.bare.parameters(), strict=True):
         assert torch.equal(a, b)
 
 

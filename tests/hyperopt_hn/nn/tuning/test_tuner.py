@@ -93,7 +93,7 @@ def same(a, b):
 def test_a_train_step_leaves_lambda_and_a_tune_step_leaves_phi(response):
     """Facts 5.10: bit for bit, buffers and modes included."""
     tuner = build(response, train_loss=plain_loss if response == "implicit" else train_loss)
-    model, hypers = tuner.bench.bare, tuner.bench.hypers
+    model, hypers = tuner.losses.bare, tuner.losses.hypers
     model[2].eval()
     modes = [m.training for m in model.modules()]
     for _ in range(3):
@@ -126,7 +126,7 @@ def test_tuning_runs_clean_in_evaluation_mode_and_comes_back():
     tuner.tune_step()
     tuner.evaluate()
     assert not any(any(modes) for modes in seen)
-    assert all(m.training for m in tuner.bench.bare.modules())
+    assert all(m.training for m in tuner.losses.bare.modules())
 
 
 def test_modes_come_back_after_an_error():
@@ -136,16 +136,16 @@ def test_modes_come_back_after_an_error():
     tuner = build(valid_loss=broken)
     with pytest.raises(RuntimeError, match="no"):
         tuner.tune_step()
-    assert all(m.training for m in tuner.bench.bare.modules())
-    assert all(p.requires_grad for p in tuner.bench.bare.parameters())
+    assert all(m.training for m in tuner.losses.bare.modules())
+    assert all(p.requires_grad for p in tuner.losses.bare.parameters())
 
 
 def test_fixed_spreads_tune_at_the_mean_without_noise():
     tuner = build(spreads=False)
     tuner.train_step()
-    rho, state = tuner.bench.hypers.rho.detach().clone(), tuner.noise.state()
+    rho, state = tuner.losses.hypers.rho.detach().clone(), tuner.noise.state()
     tuner.tune_step()
-    assert torch.equal(rho, tuner.bench.hypers.rho)
+    assert torch.equal(rho, tuner.losses.hypers.rho)
     assert torch.equal(state, tuner.noise.state())
 
 
@@ -180,7 +180,7 @@ def test_accumulated_batches_are_one_large_batch():
         assert one.train_step()["train_loss"] == pytest.approx(many.train_step()["train_loss"], rel=1e-5)
         one.tune_step(data(1, 32))
         many.tune_step(data(1, 32))
-    for a, b in zip(one.bench.bare.parameters(), many.bench.bare.parameters(), strict=True):
+    for a, b in zip(one.losses.bare.parameters(), many.losses.bare.parameters(), strict=True):
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
@@ -196,9 +196,9 @@ def test_clipping_bounds_the_step():
     tuner = build(config=TunerConfig(clip=1e-3, clip_lam=1e-4))
     for group in (*tuner.optimizers.phis(), tuner.optimizers.lam):
         assert group.param_groups
-    before = bits(tuner.bench.bare)
+    before = bits(tuner.losses.bare)
     tuner.train_step()
-    moved = sum((before[n] - p).square().sum() for n, p in tuner.bench.bare.named_parameters()).sqrt()
+    moved = sum((before[n] - p).square().sum() for n, p in tuner.losses.bare.named_parameters()).sqrt()
     assert moved.item() <= 0.05 * 1e-3 * 1.001
 
 
@@ -211,7 +211,7 @@ def test_schedulers_are_stepped_and_optimizers_never_rebuilt():
         evaluation=[torch.optim.lr_scheduler.ReduceLROnPlateau(opt.rho, patience=0, threshold=1e9)],
     )
     tuner = TorchTuner(
-        tuner.bench.bare, tuner.bench.hypers, tuner.problem, Optimizers(opt.phi, opt.lam, opt.rho, schedule)
+        tuner.losses.bare, tuner.losses.hypers, tuner.problem, Optimizers(opt.phi, opt.lam, opt.rho, schedule)
     )
     kept = [id(o) for o in tuner.optimizers.all()]
     for _ in range(4):
@@ -226,7 +226,7 @@ def test_schedulers_are_stepped_and_optimizers_never_rebuilt():
 
 def test_several_optimizers_on_phi():
     tuner = build()
-    model, hypers = tuner.bench.bare, tuner.bench.hypers
+    model, hypers = tuner.losses.bare, tuner.losses.hypers
     from hyperopt_hn.nn import general_parameters, response_parameters
 
     phi = [torch.optim.SGD(general_parameters(model), 0.1), torch.optim.AdamW(response_parameters(model), 0.01)]
@@ -252,7 +252,7 @@ def test_autocast_runs_the_model_in_bfloat16_and_keeps_lambda(response):
         tuner.train_step()
         tuner.tune_step()
     assert set(seen) == {torch.bfloat16}
-    hypers = tuner.bench.hypers
+    hypers = tuner.losses.hypers
     assert hypers.lam.dtype == hypers.rho.dtype == hypers.sigma().dtype == hypers.entropy().dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
         assert hypers.entropy().dtype == hypers.sigma().dtype == torch.float32
@@ -282,7 +282,7 @@ def test_evaluation_is_the_mean_over_the_whole_split():
     found = tuner.evaluate()
     from hyperopt_hn.nn import at
 
-    model, lam = tuner.bench.bare.eval(), tuner.bench.hypers.lam.detach()
+    model, lam = tuner.losses.bare.eval(), tuner.losses.hypers.lam.detach()
     with torch.no_grad(), at(model, lam):
         assert found["test_loss"] == pytest.approx(valid_loss(model, (x, y)).item(), rel=1e-6)
         assert found["test_accuracy"] == pytest.approx((model(x).argmax(-1) == y).float().mean().item(), abs=1e-7)
@@ -330,7 +330,7 @@ def test_course_and_hypers_are_in_natural_units():
     assert ((table["dropout"] > 0) & (table["dropout"] < 0.9)).all()
     arrays = tuner.arrays()
     assert arrays["course_lambda"].shape == (len(table["step"]), 3)
-    assert arrays["lambda_hat"] == pytest.approx(tuner.bench.hypers.lam.detach().numpy())
+    assert arrays["lambda_hat"] == pytest.approx(tuner.losses.hypers.lam.detach().numpy())
     assert set(tuner.hypers()) == {"dropout", "decay", "smooth"}
 
 
@@ -364,7 +364,7 @@ def test_collapsed_is_a_plain_model_that_answers_alike(response):
 
 
 def test_assign_moves_only_the_named_ones():
-    hypers = build().bench.hypers
+    hypers = build().losses.hypers
     before = hypers.lam.detach().clone()
     hypers.assign({"smooth": 0.25})
     assert torch.equal(before[:2], hypers.lam[:2])
@@ -492,13 +492,13 @@ def test_a_nan_stops_before_anything_moves(where, tmp_path):
     )
     tuner.train_step()
     tuner.tune_step()
-    phi, lam = bits(tuner.bench.bare), bits(tuner.bench.hypers)
+    phi, lam = bits(tuner.losses.bare), bits(tuner.losses.hypers)
     bad["on"] = True
     with pytest.raises(NonFiniteError, match=r"became nan at \w+ step 2 with dropout="):
         (tuner.train_step if where == "train" else tuner.tune_step)()
-    after = bits(tuner.bench.bare)
+    after = bits(tuner.losses.bare)
     assert all(torch.equal(phi[n], after[n]) for n in phi if "running" not in n and "batches" not in n)
-    assert same(lam, bits(tuner.bench.hypers))
+    assert same(lam, bits(tuner.losses.hypers))
     log = RunLog(tmp_path / "run", {"config": {}}, codec=TORCH)
     bad["on"] = False
     fresh = build(train_loss=lambda m, b, h: train_loss(m, b, h) * math.nan)
@@ -509,7 +509,7 @@ def test_a_nan_stops_before_anything_moves(where, tmp_path):
 
 def model_of(**kind):
     tuner = build(**kind)
-    return tuner.bench.bare, tuner.bench.hypers, tuner.problem
+    return tuner.losses.bare, tuner.losses.hypers, tuner.problem
 
 
 def test_bad_input_is_refused_at_construction():
@@ -522,7 +522,7 @@ def test_bad_input_is_refused_at_construction():
         with pytest.raises(UserError, match=match):
             TorchTuner(model, hypers, problem, optimizers or Optimizers(phi, lam), response, config)
 
-    refused("unknown; take one of stn, delta, implicit", response="sgn")
+    refused("unknown; take one of stn, delta, split, implicit", response="sgn")
     refused(
         "is in no optimizer; make φ's optimizer after convert",
         optimizers=Optimizers(sgd(list(model.parameters())[:3], 0.1), lam),
@@ -607,8 +607,8 @@ def compare_compiled(backend, tolerance):
     torch._dynamo.reset()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own deprecations while it compiles
-        compiled = torch.compile(other.bench.bare, backend=backend)
-        other = TorchTuner(compiled, other.bench.hypers, other.problem, other.optimizers)
+        compiled = torch.compile(other.losses.bare, backend=backend)
+        other = TorchTuner(compiled, other.losses.hypers, other.problem, other.optimizers)
         for _ in range(4):
             a, b = plain.train_step()["train_loss"], other.train_step()["train_loss"]
             assert a == pytest.approx(b, rel=tolerance)
@@ -616,5 +616,5 @@ def compare_compiled(backend, tolerance):
             assert a == pytest.approx(b, rel=tolerance)
         assert plain.evaluate()["valid_loss"] == pytest.approx(other.evaluate()["valid_loss"], rel=tolerance)
         with pytest.raises(UserError, match=r"torch\.compile"):
-            TorchTuner(compiled, other.bench.hypers, other.problem, other.optimizers, "delta")
-        TorchTuner(compiled, other.bench.hypers, other.problem, other.optimizers, Delta(linear=False)).train_step()
+            TorchTuner(compiled, other.losses.hypers, other.problem, other.optimizers, "delta")
+        TorchTuner(compiled, other.losses.hypers, other.problem, other.optimizers, Delta(linear=False)).train_step()

@@ -1,0 +1,60 @@
+"""Split: train the plain network at λ̂, and its response in steps of its own.
+
+Δ-STN trains general weights at λ̂ and the response at perturbed λ, in every step and by one optimizer. As the response
+is exactly zero at λ̂, the first half is plain training of the plain network and needs nothing of the second. Here the
+two are apart: the train step costs what plain training costs, and every `every`-th is followed by a step of the
+response parameters alone, on the same batch, with an optimizer of their own, outside the clipping and the schedule of
+the weights. Ours, after Bae & Grosse 2020, sec. 4; what it is worth is measured in the README.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hyperopt_hn.config import check, option
+from hyperopt_hn.nn.context import at
+from hyperopt_hn.nn.responses.base import Losses, Phase, Slope, slope
+from hyperopt_hn.nn.responses.delta import linearised
+from hyperopt_hn.nn.setup.batches import Batch
+
+
+@dataclass(frozen=True)
+class Split:
+    """w_φ(λ) = W + the response at λ - λ̂; W trained at λ̂ alone, the response every `every` train steps."""
+
+    every: int = option(2, "train steps for each step of the response", unit="train steps", least=1)
+    groups: int = option(1, "parts of a batch with a draw each of the `shared` hyperparameters", unit="parts", least=1)
+    linear: bool = option(False, "learn the response of first-order outputs, as Δ-STN does (needs forward mode)")
+    lr: float = option(3e-3, "rate of the response's Adam, where Optimizers names none for it", above=0)
+    needs_train_batch: bool = False
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The general weights at λ̂ in every step, the response at perturbed λ in some."""
+        return Phase("general", perturbed=False), Phase("response", True, self.every, self.groups)
+
+    def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
+        """The plain network at λ̂ itself, the responding one elsewhere."""
+        centre = losses.hypers.lam.detach()
+        if perturbed and self.linear:
+            return linearised(losses.bare, lam, centre, losses.fixed)
+        return at(losses.bare, lam, centre if perturbed or lam.requires_grad else lam, values=losses.fixed)
+
+    def input(self, losses: Losses, lam: Tensor) -> Tensor:
+        """λ - λ̂."""
+        return lam - losses.hypers.lam.detach()
+
+    def unmoved(self, losses: Losses, lam: Tensor) -> AbstractContextManager[object]:
+        """The general network."""
+        return at(losses.bare, lam, lam, values=losses.fixed)
+
+    def tune(self, losses: Losses, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
+        """L_V and its gradient; at λ̂ itself λ - stop(λ̂) is zero and only its gradient lives."""
+        return slope(losses, self.view(losses, lam, perturbed), lam, batches[0])

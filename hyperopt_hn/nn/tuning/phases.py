@@ -1,0 +1,156 @@
+"""The parts of a train step: who is trained, at which λ, by which optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils._pytree import tree_map
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn import distributed
+from hyperopt_hn.nn.conversion.converter import response_parameters
+from hyperopt_hn.nn.responses import Losses, Phase
+from hyperopt_hn.nn.responses.base import frozen, kept_buffers
+from hyperopt_hn.nn.setup.batches import Batch
+from hyperopt_hn.nn.setup.hypers import Hypers, Noise
+from hyperopt_hn.nn.setup.problem import Optimizers
+
+View = Callable[[Tensor, bool], AbstractContextManager[object]]
+"""(λ, perturbed) -> inside, the model answers for λ."""
+Look = Callable[[Tensor], dict[str, float]]
+"""A loss, () -> what to report of it; raises NonFiniteError before anything moves."""
+
+
+@dataclass
+class Draws:
+    """λ ~ p(λ|λ̂) for the rows of a step."""
+
+    hypers: Hypers
+    noise: Noise
+
+    @torch.no_grad()
+    def take(self, rows: int) -> Tensor:
+        """(rows, n), or one (n,) where no perturbed hyperparameter differs between examples."""
+        return self.live(rows)
+
+    def live(self, rows: int) -> Tensor:
+        """The same, differentiable in λ̂ and ρ."""
+        eps, first = self.noise.draw(rows)
+        if self.hypers.one_draw:
+            return self.hypers.draw(first[None], first)[0]
+        return self.hypers.draw(eps, first)
+
+
+class Trainer:
+    """Runs the phases of a response, each with its own backward pass and its own optimizer's step."""
+
+    def __init__(self, bare: nn.Module, draws: Draws, optimizers: Optimizers, clip: float, look: Look) -> None:
+        self.bare, self.draws, self.optimizers, self.clip, self.look = bare, draws, optimizers, clip, look
+        every = list(bare.parameters())
+        response = {id(p) for p in response_parameters(bare)}
+        self._parts = {
+            "all": every,
+            "general": [p for p in every if id(p) not in response],
+            "response": [p for p in every if id(p) in response],
+        }
+        self._response = response
+
+    def run(
+        self, phases: Sequence[Phase], losses: Losses, view: View, batches: Sequence[Batch]
+    ) -> list[dict[str, float]]:
+        """One pass of each phase over the batches; the report of each."""
+        rows = [losses.problem.rows(batch) for batch in batches]
+        drawn: list[Tensor] | None = None
+        found = []
+        for place, phase in enumerate(phases):
+            trained = [p for p in self._parts[phase.trains] if p.requires_grad]
+            if not trained:
+                continue
+            parts, sizes = (list(batches), rows) if phase.groups == 1 else _grouped(batches, rows, phase.groups)
+            if phase.perturbed and (drawn is None or len(parts) != len(batches)):
+                drawn = self._drawn(sizes, phase.groups > 1)
+            lams = drawn if phase.perturbed and drawn is not None else [self.draws.hypers.lam.detach()] * len(parts)
+            with nullcontext() if place == 0 else kept_buffers(self.bare):
+                found.append(self._pass(phase, losses, view, trained, list(zip(parts, lams, sizes, strict=True))))
+        return found
+
+    def _drawn(self, sizes: Sequence[int], apart: bool) -> list[Tensor]:
+        if apart:
+            return [self.draws.take(size) for size in sizes]
+        whole = self.draws.take(sum(sizes))
+        return list(whole.split(list(sizes))) if whole.dim() == 2 else [whole] * len(sizes)
+
+    def _pass(
+        self, phase: Phase, losses: Losses, view: View, trained: list[nn.Parameter], work: list[tuple[Any, Tensor, int]]
+    ) -> dict[str, float]:
+        optimizers = self._optimizers(phase)
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        chosen, seen, whole = {id(p) for p in trained}, [], sum(size for _, _, size in work)
+        with frozen([p for p in self._parts["all"] if id(p) not in chosen]):
+            for batch, lam, size in work:
+                with view(lam, phase.perturbed):
+                    loss = losses.train_loss(batch, lam) * (size / whole)
+                    _backward(loss, phase)
+                seen.append(loss.detach())
+        distributed.average_([p.grad for p in trained if p.grad is not None])
+        report = self.look(torch.stack(seen).sum())
+        self._step(optimizers, trained)
+        return report
+
+    def _step(self, optimizers: Sequence[Optimizer], trained: Sequence[nn.Parameter]) -> None:
+        apart = self.optimizers.response is not None
+        clipped = [p for p in trained if not (apart and id(p) in self._response)]
+        if self.clip and clipped:
+            nn.utils.clip_grad_norm_(clipped, self.clip)
+        for optimizer in optimizers:
+            optimizer.step()
+
+    def _optimizers(self, phase: Phase) -> list[Optimizer]:
+        """Those that step in a phase: the response's own is another than φ's where there is one."""
+        own = self.optimizers.response
+        if own is None:
+            return self.optimizers.phis()
+        return {"all": [*self.optimizers.phis(), own], "general": self.optimizers.phis(), "response": [own]}[
+            phase.trains
+        ]
+
+
+def _backward(loss: Tensor, phase: Phase) -> None:
+    """Add a loss's gradients to the parameters. Raises UserError if it has none to give."""
+    if not loss.requires_grad:
+        raise UserError(
+            f"train_loss does not depend on the {phase.trains} parameters: it must call the model that it is given"
+        )
+    loss.backward()
+
+
+def _grouped(batches: Sequence[Batch], rows: Sequence[int], groups: int) -> tuple[list[Batch], list[int]]:
+    """Each batch cut into up to `groups` parts of its rows. Raises UserError where rows are not dimension 0."""
+    parts, sizes = [], []
+    for batch, count in zip(batches, rows, strict=True):
+        size = -(-count // min(groups, count))
+        for start in range(0, count, size):
+            parts.append(_rows(batch, start, min(start + size, count), count))
+            sizes.append(min(size, count - start))
+    return parts, sizes
+
+
+def _rows(batch: Batch, start: int, stop: int, count: int) -> Batch:
+    def cut(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        if leaf.dim() == 0 or leaf.shape[0] != count:
+            raise UserError(
+                f"a batch of {count} examples holds a tensor of shape {tuple(leaf.shape)}, which cannot be cut into "
+                "groups along dimension 0; use Split(groups=1)"
+            )
+        return leaf[start:stop]
+
+    return tree_map(cut, batch)
