@@ -19,7 +19,7 @@ from toy.baselines.surrogates import Surrogates
 from toy.baselines.unrolled import Unrolled
 from toy.experiments import Compared, HyperTraining, Model, Seeded, Sizes, Truth, WeightsOrLoss
 from toy.manifold import ClosedForm
-from toy.problems import DecayProblem, Split, curve, decay_space
+from toy.problems import DecayProblem, RowSplit, curve, decay_space
 from toy.responses import FactorisedResponse, LinearResponse, MLPResponse, WeightResponse
 from toy.truth.crossval import Crossval
 from toy.truth.true_losses import TrueLosses
@@ -55,12 +55,16 @@ def fit(config: Any, data: Images) -> Any:
     return replace(config, sizes=sizes)
 
 
-def splits(sizes: Sizes, data: Images) -> dict[str, Split]:
+def splits(sizes: Sizes, data: Images) -> dict[str, RowSplit]:
     """Rows in [0, 1] and one-hot targets of "train", "valid" and "test"."""
     train, stop = sizes.n_train, sizes.n_train + sizes.n_valid
     x, t = flat_rows(data.train_images[:stop], data.scale), one_hot(data.train_labels[:stop], CLASSES)
     test = flat_rows(data.test_images[: sizes.n_test], data.scale), one_hot(data.test_labels[: sizes.n_test], CLASSES)
-    return {"train": Split.of(x[:train], t[:train]), "valid": Split.of(x[train:], t[train:]), "test": Split.of(*test)}
+    return {
+        "train": RowSplit.of(x[:train], t[:train]),
+        "valid": RowSplit.of(x[train:], t[train:]),
+        "test": RowSplit.of(*test),
+    }
 
 
 def decay_problem(sizes: Sizes, model: Model, data: Images) -> DecayProblem:

@@ -26,14 +26,14 @@ CHUNK = 2**22  # at most so many hidden or output numbers at once while evaluati
 
 
 @dataclass(frozen=True)
-class Split:
+class RowSplit:
     """Rows of a data set: `rows` (N, D + 1) float64 ending in a one, `targets` (N, out) one-hot."""
 
     rows: np.ndarray
     targets: np.ndarray
 
     @classmethod
-    def of(cls, inputs: np.ndarray, targets: np.ndarray) -> Split:
+    def of(cls, inputs: np.ndarray, targets: np.ndarray) -> RowSplit:
         """From inputs (N, D) and targets (N, out); UserError if they do not pair or a number is not finite."""
         if inputs.ndim != 2 or targets.ndim != 2 or len(inputs) != len(targets) or not len(inputs):
             raise UserError(f"inputs {inputs.shape} and targets {targets.shape} do not pair; give (N, D) and (N, out)")
@@ -58,9 +58,9 @@ class DecayProblem:
     all rows of a long split goes through `Gram`. Raises UserError for what does not fit together.
     """
 
-    train: Split
-    valid: Split
-    test: Split
+    train: RowSplit
+    valid: RowSplit
+    test: RowSplit
     sizes: tuple[int, ...]
     penalty: str
     space: HyperSpace
@@ -78,7 +78,7 @@ class DecayProblem:
         """P, the entries of a weight vector."""
         return mlp.count(self.sizes)
 
-    def split(self, name: str) -> Split:
+    def split(self, name: str) -> RowSplit:
         """The split "train", "valid" or "test"."""
         return {"train": self.train, "valid": self.valid, "test": self.test}[name]
 
@@ -119,13 +119,13 @@ class DecayProblem:
         mse = data.gram.along(basis).mse(coefficients)
         return {"nll": mlp.gaussian_nll(mse), "mse": mse}
 
-    def _mse(self, w: Array, data: Split, batch: slice | None) -> Array:
+    def _mse(self, w: Array, data: RowSplit, batch: slice | None) -> Array:
         if batch is None and self._by_gram(data):
             return data.gram.mse(w)
         rows = batch or slice(None)
         return mlp.mse(w, data.rows[rows], data.targets[rows], self.sizes)
 
-    def _by_gram(self, data: Split) -> bool:
+    def _by_gram(self, data: RowSplit) -> bool:
         return len(self.sizes) == 2 and len(data) > self.sizes[0]
 
 

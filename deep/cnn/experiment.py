@@ -140,7 +140,7 @@ def build_tuner(config: CNNConfig, data: Images, space: HyperSpace, course: Cour
     train = Pictures(parts.train, batch, config.seed, device, last)
     valid = Pictures(parts.valid, batch, config.seed + 1, device, last)
     held = Pictures(parts.test, 1, config.seed + 2, device, last)
-    losses = Losses(_view(config, parts, train.generator))
+    losses = ImageLosses(_view(config, parts, train.generator))
     problem = TorchProblem(losses.train, losses.valid, train, valid, held, losses.judge)
     recipe = Recipe(config.method, config.descent, config.machine, config.seed, course)
     return make_tuner(model, space, problem, recipe, per_epoch(config))
@@ -157,7 +157,7 @@ def per_epoch(config: CNNConfig) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Losses:
+class ImageLosses:
     """Cross-entropy: on images changed at each example's own strengths to train, on clean ones to judge."""
 
     view: View

@@ -20,7 +20,7 @@ import numpy as np
 
 from tests.bench.harness import Data, Row, compare, published_splits
 from tests.reference.toy_loops import Loops, SlowAdam
-from toy.problems import DecayProblem, Split, curve, decay_space
+from toy.problems import DecayProblem, RowSplit, curve, decay_space
 from toy.responses import LinearResponse, MLPResponse
 from toy.tuner import HyperTuner, HyperTunerConfig
 
@@ -36,7 +36,7 @@ def rows() -> list[Row]:
     """Every comparison."""
     first, second, third = published_splits()
     splits = first, second, third
-    train, valid, test = (Split.of(*split) for split in splits)
+    train, valid, test = (RowSplit.of(*split) for split in splits)
     problems = [DecayProblem(train, valid, test, SIZES, "norm", decay_space("norm", SIZES, lam)) for lam in (1.0, -3.5)]
     return [
         _global_step(splits, problems[0]),

@@ -22,7 +22,7 @@ from tests.bench.harness import Row, compare, published_splits
 from tests.reference import toy_truth_loops as slow
 from tests.reference.toy_loops import Data
 from toy.baselines.surrogates import Surrogates, SurrogatesConfig
-from toy.problems import DecayProblem, Split, decay_space
+from toy.problems import DecayProblem, RowSplit, decay_space
 from toy.truth.crossval import Crossval, CrossvalConfig
 from toy.truth.true_losses import SharedSettings, TrueLosses, TrueLossesConfig
 
@@ -42,7 +42,7 @@ def problem_of(penalty: str, train: int) -> tuple[DecayProblem, Data, Data]:
     parts = list(published_splits(train=train))
     if not os.environ.get("HYPEROPT_HN_DATA"):
         parts = [(_ink(inputs), targets) for inputs, targets in parts]
-    first, second, third = (Split.of(*part) for part in parts)
+    first, second, third = (RowSplit.of(*part) for part in parts)
     problem = DecayProblem(first, second, third, SIZES, penalty, decay_space(penalty, SIZES, 0.0))
     return problem, parts[0], parts[1]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from hyperopt_hn import files
 from tests.reference.toy_loops import Data
-from toy.problems import DecayProblem, Split, decay_space
+from toy.problems import DecayProblem, RowSplit, decay_space
 from toy.truth.true_losses import SharedSettings
 
 SIZES = (13, 3)
@@ -18,7 +18,7 @@ SHARED = SharedSettings(streams="published", window=10)
 
 def problem_of(penalty: str, parts: tuple[Data, Data, Data]) -> DecayProblem:
     sizes = (parts[0][0].shape[1], parts[0][1].shape[1])
-    train, valid, test = (Split.of(*part) for part in parts)
+    train, valid, test = (RowSplit.of(*part) for part in parts)
     return DecayProblem(train, valid, test, sizes, penalty, decay_space(penalty, sizes, 0.0))
 
 

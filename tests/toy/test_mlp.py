@@ -20,7 +20,7 @@ from toy import mlp, penalties, problems
 from toy.gram import Gram
 from toy.graph import value_and_grads
 from toy.mlp import Layer
-from toy.problems import DecayProblem, Split, curve, decay_space
+from toy.problems import DecayProblem, RowSplit, curve, decay_space
 from toy.responses import FactorisedResponse, LinearResponse, MLPResponse, affine
 from toy.tuner import HyperTuner, HyperTunerConfig
 
@@ -41,7 +41,7 @@ def rows_and_targets(rows, inputs, outputs=10, seed=0):
 
 
 def decay_problem(splits, sizes, penalty="norm", lam=1.0):
-    return DecayProblem(*(Split.of(*s) for s in splits), sizes, penalty, decay_space(penalty, sizes, lam))
+    return DecayProblem(*(RowSplit.of(*s) for s in splits), sizes, penalty, decay_space(penalty, sizes, lam))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from autograd.test_util import check_grads
 
 from hyperopt_hn import Hyper, HyperSpace, UserError, files
 from toy.assemble import also
-from toy.problems import DecayProblem, Split, decay_space
+from toy.problems import DecayProblem, RowSplit, decay_space
 from toy.responses import FactorisedResponse, LinearResponse, MLPResponse
 from toy.tuner import HyperTuner, HyperTunerConfig
 
@@ -61,7 +61,7 @@ def one_weight(valid=lambda w: w[:, 0], lam=0.0):
 
 def decay(penalty="norm", sizes=SIZES, lam=0.5):
     rng = np.random.default_rng(3)
-    splits = [Split.of(rng.random((n, 6)), np.eye(4)[rng.integers(0, 4, n)]) for n in (8, 40, 20)]
+    splits = [RowSplit.of(rng.random((n, 6)), np.eye(4)[rng.integers(0, 4, n)]) for n in (8, 40, 20)]
     return DecayProblem(*splits, sizes, penalty, decay_space(penalty, sizes, lam))
 
 
@@ -302,6 +302,6 @@ def test_what_does_not_fit_together_is_refused_at_once():
     with pytest.raises(UserError, match="does not fit"):
         replace(problem, sizes=(5, 4))
     with pytest.raises(UserError, match="do not pair"):
-        Split.of(np.zeros((3, 2)), np.zeros((4, 2)))
+        RowSplit.of(np.zeros((3, 2)), np.zeros((4, 2)))
     with pytest.raises(UserError, match="NaN"):
-        Split.of(np.full((3, 2), np.nan), np.zeros((3, 2)))
+        RowSplit.of(np.full((3, 2), np.nan), np.zeros((3, 2)))

@@ -17,7 +17,7 @@ import numpy as np
 from toy.mlp import NLL_PER_MSE
 from toy.optim import LINE, aligned_zeros
 from toy.penalties import CLASS_SHARE
-from toy.problems import Split
+from toy.problems import RowSplit
 
 PER_LINE = LINE // 8  # doubles in a cache line
 CHUNK = 512  # rows laid out at once
@@ -38,7 +38,7 @@ class Windows:
     """Of the window that starts at each row: how many columns hold all that is not zero, a multiple of eight."""
 
     @classmethod
-    def of(cls, split: Split, size: int) -> Windows:
+    def of(cls, split: RowSplit, size: int) -> Windows:
         """A copy of a split's rows and targets in this layout."""
         inked = split.rows != 0.0
         often = inked.sum(axis=0)

@@ -28,7 +28,7 @@ Look = Callable[[Tensor], dict[str, float]]
 
 
 @dataclass
-class Draws:
+class Perturbations:
     """λ ~ p(λ|λ̂) for the rows of a step."""
 
     hypers: Hypers
@@ -50,7 +50,7 @@ class Draws:
 class Trainer:
     """Runs the phases of a response, each with its own backward pass and its own optimizer's step."""
 
-    def __init__(self, bare: nn.Module, draws: Draws, optimizers: Optimizers, clip: float, look: Look) -> None:
+    def __init__(self, bare: nn.Module, draws: Perturbations, optimizers: Optimizers, clip: float, look: Look) -> None:
         self.bare, self.draws, self.optimizers, self.clip, self.look = bare, draws, optimizers, clip, look
         every = list(bare.parameters())
         response = {id(p) for p in response_parameters(bare)}

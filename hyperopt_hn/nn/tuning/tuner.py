@@ -31,7 +31,7 @@ from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit
 from hyperopt_hn.nn.tuning.guard import look, reached
 from hyperopt_hn.nn.tuning.history import Trace
 from hyperopt_hn.nn.tuning.overtuning import OverTuning
-from hyperopt_hn.nn.tuning.phases import Draws, Trainer
+from hyperopt_hn.nn.tuning.phases import Perturbations, Trainer
 
 NAMES: dict[str, Response] = {"stn": STN(), "delta": Delta(), "split": Split(), "implicit": Implicit()}
 
@@ -66,7 +66,7 @@ class TorchTuner:
         self.steps = {"train": 0, "tune": 0}
         self._trace = Trace(self.config.course_rows)
         self._over = OverTuning()
-        self._draws = Draws(hypers, noise)
+        self._draws = Perturbations(hypers, noise)
         self._trainer = Trainer(
             bare, self._draws, self.optimizers, self.config.clip, lambda loss: self._look("train_loss", loss, "train")
         )

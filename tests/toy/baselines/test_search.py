@@ -6,7 +6,7 @@ import pytest
 from toy import mlp
 from toy.baselines.search import SearchTuner, TrialConfig
 from toy.baselines.unrolled import Unrolled, UnrolledConfig
-from toy.problems import DecayProblem, Split, decay_space
+from toy.problems import DecayProblem, RowSplit, decay_space
 
 
 def problem(penalty="class_norms", sizes=(6, 3), seed=0):
@@ -15,7 +15,7 @@ def problem(penalty="class_norms", sizes=(6, 3), seed=0):
     splits = []
     for rows in (30, 40, 40):
         x = rng.random((rows, sizes[0]))
-        splits.append(Split.of(x, np.eye(sizes[-1])[np.argmax(x @ truth + rng.standard_normal((rows, 3)), axis=1)]))
+        splits.append(RowSplit.of(x, np.eye(sizes[-1])[np.argmax(x @ truth + rng.standard_normal((rows, 3)), axis=1)]))
     return DecayProblem(*splits, sizes, penalty, decay_space(penalty, sizes, -1.0))
 
 
