@@ -14,7 +14,7 @@ Groups = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class TuningChoice:
-    """What is neither tuned nor fixed is off: no dropout, no augmentation, no penalty."""
+    """Which hyperparameters are tuned; those named nowhere are switched off: no dropout, augmentation or penalty."""
 
     tune: str = option("all", "hyperparameters to tune: names and groups, comma-separated; all; none")
     fix: str = option("", "names and groups that hold their initial values instead of being tuned")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -15,19 +17,30 @@ from hyperopt_hn.cli.jobs import SLOT
 from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
 
+SLOW_BF16 = "--amp bf16: this processor has no bf16 instructions, so that it is about four times slower than float32"
+
 
 @dataclass(frozen=True)
 class Machine:
     """Settings that change speed and rounding but not what is computed."""
 
-    device: str = option("auto", "where to compute; auto: CUDA if there is any", choices=("auto", "cpu", "cuda"))
+    device: str = option(
+        "auto", "where to compute; auto: CUDA if there is any", choices=("auto", "cpu", "cuda"), technical=True
+    )
     amp: str = option("", "autocast of the network", choices=("", "bf16"))
     compile: str = option(
-        "", "torch.compile; reduce-overhead captures CUDA graphs", choices=("", "default", "reduce-overhead")
+        "",
+        "torch.compile; reduce-overhead captures CUDA graphs",
+        choices=("", "default", "reduce-overhead"),
+        technical=True,
     )
-    channels_last: bool = option(False, "images and convolutions in channels-last memory order")
-    deterministic: bool = option(False, "refuse operations whose result depends on the order of threads")
-    tensorboard: bool = option(False, "write each evaluation to TensorBoard too, beside the run's record")
+    channels_last: bool = option(False, "images and convolutions in channels-last memory order", technical=True)
+    deterministic: bool = option(
+        False, "refuse operations whose result depends on the order of threads", technical=True
+    )
+    tensorboard: bool = option(
+        False, "write each evaluation to TensorBoard too, beside the run's record", technical=True
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -48,10 +61,22 @@ def device_of(machine: Machine) -> torch.device:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if name == "cuda" else "gloo")
     if name == "cpu":
+        if machine.amp and not bf16_instructions():
+            warnings.warn(SLOW_BF16, stacklevel=2)
         return torch.device("cpu")
     place = int(os.environ.get("LOCAL_RANK", os.environ.get(SLOT, "0"))) % torch.cuda.device_count()
     torch.cuda.set_device(place)
     return torch.device("cuda", place)
+
+
+def bf16_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies bf16 itself; True where the system does not say."""
+    try:
+        text = cpuinfo.read_text(errors="replace")
+    except OSError:
+        return True
+    flags = {word for line in text.splitlines() if line.startswith(("flags", "Features")) for word in line.split()}
+    return not flags or bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def prepared(model: nn.Module, machine: Machine) -> nn.Module:

@@ -69,7 +69,9 @@ class Span:
     tune_per_cycle: int = option(1, "tuning steps in a cycle", unit="tune steps", least=1)
     evaluations: float = option(1.0, "evaluations in an epoch", above=0)
     patience: int = option(0, "evaluations without improvement before stopping; 0: never", unit="evaluations", least=0)
-    max_steps: int = option(0, "stop after so many steps of either kind; 0: no limit", unit="steps", least=0)
+    max_steps: int = option(
+        0, "stop after so many total steps (training and tuning); 0: no limit", unit="steps", least=0
+    )
     max_seconds: float = option(0.0, "stop at the first evaluation after so long; 0: no limit", unit="s", least=0)
 
     def __post_init__(self) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import types
 import typing
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from hyperopt_hn.errors import UserError
+
+LARGEST = 10**9
+"""No whole number is larger: what counts steps, units or rows is a mistake long before."""
 
 
 def option(
@@ -25,17 +27,19 @@ def option(
     above: float | None = None,
     most: float | None = None,
     choices: tuple[str, ...] = (),
+    technical: bool = False,
 ) -> Any:
     """A dataclass field with its sentence; `least` and `most` are inclusive bounds, `above` an exclusive one.
 
-    `choices` are the only words that it takes.
+    `choices` are the only words that it takes. `technical`: where and how fast, not what is computed; such an option
+    is no part of a run folder's name.
     """
-    bounds = {"least": least, "above": above, "most": most, "choices": choices}
+    bounds = {"least": least, "above": above, "most": most, "choices": choices, "technical": technical}
     return dataclasses.field(default=default, metadata={"help": help, "unit": unit, **bounds})
 
 
 def check(config: Any) -> None:
-    """Raise UserError for the first field of a configuration that is NaN, out of its bounds or no known word."""
+    """Raise UserError for the first field that is NaN, infinite, huge, out of its bounds or no known word."""
     for field in dataclasses.fields(config):
         values = getattr(config, field.name)
         for value in values if isinstance(values, tuple) else (values,):
@@ -64,6 +68,21 @@ def fields(config: Any) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
     return out
 
 
+def sections(config: Any) -> dict[str, dict[str, tuple[dataclasses.Field[Any], Any]]]:
+    """The options by the configuration that holds them: the first line of its docstring -> name -> (field, type)."""
+    out: dict[str, dict[str, tuple[dataclasses.Field[Any], Any]]] = {}
+    hints = typing.get_type_hints(type(config))
+    title = (type(config).__doc__ or type(config).__name__).strip().splitlines()[0].rstrip(".")
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            for inner, options in sections(value).items():
+                out.setdefault(inner, {}).update(options)
+        else:
+            out.setdefault(title, {})[field.name] = (field, hints[field.name])
+    return out
+
+
 def override(config: Any, values: Mapping[str, Any]) -> Any:
     """The configuration with these options changed. Raises UserError for an unknown name, naming the nearest."""
     known = flat_fields(config)
@@ -76,30 +95,14 @@ def override(config: Any, values: Mapping[str, Any]) -> Any:
 def unknown(what: str, name: str, known: Any) -> str:
     """ "no setting 'stpes'; did you mean 'steps'?" """
     near = get_close_matches(str(name), list(known), n=1)
-    return f"no {what} {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}")
+    return f"no {what} {brief(repr(name))}; " + (
+        f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+    )
 
 
-def parse(text: str, kind: Any) -> Any:
-    """A flag's text as the field's type: bool, int, float, str, tuple[int, ...] or one of these or None.
-
-    Raises ValueError with a sentence.
-    """
-    if isinstance(kind, types.UnionType):
-        if text.lower() == "none":
-            return None
-        kind = next(k for k in typing.get_args(kind) if k is not type(None))
-    if typing.get_origin(kind) is tuple:
-        inner = typing.get_args(kind)[0]
-        return tuple(parse(part, inner) for part in text.split(",") if part.strip())
-    if kind is bool:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if text.lower() not in words:
-            raise ValueError(f"{text!r} is neither true nor false")
-        return words[text.lower()]
-    try:
-        return kind(text.strip())
-    except ValueError:
-        raise ValueError(f"{text!r} is not {'a whole number' if kind is int else 'a number'}") from None
+def brief(text: str) -> str:
+    """At most 60 characters of a text, for messages."""
+    return text if len(text) <= 60 else f"{text[:40]}…{text[-15:]}"
 
 
 def _override(config: Any, values: Mapping[str, Any]) -> Any:
@@ -115,16 +118,25 @@ def _override(config: Any, values: Mapping[str, Any]) -> Any:
 
 def _check_one(name: str, value: Any, bounds: Any) -> None:
     if bounds.get("choices") and value not in bounds["choices"]:
-        raise UserError(unknown(f"--{name.replace('_', '-')}", value, bounds["choices"]))
+        raise UserError(unknown(f"--{name.replace('_', '-')}", value, [word or "none" for word in bounds["choices"]]))
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
     flag = f"--{name.replace('_', '-')}"
     if math.isnan(value):
         raise UserError(f"{flag} is NaN; give a number")
+    if isinstance(value, float) and math.isinf(value):
+        raise UserError(f"{flag} {value} is not finite; give a number")
     least, above, most = (bounds.get(key) for key in ("least", "above", "most"))
+    most = LARGEST if most is None and isinstance(value, int) else most
     if least is not None and value < least:
-        raise UserError(f"{flag} {value:g} is too small: it must be at least {least:g}")
+        raise UserError(f"{flag} {_number(value)} is too small: it must be at least {_number(least)}")
     if above is not None and value <= above:
-        raise UserError(f"{flag} {value:g} is too small: it must be above {above:g}")
+        raise UserError(f"{flag} {_number(value)} is too small: it must be above {_number(above)}")
     if most is not None and value > most:
-        raise UserError(f"{flag} {value:g} is too large: it must be at most {most:g}")
+        raise UserError(f"{flag} {_number(value)} is too large: it must be at most {_number(most)}")
+    if isinstance(value, int) and value < -LARGEST:
+        raise UserError(f"{flag} {_number(value)} is too small: it must be at least {-LARGEST}")
+
+
+def _number(value: float) -> str:
+    return brief(str(value)) if isinstance(value, int) else f"{value:g}"

@@ -43,7 +43,7 @@ class Seeded:
 class Model:
     """The elementary network, its penalty and the response that predicts its weights."""
 
-    hidden: tuple[int, ...] = option((), "hidden units of the elementary network, comma-separated; empty: linear")
+    hidden: tuple[int, ...] = option((), "hidden units of the elementary network, N,N,...; empty: linear", least=1)
     penalty: str = option("norm", "penalty: norm (1 hyperparameter), class_norms (one per class), weights (one each)")
     response: str = option("linear", "hypernetwork: linear, mlp (one hidden layer) or factorised (low rank)")
     width: int = option(50, "hidden units of the mlp hypernetwork, rank of the factorised one", least=1)

@@ -58,7 +58,7 @@ class SearchConfig:
     interval: int = option(0, "steps of a member's turn; 0: from one evaluation to the next", "steps", least=0)
     resample: float = option(0.25, "probability that a copied value is drawn anew instead of scaled", least=0, most=1)
     storage: str = option("", "an Optuna storage in which processes or machines share a search: sqlite:///FILE, "
-                          "journal:FILE, any URL that Optuna takes; nothing: memory")  # fmt: skip
+                          "journal:FILE, any URL that Optuna takes; nothing: memory", technical=True)  # fmt: skip
     study: str = option("", "name of the shared study, to which arm and seed are added; nothing: the experiment's")
 
     def __post_init__(self) -> None:

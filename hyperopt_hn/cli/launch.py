@@ -11,36 +11,45 @@ Exit codes: 0 done, 1 some arm failed for numerical reasons, 2 a mistake of the 
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hyperopt_hn.cli.experiment import Context, Data, Experiment, Program
-from hyperopt_hn.cli.flags import common, preset_of, understood
-from hyperopt_hn.cli.jobs import Job, run_jobs
+from hyperopt_hn.cli.flags import Parsed, common, understood
+from hyperopt_hn.cli.folder_names import folder_name
+from hyperopt_hn.cli.jobs import Job, end_with_parent, run_jobs
+from hyperopt_hn.cli.site import Site
 from hyperopt_hn.config import fields, flat_fields, override, unknown
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.files import write_atomic
 from hyperopt_hn.loop import Interrupted, alternate
-from hyperopt_hn.runs.progress import UNLIMITED, Progress
+from hyperopt_hn.runs.output import one_line, protected
+from hyperopt_hn.runs.progress import Budget, Progress
 from hyperopt_hn.runs.provenance import versions_and_commit
-from hyperopt_hn.runs.reader import Run
 from hyperopt_hn.runs.sinks import TensorBoard
 
 __all__ = ["Context", "Data", "Experiment", "Program", "main"]
 
-LONGEST_NAME = 60
-"""A folder's name lists at most so many characters of changed settings, then their hash."""
+MEMORY = "lower the sizes of network, batch or data"
 
 
 def main(program: Program, argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code."""
+    """Run a command line and return its exit code; nothing that it prints can end a run."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    end_with_parent()
+    shown, warnings.showwarning = warnings.showwarning, _show_warning
     try:
+        return protected(lambda: _main(program, arguments))
+    finally:
+        warnings.showwarning = shown
+
+
+def _main(program: Program, arguments: list[str]) -> int:
+    try:
+        check_words(arguments)
         if not arguments or arguments[0] in ("-h", "--help"):
             print(overview(program), end="")
             return 0
@@ -48,15 +57,35 @@ def main(program: Program, argv: Sequence[str] | None = None) -> int:
             return _all(program, arguments[1:])
         return _one(program, *named(program, arguments))
     except UserError as error:
-        print(f"error: {error.typed}", file=sys.stderr)
-        return 2
+        return _failed(2, error.typed)
     except NonFiniteError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _failed(1, str(error))
+    except MemoryError as error:
+        return _failed(2, f"out of memory{f' ({error})' if str(error) else ''}: {MEMORY}")
+    except OSError as error:
+        return _failed(2, f"{error.filename or 'the system'}: {error.strerror or error}")
     except KeyboardInterrupt as error:
         said = error.typed if isinstance(error, Interrupted) else "interrupted"
         print(f"\n{said}", file=sys.stderr)
         return 130
+
+
+def _failed(code: int, message: str) -> int:
+    print(f"error: {one_line(message)}", file=sys.stderr)
+    return code
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    print(f"warning: {one_line(str(message))}", file=sys.stderr)
+
+
+def check_words(arguments: Sequence[str]) -> None:
+    """Raises UserError for an argument that is no valid text, or a flag whose value is "--"."""
+    for word in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in word) or "\0" in word:
+            raise UserError(f"{word!r} is no valid text: give it in UTF-8")
+        if word.startswith("--") and word.endswith("=--"):
+            raise UserError(f"{word}: '--' is no value")
 
 
 def named(program: Program, arguments: Sequence[str]) -> tuple[Experiment, Sequence[str]]:
@@ -84,41 +113,20 @@ def overview(program: Program) -> str:
     return "\n".join(lines) + "\n"
 
 
-@dataclass(frozen=True)
-class _Site:
-    """Where runs go and on what: the data, the folder of all runs of these settings, the common flags."""
-
-    data: Data
-    root: Path
-    given: argparse.Namespace
-    changed: Mapping[str, Any] = field(default_factory=dict)
-    """Settings that differ from the preset's."""
-
-    def finished(self, name: str) -> bool:
-        """Whether the run is there. Raises UserError for one on other data of the same name."""
-        path = self.root / name
-        if not (path / "result.json").exists():
-            return False
-        recorded = Run(path).config.get("data", {}).get("sha256")
-        if recorded is not None and recorded != self.data.sha256:
-            raise UserError(f"{path} is a finished run on other data of that name; use --overwrite, or another --out")
-        return True
-
-
 def _all(program: Program, arguments: Sequence[str]) -> int:
     presets = list(dict.fromkeys(preset for experiment in program.experiments for preset in experiment.presets))
     parser = common(program, "all", "Every experiment, skipping finished runs.", presets, "data set (default: auto)")
     parser.add_argument("--root-file", type=Path, default=None, help="write the runs' folders to this file")
     given = parser.strict(arguments)
     loaded: dict[Any, Data] = {}
-    sites: dict[Path, _Site] = {}
+    sites: dict[Path, Site] = {}
     jobs: list[Job] = []
     for experiment in (e for e in program.experiments if given.preset in e.presets):
         data = loaded.get(experiment.load) or loaded.setdefault(
             experiment.load, experiment.load(given.data, given.data_root)
         )
-        root = given.out / _label(given.preset, {}, data, given.seed)
-        site = sites.setdefault(root, _Site(data, root, given))
+        root = given.out / folder_name(given.preset, {}, data.name, given.seed)
+        site = sites.setdefault(root, Site(data, root, given))
         config = override(experiment.presets[given.preset], {"seed": given.seed})
         missing = [arm for arm in experiment.arms if given.overwrite or not site.finished(f"{experiment.name}/{arm}")]
         if given.jobs > 1:
@@ -133,18 +141,19 @@ def _all(program: Program, arguments: Sequence[str]) -> int:
 
 
 def _one(program: Program, experiment: Experiment, arguments: Sequence[str]) -> int:
-    given, preset = understood(program, experiment, arguments), preset_of(experiment, arguments)
-    known = flat_fields(preset)
-    changed = {k: v for k, v in vars(given).items() if k in known and k != "seed"}
-    config = override(preset, {**changed, "seed": given.seed})
-    wanted = given.arms.split(",")
+    asked = understood(program, experiment, arguments)
+    given = asked.flags
+    wanted = list(dict.fromkeys(given.arms.split(",")))
     for arm in wanted:
         if arm not in experiment.arms:
             raise UserError(unknown(f"arm of {experiment.name}", arm, experiment.arms))
     data = experiment.load(given.data, given.data_root)
-    moved = {k: v for k, v in changed.items() if v != known[k]}
-    site = _Site(data, given.out / _label(given.preset, moved, data, given.seed), given, moved)
-    if given.resume and not given.overwrite:  # go on with what is missing
+    if given.data == asked.start.flags.get("data"):
+        asked.start.check_data(data)
+    changed = _changed(experiment, asked, data)
+    shown = {k: v for k, v in changed.items() if not fields(asked.preset)[k][0].metadata.get("technical")}
+    site = Site(data, given.out / folder_name(given.preset, shown, data.name, given.seed), given, changed)
+    if given.resume:  # go on with what is missing
         there = [arm for arm in wanted if site.finished(f"{experiment.name}/{arm}")]
         wanted = [arm for arm in wanted if arm not in there]
         if there and program.is_main_process():
@@ -152,8 +161,16 @@ def _one(program: Program, experiment: Experiment, arguments: Sequence[str]) -> 
     if given.jobs > 1 and len(wanted) > 1:
         return run_jobs(_jobs(program, experiment, wanted, arguments), given.jobs)
     for arm in wanted:
-        _run(program, experiment, arm, config, site)
+        _run(program, experiment, arm, asked.config, site)
     return 0
+
+
+def _changed(experiment: Experiment, asked: Parsed, data: Data) -> dict[str, Any]:
+    """Settings that are not the preset's, as given or as fitted to the data."""
+    usual = flat_fields(asked.preset)
+    fitted = flat_fields(experiment.fit(asked.preset, data)) if asked.start.settings else usual
+    values = {name: value for name, value in flat_fields(asked.config).items() if name != "seed"}
+    return {name: value for name, value in values.items() if value not in (usual[name], fitted[name])}
 
 
 def _jobs(program: Program, experiment: Experiment, arms: Sequence[str], arguments: Sequence[str]) -> list[Job]:
@@ -179,28 +196,7 @@ def _without(arguments: Sequence[str], flag: str) -> list[str]:
     return kept
 
 
-def _label(preset: str, changed: Mapping[str, Any], data: Data, seed: int) -> str:
-    text = "".join(f"+{k}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for k, v in sorted(changed.items()))
-    if len(text) > LONGEST_NAME or "/" in text:
-        text = f"+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    return f"{preset}{text}-{data.name}-seed{seed}"
-
-
-def _command(program: Program, experiment: Experiment, site: _Site) -> list[str]:
-    """The words that make the runs of these settings again, from config.json alone; the folder is not in them."""
-    given = site.given
-    own = given.data.endswith(".npz") or Path(given.data).is_dir()
-    words = ["python", "-m", program.name, *experiment.words, "--preset", given.preset]
-    words += ["--data", given.data if own else site.data.name, "--seed", str(given.seed)]
-    known = fields(experiment.presets[given.preset])
-    for name, value in site.changed.items():
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        empty = text == "" and known[name][0].metadata.get("choices")
-        words += [f"--{name.replace('_', '-')}", "none" if empty else text]
-    return words
-
-
-def _run(program: Program, experiment: Experiment, arm: str, config: Any, site: _Site) -> None:
+def _run(program: Program, experiment: Experiment, arm: str, config: Any, site: Site) -> None:
     name, data = f"{experiment.name}/{arm}", site.data
     config = experiment.fit(config, data)
     tuner, alternation = experiment.build(config, arm, Context(data, site.root, program.name))
@@ -214,18 +210,18 @@ def _run(program: Program, experiment: Experiment, arm: str, config: Any, site: 
         "seed": site.given.seed,
         "config": flat_fields(config),
         "data": source,
-        "command": [*_command(program, experiment, site), "--arms", arm],
+        "command": [*site.command(program, experiment), "--arms", arm],
         **versions_and_commit(program.packages),
     }
     sinks = [TensorBoard()] if what["config"].get("tensorboard") and program.is_main_process() else []
-    log = program.open_log(
-        site.root / experiment.name / arm, what, program.codec, site.given.resume, site.given.overwrite, sinks
-    )
+    place = site.root / experiment.name / arm
+    log = program.open_log(place, what, program.codec, site.given.resume, site.given.overwrite, sinks)
     state = log.resumed
     done = state["loop"]["done"] if state else 0
-    progress = Progress(name, alternation.total, done, not program.is_main_process(), experiment.derived)
-    much = f"{alternation.total} steps" if alternation.total < UNLIMITED else f"{alternation.max_seconds:g} seconds"
-    progress.say(f"{name}: {much} on {data.name} into {site.root / name}" + ("; resumed" if state else ""))
+    budget = Budget(alternation.max_seconds, log.seconds)
+    progress = Progress(name, alternation.total, done, not program.is_main_process(), experiment.derived, budget)
+    much = f"{alternation.max_seconds:g} seconds" if alternation.max_seconds else f"{alternation.total} steps"
+    progress.say(f"{name}: {much} on {data.name} into {place}" + ("; resumed" if state else ""))
     outcome = alternate(tuner, alternation, log, progress)
     progress.say(
         f"{name}: {outcome.reason} after {outcome.steps} steps, {log.seconds():.1f} s "

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hyperopt_hn.config import check, option
+from hyperopt_hn.errors import UserError
 from toy import mlp
 from toy.optim import Adam
 from toy.problems import DecayProblem
@@ -51,7 +52,9 @@ class Crossval:
 
     def __init__(self, problem: DecayProblem, config: CrossvalConfig) -> None:
         if problem.penalty != "norm" or len(problem.sizes) != 2:
-            raise ValueError("crossval trains linear networks under one hyperparameter: give penalty 'norm'")
+            raise UserError(
+                "crossval trains linear networks with one hyperparameter: give --penalty norm and no --hidden"
+            )
         self.problem, self.config = problem, config
         self.data = Windows.of(problem.train, len(problem.train))
         self.lam = np.concatenate(config.grids())

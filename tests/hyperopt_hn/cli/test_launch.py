@@ -1,6 +1,7 @@
 """The command line: made from dataclasses, one-line errors with exit code 2, nothing written by a mistake."""
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -242,3 +243,97 @@ def test_finished_arms_are_named(walk):
     walk("one", "--arms", "a")
     code, out, _ = walk("one", "--resume")
     assert code == 0 and "one: finished and left out: a" in out
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where it runs."""
+
+    device: str = option("auto", "where to compute", choices=("auto", "cpu"), technical=True)
+    amp: str = option("", "precision", choices=("", "bf16"))
+
+    def __post_init__(self):
+        check(self)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """How far."""
+
+    inner: Inner = Inner()
+    place: Place = Place()
+    seed: int = option(7, "seed")
+
+
+PLACED = Program("walk", "Walks.", (Experiment("one", "a walk", {"quick": Placed()}, ("a",), build),), ("numpy",))
+
+
+def test_technical_settings_are_no_part_of_the_folders_name_but_recorded(tmp_path):
+    words = ["one", "--data", "digits", "--out", str(tmp_path), "--device", "cpu", "--amp", "bf16", "--jobs", "3"]
+    assert main(PLACED, words) == 0
+    (root,) = tmp_path.iterdir()
+    assert root.name == "quick+amp=bf16-digits-seed7"
+    assert Run(root / "one" / "a").config["config"]["device"] == "cpu"
+
+
+def test_help_is_in_groups_after_a_short_usage(capsys):
+    with pytest.raises(SystemExit):
+        main(PLACED, ["one", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "usage: python -m walk one [--preset NAME] [--SETTING VALUE ...]" and lines[1] == ""
+    titles = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert titles == [
+        "options:",
+        "what is run:",
+        "where it is written, and how:",
+        "A nested configuration:",
+        "Where it runs:",
+        "technical settings (no part of the folder's name):",
+    ]
+    where = {word: n for n, line in enumerate(lines) for word in line.split() if word.startswith("--")}
+    assert where["--amp"] < lines.index(titles[-1]) < where["--device"]
+
+
+def test_choices_are_the_same_in_help_and_errors(capsys):
+    with pytest.raises(SystemExit):
+        main(PLACED, ["one", "--help"])
+    assert "--amp {none,bf16}" in capsys.readouterr().out
+    assert main(PLACED, ["one", "--amp", "q"]) == 2
+    assert "there are: none, bf16" in capsys.readouterr().err
+    assert main(PLACED, ["one", "--amp", ""]) == 2
+    with pytest.raises(UserError, match="there are: none, bf16"):
+        Place(amp="q")
+
+
+def test_keeping_and_making_again_contradict(walk):
+    code, _, error = walk("one", "--resume", "--overwrite")
+    assert code == 2 and "give one of them" in error
+
+
+def test_warnings_are_one_line(tmp_path, capsys):
+    def warned(config, arm, context):
+        warnings.warn("slow\nhere", stacklevel=1)
+        return build(config, arm, context)
+
+    program = replace(PROGRAM, experiments=(replace(PROGRAM.experiments[0], build=warned),))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        shown = warnings.showwarning
+        code = main(program, ["one", "--data", "digits", "--out", str(tmp_path), "--arms", "a"])
+    assert code == 0 and "warning: slow here\n" in capsys.readouterr().err
+    assert warnings.showwarning is shown
+
+
+def test_a_full_memory_and_a_failing_system_are_one_line(tmp_path, capsys):
+    for error, message in (
+        (MemoryError("Unable to allocate 8 TiB"), "out of memory (Unable to allocate 8 TiB): lower the sizes"),
+        (OSError(28, "No space left on device", "/x"), "/x: No space left on device"),
+    ):
+
+        def fails(config, arm, context, error=error):
+            raise error
+
+        program = replace(PROGRAM, experiments=(replace(PROGRAM.experiments[0], build=fails),))
+        assert main(program, ["one", "--data", "digits", "--out", str(tmp_path)]) == 2
+        said = capsys.readouterr().err
+        assert message in said and said.count("\n") == 1
