@@ -1,0 +1,127 @@
+"""Every product module has its test file at the same path under tests/, or a line here that names the one it has."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+PARTS = ("hyperopt_hn", "toy", "deep", "figures")
+
+COVERED_BY = {
+    "hyperopt_hn/bilevel.py": "tests/whole/test_contract.py",
+    "hyperopt_hn/config.py": "tests/hyperopt_hn/cli/test_launch.py",
+    "hyperopt_hn/errors.py": "tests/hyperopt_hn/test_loop.py",
+    "hyperopt_hn/files.py": "tests/hyperopt_hn/runs/test_writer.py",
+    "hyperopt_hn/hyper.py": "tests/hyperopt_hn/test_space.py",
+    "hyperopt_hn/cli/experiment.py": "tests/hyperopt_hn/cli/test_launch.py",
+    "hyperopt_hn/cli/flags.py": "tests/hyperopt_hn/cli/test_launch.py",
+    "hyperopt_hn/data/cifar_pickles.py": "tests/hyperopt_hn/data/test_cifar.py",
+    "hyperopt_hn/data/images.py": "tests/hyperopt_hn/data/test_catalogue.py",
+    "hyperopt_hn/data/topics.py": "tests/hyperopt_hn/data/test_text.py",
+    "hyperopt_hn/runs/__main__.py": "tests/hyperopt_hn/runs/test_writer.py",
+    "hyperopt_hn/runs/provenance.py": "tests/hyperopt_hn/cli/test_launch.py",
+    "hyperopt_hn/runs/reader.py": "tests/hyperopt_hn/runs/test_writer.py",
+    "hyperopt_hn/search/grid.py": "tests/hyperopt_hn/search/test_proposals.py",
+    "hyperopt_hn/search/optuna_bridge.py": "tests/hyperopt_hn/search/test_proposals.py",
+    "hyperopt_hn/search/study.py": "tests/hyperopt_hn/search/test_proposals.py",
+    "hyperopt_hn/nn/conversion/collapsing.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
+    "hyperopt_hn/nn/conversion/selection.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
+    "hyperopt_hn/nn/layers/*.py": "tests/hyperopt_hn/nn/layers/test_layers.py",
+    "hyperopt_hn/nn/responses/*.py": "tests/hyperopt_hn/nn/responses/test_base.py",
+    "hyperopt_hn/nn/setup/hypers.py": "tests/hyperopt_hn/nn/responses/test_base.py",
+    "hyperopt_hn/nn/setup/problem.py": "tests/hyperopt_hn/nn/tuning/test_tuner.py",
+    "hyperopt_hn/nn/tuning/*.py": "tests/hyperopt_hn/nn/tuning/test_tuner.py",
+    "toy/__main__.py": "tests/toy/test_experiments.py",
+    "toy/assemble.py": "tests/toy/test_experiments.py",
+    "toy/graph.py": "tests/toy/test_mlp.py",
+    "toy/manifold.py": "tests/toy/test_tuner.py",
+    "toy/optim.py": "tests/toy/truth/test_true_losses.py",
+    "toy/penalties.py": "tests/toy/test_mlp.py",
+    "toy/problems.py": "tests/toy/test_mlp.py",
+    "toy/responses.py": "tests/toy/test_mlp.py",
+    "toy/baselines/predictors.py": "tests/toy/baselines/test_surrogates.py",
+    "toy/baselines/unrolled.py": "tests/toy/baselines/test_search.py",
+    "toy/truth/crossval.py": "tests/toy/truth/test_true_losses.py",
+    "toy/truth/linear_nets.py": "tests/toy/truth/test_true_losses.py",
+    "deep/__main__.py": "tests/deep/cnn/test_command.py",
+    "deep/logs.py": "tests/deep/test_training.py",
+    "deep/machine.py": "tests/deep/test_training.py",
+    "deep/replay.py": "tests/deep/cnn/test_runs.py",
+    "deep/augment/draws.py": "tests/deep/augment/test_pipeline.py",
+    "deep/cnn/presets.py": "tests/deep/cnn/test_command.py",
+    "deep/compare/presets.py": "tests/deep/compare/test_arms.py",
+    "deep/lstm/presets.py": "tests/deep/lstm/test_experiment.py",
+    "deep/lstm/text.py": "tests/deep/lstm/test_experiment.py",
+    "figures/*.py": "tests/figures/test_content.py",
+    "figures/kit/*.py": "tests/figures/kit/test_tables.py",
+}
+"""Module, or all of a folder -> the test file in which it is tested, which imports it (perhaps through others)."""
+
+
+def modules():
+    """Paths of all product modules, relative to the root; packages' own files hold no code of theirs."""
+    found = (path.relative_to(ROOT) for part in PARTS for path in (ROOT / part).rglob("*.py"))
+    return sorted(path for path in found if path.stem != "__init__")
+
+
+def mirrored(module: Path) -> Path:
+    """Where a module's tests are expected: tests/deep/cnn/test_images.py for deep/cnn/images.py."""
+    return Path("tests", module.parent, f"test_{module.stem.strip('_')}.py")
+
+
+def matches(module: Path, pattern: str) -> bool:
+    """Whether a line of the table is about this module; a star stays within its folder."""
+    return module.parent == Path(pattern).parent and module.match(pattern)
+
+
+def named(module: Path) -> list[str]:
+    """The test files that the table gives to a module."""
+    return [test for pattern, test in COVERED_BY.items() if matches(module, pattern)]
+
+
+@cache
+def imported(path: Path) -> frozenset[Path]:
+    """The files of this project that one of its files imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        places = [Path(*name.split(".")) for name in names]
+        found |= {place for each in places for place in (each.with_suffix(".py"), each / "__init__.py")}
+    return frozenset(place for place in found if (ROOT / place).exists())
+
+
+def reached(path: Path) -> set[Path]:
+    """The files that a file imports, and those that they import, and so on."""
+    seen: set[Path] = set()
+    rest = [path]
+    while rest:
+        for other in imported(rest.pop()) - seen:
+            seen.add(other)
+            rest.append(other)
+    return seen
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_module_has_its_test_file(part):
+    here = [module for module in modules() if module.parts[0] == part]
+    bare = [str(m) for m in here if not (ROOT / mirrored(m)).exists() and not named(m)]
+    assert not bare, f"write {mirrored(Path(bare[0]))}, or name the file that tests it in COVERED_BY; without: {bare}"
+
+
+@pytest.mark.parametrize(("pattern", "test"), COVERED_BY.items())
+def test_every_line_of_the_table_is_true(pattern, test):
+    met = [module for module in modules() if matches(module, pattern)]
+    assert met, f"{pattern} is no module any more; take the line out of COVERED_BY"
+    assert (ROOT / test).exists(), f"{test}, which is to cover {pattern}, does not exist"
+    bare = [module for module in met if not (ROOT / mirrored(module)).exists()]
+    unseen = [str(module) for module in bare if module not in reached(Path(test))]
+    assert not unseen, f"{test} does not import {unseen}"
+    assert bare, f"{pattern} has a test file at its own path; take the line out of COVERED_BY"
