@@ -109,9 +109,17 @@ def alternation(span: Span, per_epoch: int, tunes: bool) -> Alternation:
         train_per_cycle=span.train_per_cycle,
         tune_per_cycle=tune,
         evaluate_every=max(1, round(every)),
+        evaluate_train=between_evaluations(span, per_epoch),
         patience=span.patience,
         max_seconds=span.max_seconds,
     )
+
+
+def between_evaluations(span: Span, per_epoch: int) -> float:
+    """Training steps from one evaluation to the next: whole epochs, or equal parts of one, so that its end counts."""
+    if span.evaluations < 1:
+        return float(per_epoch * round(1 / span.evaluations))
+    return max(1.0, per_epoch / span.evaluations)
 
 
 def make_tuner(

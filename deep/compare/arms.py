@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deep.compare import population, trials
-from deep.training import Span, alternation
+from deep.training import Span, alternation, between_evaluations
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.experiment import Data
 from hyperopt_hn.config import check, flat_fields, option, override
@@ -105,7 +105,7 @@ class Entry:
     @property
     def every(self) -> int:
         """Training steps between evaluations."""
-        return max(1, round(self.side.per_epoch(self.config, self.data) / self.config.span.evaluations))
+        return round(between_evaluations(self.config.span, self.side.per_epoch(self.config, self.data)))
 
 
 def compared(entry: Entry, arm: str) -> tuple[Tuner, Alternation]:
@@ -148,12 +148,19 @@ def _constant(entry: Entry, arm: str, space: HyperSpace) -> tuple[Any, HyperSpac
 
 
 def _schedule(entry: Entry, patience: int = 0) -> Alternation:
-    """Training steps alone, to the end of the budget."""
-    span = entry.config.span
+    """Training steps alone, to the end of the budget; one that epochs give is rounded down to whole ones.
+
+    A loss inside an epoch is not comparable with one at its end: the last window of a text is a short one.
+    """
+    span, per_epoch = entry.config.span, entry.side.per_epoch(entry.config, entry.data)
+    steps = budget(span, per_epoch)
+    if not (span.max_steps or span.max_seconds):
+        steps -= steps % per_epoch
     return Alternation(
-        steps=budget(span, entry.side.per_epoch(entry.config, entry.data)),
+        steps=steps,
         tune_per_cycle=0,
         evaluate_every=entry.every,
+        evaluate_train=between_evaluations(span, per_epoch),
         patience=patience,
         max_seconds=span.max_seconds,
     )

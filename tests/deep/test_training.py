@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 
@@ -22,6 +23,18 @@ def test_epochs_become_steps():
     assert (plan.steps, plan.warmup, plan.evaluate_every, plan.total) == (300, 60, 45, 300 + 120)
     plan = alternation(Span(epochs=10, evaluations=2), 30, tunes=False)
     assert (plan.tune_per_cycle, plan.evaluate_every, plan.total) == (0, 15, 300)
+
+
+@pytest.mark.parametrize(("tunes", "epochs", "per_epoch"), [(True, 25, 75), (False, 25, 75), (True, 7, 14)])
+@pytest.mark.parametrize(("evaluations", "places"), [(1.0, [1.0]), (0.5, [2.0]), (2.0, [0.5, 1.0]), (0.4, [2.0])])
+def test_evaluations_fall_on_the_ends_of_epochs(tunes, epochs, per_epoch, evaluations, places):
+    """With 75 windows and cycles of 2 and 1 steps they drifted from a third of an epoch on."""
+    plan = alternation(Span(epochs, 1.0, evaluations=evaluations), per_epoch, tunes)
+    seen = [plan.trained(done) for done in range(1, plan.total) if plan.evaluates(done)]
+    period = math.ceil(places[-1])
+    wanted = {math.ceil((period * k + place) * per_epoch) for k in range(epochs) for place in places}
+    assert seen == sorted(x for x in wanted if x < plan.steps)
+    assert plan.evaluates(plan.total) and plan.trained(plan.total) == epochs * per_epoch
 
 
 @pytest.mark.parametrize(("budget", "train", "tune"), [*itertools.product((1, 17, 60, 61, 200), (1, 2, 5), (1, 3))])

@@ -60,6 +60,28 @@ def test_a_schedule_counts_what_it_promises(steps, warmup, train, tune, after):
     assert kinds.count("tune") == max(steps - warmup, 0) // train * tune + after
 
 
+@given(
+    steps=st.integers(1, 60),
+    warmup=st.integers(0, 30),
+    train=st.integers(1, 4),
+    tune=st.integers(0, 3),
+    after=st.integers(0, 5),
+    every=st.integers(1, 20),
+)
+def test_evaluations_fall_on_training_steps(steps, warmup, train, tune, after, every):
+    """Counted step by step: once behind each multiple, with the tuning steps that follow it, and at the end."""
+    plan = Alternation(
+        steps, min(warmup, steps), train, tune, tune_after=after, evaluate_train=float(every), evaluate_every=10_000
+    )
+    kinds = [plan.kind(done) for done in range(plan.total)]
+    assert [plan.trained(done) for done in range(plan.total + 1)] == [
+        kinds[:done].count("train") for done in range(plan.total + 1)
+    ]
+    places = [i for i, kind in enumerate(kinds) if kind == "train"][every::every]
+    wanted = {*places, plan.total}
+    assert {done for done in range(1, plan.total + 1) if plan.evaluates(done)} == wanted
+
+
 def test_record_holds_every_evaluation_and_the_best(tmp_path):
     plan = Alternation(steps=5, tune_per_cycle=0, evaluate_every=2)
     tuner = RecordingTuner(losses=[5.0, 3.0, 4.0, 6.0])
