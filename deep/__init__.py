@@ -1,1 +1,6 @@
 """Self-tuning networks in PyTorch, on CPU and CUDA (MacKay et al. 2019; Bae & Grosse 2020)."""
+
+from deep.api.best_network import BestNetwork, load_best
+from deep.api.objectives import Objective, objective
+
+__all__ = ["BestNetwork", "Objective", "load_best", "objective"]

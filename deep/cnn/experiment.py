@@ -19,6 +19,7 @@ from deep.augment.pipeline import apply
 from deep.choice import TuningChoice, choose
 from deep.cnn.hypers import Setting, check_cutout, check_words, cnn_hypers, groups, words
 from deep.cnn.images import Pair, Parts, Pictures, Splits, View, counts, split
+from deep.cnn.library_networks import PREFIX, check_library_name, library_network
 from deep.cnn.networks import NETWORKS, AlexNet, ImageShape, dropout_names
 from deep.machine import Machine, device_of
 from deep.replay import ReplaySettings, replayed
@@ -26,7 +27,7 @@ from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner
 from hyperopt_hn import Alternation, HyperSpace
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.experiment import Context
-from hyperopt_hn.config import check, option
+from hyperopt_hn.config import check, option, unknown
 from hyperopt_hn.course import Course
 from hyperopt_hn.data.catalogue import Images
 from hyperopt_hn.errors import UserError
@@ -41,7 +42,7 @@ PLAIN = {"small": ("fc",)}
 class CNNSettings:
     """Which network on which images."""
 
-    model: str = option("small", "network: SmallCNN, AlexNet, VGG16 or ResNet18", choices=tuple(NETWORKS))
+    model: str = option("small", f"network: {', '.join(NETWORKS)}, or torchvision:NAME")
     ranges: str = option(
         "stn", "whose ranges; delta also gives AlexNet its dropout of input colours", choices=("stn", "delta")
     )
@@ -55,6 +56,10 @@ class CNNSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.model.startswith(PREFIX):
+            check_library_name(self.model)
+        elif self.model not in NETWORKS:
+            raise UserError(unknown("--model", self.model, [*NETWORKS, f"{PREFIX}NAME"]))
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,8 @@ def setting(config: CNNConfig, data: Images) -> Setting:
     network = config.network
     side, channels = data.train_images.shape[1], _channels(data)
     with torch.device("meta"):
-        names = dropout_names(plain_network(network, ImageShape(2, channels, side)))
-    dropouts = ("dropout",) if network.one_dropout else names
+        names = _rate_names(network, plain_network(network, ImageShape(2, channels, side)))
+    dropouts = tuple(dict.fromkeys(names.values()))
     return Setting(network.model, dropouts, channels, side, network.ranges)
 
 
@@ -115,14 +120,15 @@ def plain_network(network: CNNSettings, shape: ImageShape) -> nn.Module:
     """The plain module that is converted."""
     if network.model == "alexnet":
         return AlexNet(shape, network.ranges == "delta")
+    if network.model.startswith(PREFIX):
+        return library_network(network.model, shape)
     return NETWORKS[network.model](shape)
 
 
 def self_tuning(network: CNNSettings, shape: ImageShape, space: HyperSpace, response: str) -> nn.Module:
     """The network whose layers answer to the tuned hyperparameters, its dropouts at the rates that the space names."""
     model = plain_network(network, shape)
-    names = {name: "dropout" if network.one_dropout else name for name in dropout_names(model)}
-    rates = {module: name for module, name in names.items() if name in space.names}
+    rates = {module: name for module, name in _rate_names(network, model).items() if name in space.names}
     gain: Gain = "delta" if response == "delta" else "stn"
     return convert(model, space, exclude=PLAIN.get(network.model, ()), gain=gain, dropout=rates)
 
@@ -177,6 +183,15 @@ class ImageLosses:
         images, labels = batch
         logits = model(self.view.clean(images)).float()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": (logits.argmax(1) == labels).float().mean()}
+
+
+def _rate_names(network: CNNSettings, model: nn.Module) -> dict[str, str]:
+    """Path of each dropout -> the hyperparameter that is its rate: its own name, or its number in torchvision's."""
+    paths = dropout_names(model)
+    if network.one_dropout:
+        return dict.fromkeys(paths, "dropout")
+    library = network.model.startswith(PREFIX)
+    return {path: f"dropout{i}" if library else path for i, path in enumerate(paths)}
 
 
 def _check_batch(config: CNNConfig) -> None:

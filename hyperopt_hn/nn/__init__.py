@@ -33,6 +33,7 @@ from hyperopt_hn.nn.self_tuning.defaults import Tuning
 from hyperopt_hn.nn.self_tuning.loading import LoadedRun, load_run
 from hyperopt_hn.nn.self_tuning.result import TuningResult
 from hyperopt_hn.nn.setup.batches import Batches
+from hyperopt_hn.nn.setup.course_rates import FollowedRates, apply_course
 from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.setup.looped import Looped
 from hyperopt_hn.nn.setup.problem import Optimizers, Schedulers, TorchProblem, TunerConfig
@@ -47,6 +48,7 @@ __all__ = [
     "Batches",
     "Delta",
     "DoubleDecayWarning",
+    "FollowedRates",
     "HyperBatchNorm1d",
     "HyperBatchNorm2d",
     "HyperBatchNorm3d",
@@ -81,6 +83,7 @@ __all__ = [
     "TunerConfig",
     "Tuning",
     "TuningResult",
+    "apply_course",
     "at",
     "bind",
     "check_response",

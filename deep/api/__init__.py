@@ -1,0 +1,1 @@
+"""What `deep` offers to a script."""
