@@ -16,20 +16,22 @@ from deep.lstm import experiment as lstm_experiment
 from deep.lstm import presets as lstm_presets
 from deep.lstm import table1
 from deep.lstm.text import read_text
-from deep.machine import room
+from deep.machine import out_of_memory_says
 from hyperopt_hn.cli import launch
 from hyperopt_hn.cli.experiment import Experiment, Program
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TORCH, distributed
 
 IMAGES = (
-    "images: cifar10, cifar100, cifar10-jpeg, mnist, fashion-mnist, digits or an .npz of one's own "
+    "images: cifar10, cifar100, cifar10-jpeg, mnist, fashion-mnist, digits or a custom .npz "
     "(default: auto: CIFAR-10 if on disk, else cifar10-jpeg if on disk, else digits; never fetched)"
 )
 TEXTS = (
     "text: ptb, topics (Python's help, embedded) or a folder with train.txt, valid.txt and test.txt "
     "(default: auto: PTB if it can be had, else topics)"
 )
+
+SMALLER = "give a smaller --batch, --model or --hidden, a shorter --bptt or fewer images (--n-train)"
 
 PROGRAM = Program(
     "deep",
@@ -72,7 +74,7 @@ PROGRAM = Program(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
-        with room("give a smaller --batch, --model or --hidden, a shorter --bptt or fewer images (--n-train)"):
+        with out_of_memory_says(SMALLER):
             return launch.main(PROGRAM, argv)
     except UserError as error:
         print(f"error: {error.typed}", file=sys.stderr)

@@ -39,7 +39,7 @@ def choose(hypers: Sequence[Hyper], groups: Groups, choice: TuningChoice) -> Hyp
     if both and choice.tune.strip() == "all":  # all, but for those that are fixed
         tuned = tuple(name for name in tuned if name not in both)
     elif both:
-        raise UserError(f"{both[0]!r} stands in both --tune and --fix; leave it out of one")
+        raise UserError(f"{both[0]!r} is given to both --tune and --fix; leave it out of one")
     values = _values(choice.init, known, table)
     present = [hyper for hyper in hypers if hyper.name in {*tuned, *fixed, *values}]
     moved = [replace(h, init=values.get(h.name, h.init), spread=choice.spread) for h in present]
@@ -67,9 +67,9 @@ def _names(text: str, known: Mapping[str, Hyper], table: Groups) -> tuple[str, .
 def _values(text: str, known: Mapping[str, Hyper], table: Groups) -> dict[str, float]:
     found: dict[str, float] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        word, told, number = (piece.strip() for piece in part.partition("="))
-        if not told:
-            raise UserError(f"--init wants name=value, not {part!r}")
+        word, sign, number = (piece.strip() for piece in part.partition("="))
+        if not sign:
+            raise UserError(f"--init needs name=value, not {part!r}")
         try:
             value = float(number)
         except ValueError:

@@ -80,7 +80,7 @@ def bf16_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def prepared(model: nn.Module, machine: Machine) -> nn.Module:
-    """The model as the machine's settings want it called: memory order, compiled or not."""
+    """The model as the machine's settings have it called: memory order, compiled or not."""
     if machine.channels_last:
         model = model.to(memory_format=torch.channels_last)
     if machine.compile:
@@ -89,7 +89,7 @@ def prepared(model: nn.Module, machine: Machine) -> nn.Module:
 
 
 @contextmanager
-def room(remedy: str) -> Iterator[None]:
+def out_of_memory_says(remedy: str) -> Iterator[None]:
     """Inside, running out of memory is a UserError that says which setting to lower."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""From settings to a tuner: optimizers, decay, schedule. One room for CNNs, LSTMs and their baselines."""
+"""From settings to a tuner: optimizers, decay, schedule. The same for CNNs, LSTMs and their baselines."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Descent:
     def __post_init__(self) -> None:
         check(self)
         if any(late <= early for early, late in itertools.pairwise((0, *self.milestones))):
-            told = ",".join(map(str, self.milestones))
-            raise UserError(f"--milestones {told}: give epochs above 0 that rise, such as 60,120,160")
+            given = ",".join(map(str, self.milestones))
+            raise UserError(f"--milestones {given}: give epochs above 0 in rising order, such as 60,120,160")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Recipe:
 def alternation(span: Span, per_epoch: int, tunes: bool) -> Alternation:
     """The schedule for epochs of `per_epoch` training steps; without anything to tune it only trains.
 
-    `max_steps` counts steps of either kind, so that every method gets the same number of optimizer steps.
+    `max_steps` counts total steps (training and tuning), so that every method gets the same number of optimizer steps.
     """
     steps, warmup = span.epochs * per_epoch, round(span.warmup_epochs * per_epoch)
     tune = span.tune_per_cycle if tunes else 0

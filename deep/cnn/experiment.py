@@ -59,7 +59,8 @@ class CNNSettings:
         if self.model.startswith(PREFIX):
             check_library_name(self.model)
         elif self.model not in NETWORKS:
-            raise UserError(unknown("--model", self.model, [*NETWORKS, f"{PREFIX}NAME"]))
+            near = unknown("network", self.model, [*NETWORKS, f"{PREFIX}NAME"]).partition("; ")[2]
+            raise UserError(f"--model: invalid choice: {self.model!r}; {near}")
 
 
 @dataclass(frozen=True)

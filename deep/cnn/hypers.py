@@ -89,7 +89,7 @@ def check_cutout(names: Sequence[str]) -> None:
 
 
 def words(*lists: str) -> list[str]:
-    """The names in comma-separated lists, which may stand before a "=value"."""
+    """The names in comma-separated lists, which may be followed by "=value"."""
     return [part.split("=")[0].strip() for text in lists for part in text.split(",") if part.strip()]
 
 

@@ -22,7 +22,7 @@ from hyperopt_hn.errors import UserError
 
 @dataclass(frozen=True)
 class ImageShape:
-    """What a network reads and tells apart."""
+    """What a network reads, and how many classes it distinguishes."""
 
     classes: int = 10
     channels: int = 3
@@ -55,8 +55,9 @@ class SmallCNN(nn.Module):
 class AlexNet(nn.Module):
     """Five convolutions and three linear layers, the papers' AlexNet for CIFAR; side 15 or more.
 
-    dropout0..4 stand behind the convolutions, fcdropout0 and fcdropout1 before the first two linear layers. With
-    `input_dropout` (Bae & Grosse 2020's numbering) dropout0 drops colours of the input, dropout1..5 stand behind.
+    dropout0..4 follow the convolutions, fcdropout0 and fcdropout1 before the first two linear layers. With
+    `input_dropout` (Bae & Grosse 2020's numbering) dropout0 drops colours of the input, and the convolutions' are
+    dropout1..5.
     """
 
     def __init__(self, shape: ImageShape = CIFAR10, input_dropout: bool = False) -> None:
@@ -88,7 +89,7 @@ class AlexNet(nn.Module):
 class VGG16(nn.Module):
     """Thirteen convolutions without normalisation and linear layers 512-512 (Bae & Grosse 2020); side 32 or more.
 
-    dropout0 drops colours of the input, dropout1..13 stand behind the convolutions, fcdropout0 and fcdropout1 behind
+    dropout0 drops colours of the input, dropout1..13 follow the convolutions, fcdropout0 and fcdropout1
     the first two linear layers. Convolutions start at N(0, 2 / (9 out)), as published: PyTorch's start is 2.4 times as
     narrow, a factor that thirteen layers without normalisation would take to the thirteenth power.
     """
@@ -147,7 +148,7 @@ class Residual(nn.Module):
 class ResNet18(nn.Module):
     """He et al. 2016's eighteen layers with a 3 x 3 stem and no first pooling, as usual for CIFAR; any side.
 
-    dropout0 stands behind the stem, dropout1..4 behind the four stages, fcdropout0 before the linear layer.
+    dropout0 follows the stem, dropout1..4 the four stages, fcdropout0 before the linear layer.
     """
 
     def __init__(self, shape: ImageShape = CIFAR10) -> None:

@@ -1,9 +1,9 @@
 """One budget for ten ways to choose hyperparameters: self-tuning, constants, search, population-based training.
 
-Every arm has the same data, network, batches and optimizer of φ, and the same number of optimizer steps of either
-kind (`--max-steps`; a self-tuning run's may be one short, its last cycle not begun) or seconds (`--max-seconds`).
-A search's and a population's record is the best state so far by validation loss, the others' the present one; the
-best of every arm stands in its result, and in best.pt.
+Every arm has the same data, network, batches and optimizer of φ, and the same number of total steps (training and
+tuning: `--max-steps`; a self-tuning run does not start an incomplete cycle, so it may be a step short) or seconds
+(`--max-seconds`). A search's and a population's record is the best state so far by validation loss, the others' the
+present one; the best of every arm is in its result, and in best.pt.
 
     stn, delta     one self-tuning network (MacKay et al. 2019; Bae & Grosse 2020)
     fixed          nothing tuned: everything at its initial value
@@ -69,7 +69,7 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class Task:
-    """What a wing lends to the comparison; `config` is its own configuration, with `span` and `seed`."""
+    """What is compared on: a CNN's or an LSTM's experiment; `config` is its configuration, with `span` and `seed`."""
 
     name: str
     """Of the experiment."""
@@ -87,9 +87,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Entry:
-    """One arm's case: a side, its configuration, the searches' and the data."""
+    """One arm's case: a task, its configuration, the searches' and the data."""
 
-    side: Task
+    task: Task
     config: Any
     search: SearchConfig
     data: Data
@@ -97,7 +97,7 @@ class Entry:
     @property
     def space(self) -> HyperSpace:
         """The space that the configuration chooses. Raises UserError if it tunes nothing."""
-        found = self.side.space(self.config, self.data)
+        found = self.task.space(self.config, self.data)
         if not found.n:
             raise UserError("there is nothing to compare: --tune names no hyperparameter")
         return found
@@ -105,7 +105,7 @@ class Entry:
     @property
     def every(self) -> int:
         """Training steps between evaluations."""
-        return round(between_evaluations(self.config.span, self.side.per_epoch(self.config, self.data)))
+        return round(between_evaluations(self.config.span, self.task.per_epoch(self.config, self.data)))
 
 
 def compared(entry: Entry, arm: str) -> tuple[Tuner, Alternation]:
@@ -117,13 +117,13 @@ def compared(entry: Entry, arm: str) -> tuple[Tuner, Alternation]:
         return _self_tuning(entry, arm, space)
     if arm in CONSTANT:
         config, held = _constant(entry, arm, space)
-        return entry.side.build(config, entry.data, held, None), _schedule(entry, entry.config.span.patience)
+        return entry.task.build(config, entry.data, held, None), _schedule(entry, entry.config.span.patience)
     ranges = searchable(space, entry.search.reach)
     return (_population(entry, space, ranges) if arm == "pbt" else _trials(entry, arm, space, ranges)), _schedule(entry)
 
 
 def budget(span: Span, per_epoch: int) -> int:
-    """Steps of either kind for every arm: `max_steps`, else without limit in seconds, else those of `epochs`."""
+    """Total steps of every arm: `max_steps`, else no limit if there is one in seconds, else those of `epochs`."""
     if span.max_steps:
         return span.max_steps
     return NO_LIMIT if span.max_seconds else alternation(span, per_epoch, True).total
@@ -131,20 +131,20 @@ def budget(span: Span, per_epoch: int) -> int:
 
 def _self_tuning(entry: Entry, arm: str, space: HyperSpace) -> tuple[Tuner, Alternation]:
     config = override(entry.config, {"response": arm})
-    per_epoch, span = entry.side.per_epoch(config, entry.data), config.span
+    per_epoch, span = entry.task.per_epoch(config, entry.data), config.span
     most = budget(span, per_epoch)
     # Epochs bound the budget of all arms or of none.
     lifted = override(span, {"epochs": NO_LIMIT // per_epoch, "max_steps": most})
-    return entry.side.build(config, entry.data, space, None), alternation(lifted, per_epoch, True)
+    return entry.task.build(config, entry.data, space, None), alternation(lifted, per_epoch, True)
 
 
 def _constant(entry: Entry, arm: str, space: HyperSpace) -> tuple[Any, HyperSpace]:
     if arm == "fixed":
         return entry.config, space.with_tuned([])
-    values = entry.side.hand(entry.config, entry.data) if arm == "hand" else {}
-    said = ",".join(f"{name}={value:g}" for name, value in values.items())
-    config = override(entry.config, {"tune": "none", "fix": "", "init": said})
-    return config, entry.side.space(config, entry.data)
+    values = entry.task.hand(entry.config, entry.data) if arm == "hand" else {}
+    given = ",".join(f"{name}={value:g}" for name, value in values.items())
+    config = override(entry.config, {"tune": "none", "fix": "", "init": given})
+    return config, entry.task.space(config, entry.data)
 
 
 def _schedule(entry: Entry, patience: int = 0) -> Alternation:
@@ -152,7 +152,7 @@ def _schedule(entry: Entry, patience: int = 0) -> Alternation:
 
     A loss inside an epoch is not comparable with one at its end: the last window of a text is a short one.
     """
-    span, per_epoch = entry.config.span, entry.side.per_epoch(entry.config, entry.data)
+    span, per_epoch = entry.config.span, entry.task.per_epoch(entry.config, entry.data)
     steps = budget(span, per_epoch)
     if not (span.max_steps or span.max_seconds):
         steps -= steps % per_epoch
@@ -171,7 +171,7 @@ def _trials(entry: Entry, method: str, space: HyperSpace, ranges: HyperSpace) ->
 
     def build(values: Mapping[str, Any], number: int) -> Tuner:
         seeded = override(config, {"seed": config.seed + SEED_STRIDE * number}) if search.fresh else config
-        tuner: Tuner = entry.side.build(seeded, entry.data, space.with_init(values).with_tuned([]), None)
+        tuner: Tuner = entry.task.build(seeded, entry.data, space.with_init(values).with_tuned([]), None)
         return tuner
 
     plan = trials.TrialPlan(search.trial_steps or NO_LIMIT, search.trial_patience, entry.every)
@@ -180,13 +180,13 @@ def _trials(entry: Entry, method: str, space: HyperSpace, ranges: HyperSpace) ->
 
 def _study(entry: Entry, method: str, ranges: HyperSpace) -> Study:
     config, search = entry.config, entry.search
-    groups = entry.side.groups(config, entry.data)
+    groups = entry.task.groups(config, entry.data)
     asked = Search(ranges, method, config.seed, search.grid_levels, groups, search.start_at_init, search.startup)
     if not search.storage:
         return OwnStudy(asked)
     if distributed.world() > 1:
         raise UserError("--storage under torchrun: one process for each GPU shares a study by itself; leave torchrun")
-    name = f"{search.study or entry.side.name}-{method}-seed{config.seed}"
+    name = f"{search.study or entry.task.name}-{method}-seed{config.seed}"
     return SharedStudy(asked, search.storage, name, _terms(entry))
 
 
@@ -212,7 +212,7 @@ def _population(entry: Entry, space: HyperSpace, ranges: HyperSpace) -> populati
     def build(member: int, course: Course) -> TorchTuner:
         # A member with no rate left waits to be replaced: only the budget ends a population.
         seeded = override(config, {"seed": config.seed + SEED_STRIDE * member, "least_lr": 0.0})
-        tuner = entry.side.build(seeded, entry.data, space.with_tuned([]), course)
+        tuner = entry.task.build(seeded, entry.data, space.with_tuned([]), course)
         if not isinstance(tuner, TorchTuner):
             raise UserError("averaged weights are not copied from member to member; leave --average out of the arm pbt")
         return tuner

@@ -26,7 +26,7 @@ HAND_CNN = {"hue": 0.2, "contrast": 0.4, "sat": 0.4, "bright": 0.4, "indropout":
 """The published baseline's example; with it go 0.3 behind convolutions and 0.4 before linear layers."""
 HAND_CONV, HAND_LINEAR = 0.3, 0.4
 HAND_LSTM = {"dropouto": 0.68, "dropouti": 0.05, "dropouth": 0.05, "dropoute": 0.05, "wdrop": 0.05}
-"""Output dropout from the published grid search, where the other rates stand at 0.05 and penalties are off."""
+"""Output dropout from the published grid search, where the other rates are 0.05 and penalties are off."""
 GROUPS_LSTM = {
     "units": ("dropouto", "dropouti", "dropouth"),
     "weights": ("dropoute", "wdrop"),
@@ -99,41 +99,41 @@ LSTM = Task(
 )
 
 
-def _spanned(config: CNNConfig, **changes: Any) -> CNNConfig:
+def _cnn_span(config: CNNConfig, **changes: Any) -> CNNConfig:
     return replace(config, span=replace(config.span, **changes))
 
 
-def _spoken(config: LSTMConfig, **changes: Any) -> LSTMConfig:
+def _lstm_span(config: LSTMConfig, **changes: Any) -> LSTMConfig:
     return replace(config, span=replace(config.span, **changes))
 
 
 COMPARE: dict[str, dict[str, object]] = {
     "compare-cnn": {
-        # Budget: what 200 epochs of self-tuning take, 93,000 steps of either kind.
+        # Budget: what 200 epochs of self-tuning take, 93,000 total steps.
         "paper": CompareCNN(
-            _spanned(cnn_presets.PAPER, epochs=200, patience=0),
+            _cnn_span(cnn_presets.PAPER, epochs=200, patience=0),
             SearchConfig(trial_steps=18_720, trial_patience=10, population=8, interval=312),
         ),
-        # One clock, as a self-tuning step costs more than a plain one: room for five or six trials.
-        "quick": CompareCNN(_spanned(cnn_presets.QUICK, max_seconds=150.0, evaluations=0.5), SearchConfig(startup=3)),
+        # A time budget, as a self-tuning step costs more than a plain one: enough for five or six trials.
+        "quick": CompareCNN(_cnn_span(cnn_presets.QUICK, max_seconds=150.0, evaluations=0.5), SearchConfig(startup=3)),
         "smoke": CompareCNN(
-            _spanned(cnn_presets.SMOKE, max_steps=24, warmup_epochs=1),
+            _cnn_span(cnn_presets.SMOKE, max_steps=24, warmup_epochs=1),
             SearchConfig(trial_steps=8, population=2, grid_levels=2),
         ),
     },
     "compare-lstm": {
         "paper": CompareLSTM(
-            _spoken(lstm_presets.PAPER, epochs=200, patience=0),
+            _lstm_span(lstm_presets.PAPER, epochs=200, patience=0),
             SearchConfig(trial_steps=332 * 40, trial_patience=10, population=8, interval=332),
         ),
-        # Budget: 50 epochs of self-tuning, 5,588 steps of either kind. A fixed run's loss is within 0.03 nats of
-        # its best after ten epochs, where a trial ends (seen with seed 7, output dropout alone): room for eight trials
-        # or so. With 25 epochs (seed 7) the seven hyperparameters were still far from where they end.
+        # Budget: 50 epochs of self-tuning, 5,588 total steps. A fixed run's loss is within 0.03 nats of
+        # its best after ten epochs, where a trial ends (seen with seed 7, output dropout alone): enough for about eight
+        # trials. With 25 epochs (seed 7) the seven hyperparameters were still far from where they end.
         "quick": CompareLSTM(
-            _spoken(lstm_presets.STUDY, epochs=50), SearchConfig(trial_steps=750, trial_patience=4, startup=3)
+            _lstm_span(lstm_presets.STUDY, epochs=50), SearchConfig(trial_steps=750, trial_patience=4, startup=3)
         ),
         "smoke": CompareLSTM(
-            _spoken(lstm_presets.TINY, max_steps=24),
+            _lstm_span(lstm_presets.TINY, max_steps=24),
             SearchConfig(trial_steps=8, population=2, grid_levels=2),
         ),
     },

@@ -42,7 +42,7 @@ class Averaged:
         return self.tuner.tune_step()
 
     def evaluate(self) -> dict[str, float]:
-        """As TorchTuner's, at the mean once there is one; whether there is stands in the record as `averaged`, 0 or 1.
+        """As TorchTuner's, at the mean once there is one; the record has whether there is as `averaged`, 0 or 1.
 
         The rule looks at the losses of the weights themselves, and only until it fires.
         """

@@ -98,7 +98,7 @@ class LSTMConfig:
     def __post_init__(self) -> None:
         check(self)
         if self.average and self.descent.decay == "nonmono":
-            raise UserError("--average and --decay nonmono answer the same signal; add --decay none")
+            raise UserError("--average and --decay nonmono use the same trigger; add --decay none")
         if self.machine.compile:  # tracing unrolls the loop over time: 10 words took more than 5 minutes to compile
             raise UserError("--compile takes many minutes for a loop over time and gains nothing; leave it out")
 

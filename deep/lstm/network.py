@@ -33,7 +33,7 @@ RATES = {
 
 @dataclass(frozen=True)
 class LSTMShape:
-    """What a language model tells apart, and how large it is."""
+    """How many words a language model knows, and how large it is."""
 
     words: int
     hidden: int = 650

@@ -1,4 +1,4 @@
-"""Named settings of the LSTM's experiments; what to expect stands beside them.
+"""Named settings of the LSTM's experiments; what to expect is noted beside them.
 
 Presets: "paper" is the published setting, "quick" a study that one core does in minutes an arm, "smoke" seconds and
 only shows that everything runs. Losses are nats a word; a perplexity is their exponential.

@@ -20,7 +20,7 @@ from hyperopt_hn.nn import distributed
 
 
 class Carry:
-    """The state between two windows, cut off from the graph; None stands for zero."""
+    """The state between two windows, cut off from the graph; None means zero."""
 
     state: State | None = None
 

@@ -1,4 +1,4 @@
-"""Texts as the language model wants them: unknown words told apart, the start of a text in place of the whole."""
+"""Texts as the language model reads them: words that training lacks marked, perhaps only the start of a text."""
 
 from __future__ import annotations
 

@@ -9,8 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-
-from deep.machine import Machine, device_of, room  # noqa: E402
+from deep.machine import Machine, device_of, out_of_memory_says  # noqa: E402
 from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner  # noqa: E402
 from hyperopt_hn import Alternation, Hyper, HyperSpace, Run, RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.nn import TORCH, Batches, NonMonotone, TorchProblem, convert  # noqa: E402
@@ -123,7 +122,7 @@ def test_cuda_that_is_absent():
 
 
 def test_want_of_memory_names_the_setting():
-    with pytest.raises(UserError, match="lower --batch"), room("lower --batch"):
+    with pytest.raises(UserError, match="lower --batch"), out_of_memory_says("lower --batch"):
         torch.empty(1 << 60)
 
 
