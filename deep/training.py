@@ -56,7 +56,7 @@ class Descent:
         check(self)
         if any(late <= early for early, late in itertools.pairwise((0, *self.milestones))):
             given = ",".join(map(str, self.milestones))
-            raise UserError(f"--milestones {given}: give epochs above 0 in rising order, such as 60,120,160")
+            raise UserError(f"--milestones {given}: give epochs above 0 that rise, such as 60,120,160")
 
 
 @dataclass(frozen=True)

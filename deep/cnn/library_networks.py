@@ -8,6 +8,7 @@ as torchvision has it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -55,10 +56,9 @@ def library_network(model: str, shape: ImageShape) -> nn.Module:
     if shape.channels not in (1, 3):
         raise UserError(f"{model} reads gray images or images in colour, not {shape.channels} channels")
     try:
-        with torch.device("meta"):  # costs nothing, and shows whether images so small get through
-            sample = torch.empty(1, shape.channels, shape.side, shape.side)
-            LibraryNetwork(_models().get_model(name, **given)).eval()(sample)
-        network = LibraryNetwork(_models().get_model(name, **given))
+        sample = torch.empty(1, shape.channels, shape.side, shape.side, device="meta")
+        _built(name, given, torch.device("meta")).eval()(sample)  # whether images so small get through
+        network = _built(name, given, torch.get_default_device())
     except (RuntimeError, ValueError, AssertionError) as error:
         what = str(error).splitlines()[0]
         raise UserError(
@@ -67,6 +67,12 @@ def library_network(model: str, shape: ImageShape) -> nn.Module:
     for path in dropout_names(network):
         network.get_submodule(path).p = 0.0  # type: ignore[assignment]
     return network
+
+
+def _built(name: str, given: Mapping[str, Any], device: torch.device) -> nn.Module:
+    """The network on a device; RegNets compute their widths with tensors, so they are made on the processor."""
+    with torch.device("cpu" if name.startswith("regnet") else device):
+        return LibraryNetwork(_models().get_model(name, **given)).to(device)
 
 
 def _models() -> Any:

@@ -20,7 +20,9 @@ from tests.support.image_cases import images  # noqa: E402
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "vit_b_16", "squeezenet1_1", "googlenet"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "mobilenet_v3_small", "vit_b_16", "squeezenet1_1", "googlenet", "regnet_y_400mf"]
+)
 def test_it_reads_the_images_as_torchvisions_does(name, channels):
     with torch.device("meta"):
         network = library_network(f"torchvision:{name}", ImageShape(7, channels, 32))
