@@ -59,8 +59,7 @@ class CNNSettings:
         if self.model.startswith(PREFIX):
             check_library_name(self.model)
         elif self.model not in NETWORKS:
-            near = unknown("network", self.model, [*NETWORKS, f"{PREFIX}NAME"]).partition("; ")[2]
-            raise UserError(f"--model: invalid choice: {self.model!r}; {near}")
+            raise UserError(f"--model: {unknown('choice', self.model, [*NETWORKS, f'{PREFIX}NAME'])}")
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ def test_a_finished_run_is_replayed(deep, tmp_path):
 
 
 MISTAKES = [
-    (["--model", "smal"], "invalid choice: 'smal'"),
+    (["--model", "smal"], "--model: no choice 'smal'; did you mean 'small'"),
     (["--modle", "small"], "did you mean '--model'"),
     (["--milestones", "3,2"], "--milestones 3,2: give epochs above 0 that rise"),
     (["--tune", "dropuot0"], "did you mean 'dropout0'"),
@@ -139,9 +139,9 @@ MISTAKES = [
     (["--batch", "100"], "does not fit 64 validation images"),
     (["--percent-valid", "0"], "above 0"),
     (["--model", "alexnet"], "--model small"),
-    (["--response", "gamma"], "invalid choice"),
+    (["--response", "gamma"], "argument --response: no choice 'gamma'"),
     (["--replay", "nowhere"], "nowhere"),
-    (["--amp", "fp16"], "invalid choice"),
+    (["--amp", "fp16"], "argument --amp: no choice 'fp16'; did you mean 'bf16'"),
     (["--data", "cifar11"], "did you mean"),
     (["--data", "nothing.npz"], "nothing.npz"),
     (["--compile", "default", "--response", "delta"], "does not trace forward mode"),

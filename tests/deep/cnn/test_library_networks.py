@@ -58,7 +58,7 @@ def test_its_dropouts_are_numbered_and_tuned():
     [
         ("torchvision:resnet81", "no torchvision network 'resnet81'; did you mean 'resnet18'"),
         ("torchvision:", "no torchvision network ''"),
-        ("smal", "--model: invalid choice: 'smal'; did you mean 'small'"),
+        ("smal", "--model: no choice 'smal'; did you mean 'small'"),
     ],
 )
 def test_unknown_names_are_refused(model, message):
