@@ -115,6 +115,11 @@ class Hyper:
         """A value as a plain Python number, whole if discrete."""
         return round(value) if self.discrete else float(value)
 
+    def need_ends(self) -> None:
+        """Raise UserError for a range without an end, over which nothing can be searched."""
+        if math.isinf(self.low) or math.isinf(self.high) or (self.log and self.low == 0):
+            raise UserError(f"hyperparameter {self.name!r}: a search needs finite bounds; give low and high")
+
     def edges(self) -> tuple[float, float]:
         """The open range of the continuous value behind this one: (low, high), or the outer bin edges of a grid."""
         return self.low, self.high if self.grid is None else self.top + self.grid

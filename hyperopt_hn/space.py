@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
+from hyperopt_hn.config import unknown
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.transforms import Array
@@ -46,9 +46,7 @@ class HyperSpace:
         for hyper in self.hypers:
             if hyper.name == name:
                 return hyper
-        near = get_close_matches(name, self.names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(self.names) or 'none'}"
-        raise UserError(f"no hyperparameter {name!r} in this space; {hint}")
+        raise UserError(unknown("hyperparameter", name, self.names))
 
     def __repr__(self) -> str:
         return f"HyperSpace({', '.join(self.names)}; tuned: {', '.join(self.tuned) or 'none'})"
@@ -126,7 +124,9 @@ class HyperSpace:
 
     def to_optuna(self, trial: Any) -> dict[str, Any]:
         """Ask an Optuna trial for a value of every tuned hyperparameter (vectors entry by entry, as 'name[i]')."""
-        return {name: _suggest(self[name], trial) for name in self.tuned}
+        from hyperopt_hn.search import optuna_bridge
+
+        return optuna_bridge.suggest(self, trial)
 
     @classmethod
     def from_optuna(cls, distributions: Mapping[str, Any], init: Mapping[str, float] | None = None) -> HyperSpace:
@@ -134,15 +134,12 @@ class HyperSpace:
 
         Raises UserError for a categorical distribution: a learned response needs a continuous hyperparameter.
         """
-        return cls([_from_optuna(name, dist, (init or {}).get(name)) for name, dist in distributions.items()])
+        from hyperopt_hn.search import optuna_bridge
+
+        return cls(optuna_bridge.hypers(distributions, init or {}))
 
     def _per_entry(self, values: Sequence[float]) -> np.ndarray:
         return np.repeat(np.asarray(values, dtype=float), [self[name].width for name in self.tuned])
-
-
-def _finite(hyper: Hyper) -> None:
-    if math.isinf(hyper.low) or math.isinf(hyper.high) or (hyper.log and hyper.low == 0):
-        raise UserError(f"hyperparameter {hyper.name!r}: a search needs finite bounds; give low and high")
 
 
 def at_fraction(hyper: Hyper, fraction: Any) -> Any:
@@ -150,40 +147,10 @@ def at_fraction(hyper: Hyper, fraction: Any) -> Any:
 
     Raises UserError for a range without an end.
     """
-    _finite(hyper)
+    hyper.need_ends()
     low, high = (math.log(x) if hyper.log else x for x in hyper.edges())
     inner = low + (high - low) * fraction
     inner = np.exp(inner) if hyper.log else inner
     if hyper.grid is None:
         return inner
     return np.minimum(hyper.low + hyper.grid * np.floor((inner - hyper.low) / hyper.grid), hyper.top)
-
-
-def _suggest(hyper: Hyper, trial: Any) -> Any:
-    _finite(hyper)
-
-    def one(name: str) -> float:
-        if hyper.discrete:
-            step = 1 if hyper.step is None else int(hyper.step)
-            return float(trial.suggest_int(name, int(hyper.low), int(hyper.high), step=step, log=hyper.log))
-        return float(trial.suggest_float(name, hyper.low, hyper.high, step=hyper.step, log=hyper.log))
-
-    if hyper.size is None:
-        return one(hyper.name)
-    return np.array([one(f"{hyper.name}[{i}]") for i in range(hyper.size)])
-
-
-def _from_optuna(name: str, dist: Any, init: float | None) -> Hyper:
-    kind = type(dist).__name__
-    if kind not in ("FloatDistribution", "IntDistribution"):
-        raise UserError(
-            f"hyperparameter {name!r}: {kind} cannot be tuned through a learned response, which needs a continuous "
-            "scale; search over it with Optuna outside, or give a float or int distribution"
-        )
-    discrete = kind == "IntDistribution"
-    step = None if dist.step is None or (discrete and dist.step == 1) else float(dist.step)
-    if init is None:
-        init = math.sqrt(dist.low * dist.high) if dist.log else 0.5 * (dist.low + dist.high)
-        grid = step if step is not None else 1.0 if discrete else None
-        init = init if grid is None else dist.low + grid * math.floor((init - dist.low) / grid)
-    return Hyper(name, init, float(dist.low), float(dist.high), log=dist.log, step=step, discrete=discrete)

@@ -30,7 +30,8 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Alternation
 from hyperopt_hn.nn import TorchTuner, distributed
 from hyperopt_hn.search.proposals import METHODS, Search, searchable
-from hyperopt_hn.search.study import OwnStudy, SharedStudy, Study, check_storage
+from hyperopt_hn.search.storage import SharedStudy, check_storage
+from hyperopt_hn.search.study import OwnStudy, Study
 from hyperopt_hn.space import HyperSpace
 
 TUNED = ("stn", "delta")

@@ -18,7 +18,8 @@ import numpy as np
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError
 from hyperopt_hn.nn import OverTuningWarning
-from hyperopt_hn.search.study import Asked, Study
+from hyperopt_hn.search.study import Study
+from hyperopt_hn.search.trial import Asked, plain_values, values_of
 
 KIND = "deep.compare.trials.Trials"
 Build = Callable[[Mapping[str, Any], int], Tuner]
@@ -135,7 +136,7 @@ class Trials:
         held = state["running"]
         self._running = None
         if held is not None:
-            asked = Asked(held["number"], _arrays(held["values"]))
+            asked = Asked(held["number"], values_of(held["values"]))
             tuner = self._build(asked.values, asked.number)
             tuner.load_state(held["tuner"])
             self._running = _Running(
@@ -198,10 +199,9 @@ def looked(tuner: Tuner) -> dict[str, float]:
 
 
 def _packed(trial: _Running) -> dict[str, Any]:
-    values = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in trial.asked.values.items()}
     return {
         "number": trial.asked.number,
-        "values": values,
+        "values": plain_values(trial.asked.values),
         "steps": trial.steps,
         "best": _finite(trial.best),
         "last": _finite(trial.last),
@@ -209,10 +209,6 @@ def _packed(trial: _Running) -> dict[str, Any]:
         "over": trial.over,
         "tuner": trial.tuner.state(),
     }
-
-
-def _arrays(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: np.array(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
 def _finite(number: float) -> float | None:

@@ -1,12 +1,14 @@
-"""Optuna's door: its samplers seeded trial by trial, and its storages. Imported only where Optuna is used."""
+"""The one module that imports Optuna: its spaces, its samplers seeded trial by trial, its studies and storages."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import optuna
@@ -14,12 +16,13 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
-from hyperopt_hn.space import HyperSpace
+from hyperopt_hn.runs.settings import masked
+from hyperopt_hn.search.trial import Trial
 
 T = TypeVar("T")
 Known = Callable[[int], Mapping[str, Any] | None]
@@ -30,10 +33,15 @@ LOCKED_SECONDS = 60.0
 RACE_SECONDS = (0.1, 0.3, 1.0, 3.0, 5.0)
 """Pauses between attempts to open a new storage: processes that begin one at once fail at making its tables."""
 
-MODELS: dict[str, Callable[..., BaseSampler]] = {"tpe": TPESampler, "gp": GPSampler}
-"""Optuna's methods that learn from trials, with its defaults."""
-
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+class Space(Protocol):
+    """What is asked of a HyperSpace here."""
+
+    tuned: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> Hyper: ...
 
 
 class TrialSampler(BaseSampler):
@@ -43,7 +51,7 @@ class TrialSampler(BaseSampler):
     and two processes with one seed the same. Each trial gets a fresh one here, seeded by the trial's number.
     """
 
-    def __init__(self, space: HyperSpace, method: str, seed: int, startup: int, known: Known) -> None:
+    def __init__(self, space: Space, method: str, seed: int, startup: int, known: Known) -> None:
         self.space, self.method, self.seed, self.startup, self.known = space, method, seed, startup, known
         self._inner: BaseSampler | None = None
         self._values: Mapping[str, Any] = {}
@@ -52,7 +60,7 @@ class TrialSampler(BaseSampler):
         """Make the sampler of this trial."""
         values = self.known(trial.number)
         self._values = {} if values is None else flat_values(self.space, values)
-        self._inner = None if self._values or self.method not in MODELS else self._model(trial.number)
+        self._inner = None if self._values or self.method not in ("tpe", "gp") else self._model(trial.number)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """As the trial's sampler has it; nothing where the values are known already."""
@@ -72,29 +80,77 @@ class TrialSampler(BaseSampler):
 
     def _model(self, number: int) -> BaseSampler:
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
-        return MODELS[self.method](seed=seed, n_startup_trials=self.startup)
+        # All is given, as defaults changed from Optuna 4 to 5; so given, both propose alike.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna 4 calls GP and constant_liar experimental
+            if self.method == "gp":
+                return GPSampler(seed=seed, n_startup_trials=self.startup, deterministic_objective=False)
+            return TPESampler(
+                seed=seed,
+                n_startup_trials=self.startup,
+                n_ei_candidates=24,
+                multivariate=False,
+                group=False,
+                constant_liar=True,
+            )
 
 
-def distributions(space: HyperSpace) -> dict[str, BaseDistribution]:
-    """Optuna's distribution of every number that is searched over."""
-    found: dict[str, BaseDistribution] = {}
+def propose(space: Space, sampler: BaseSampler, trials: Sequence[Trial], count: int) -> list[dict[str, Any]]:
+    """What a sampler would try next, `count` times, after these trials."""
+    study = optuna.create_study(sampler=sampler)
+    for trial in trials:
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=_state(trial.loss),
+                params=flat_values(space, trial.values),
+                distributions=distributions(space),
+                value=_value(trial.loss),
+            )
+        )
+    return [suggest(space, study.ask()) for _ in range(count)]
+
+
+def tell(study: Study, number: int, loss: float) -> None:
+    """The loss of a trial, which failed where it is not finite; an already reported trial keeps its value."""
+    study.tell(number, _value(loss), _state(loss), skip_if_finished=True)
+
+
+def give_up(study: Study, trial: Any) -> None:
+    """Report a trial that nobody will run."""
+    study.tell(trial, state=TrialState.FAIL)
+
+
+def suggest(space: Space, trial: Any) -> dict[str, Any]:
+    """Ask an Optuna trial for a value of every tuned hyperparameter: name -> number or (size,) array."""
     for hyper in tuned(space):
-        dist: BaseDistribution
-        if hyper.discrete:
-            step = 1 if hyper.step is None else int(hyper.step)
-            dist = IntDistribution(int(hyper.low), int(hyper.high), log=hyper.log, step=step)
-        else:
-            dist = FloatDistribution(hyper.low, hyper.high, log=hyper.log, step=hyper.step)
-        found.update(dict.fromkeys(entries(hyper), dist))
-    return found
+        hyper.need_ends()
+    found = {name: _ask(trial, name, dist) for name, dist in distributions(space).items()}
+    return unflat(space, found)
 
 
-def tuned(space: HyperSpace) -> list[Hyper]:
+def values_of(study: Study, space: Space, trial: FrozenTrial) -> dict[str, Any]:
+    """The values of a trial; what it lacks because its run was killed while it asked is asked for now."""
+    if trial.state.is_finished():
+        return unflat(space, trial.params)
+    return suggest(space, optuna.trial.Trial(study, trial._trial_id))
+
+
+def hypers(distributions: Mapping[str, BaseDistribution], init: Mapping[str, float]) -> list[Hyper]:
+    """Hyperparameters with the ranges of Optuna's distributions, starting at `init` or in the middle."""
+    return [_hyper(name, dist, init.get(name)) for name, dist in distributions.items()]
+
+
+def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """Optuna's distribution of every number that is searched over."""
+    return {name: _distribution(hyper) for hyper in tuned(space) for name in entries(hyper)}
+
+
+def tuned(space: Space) -> list[Hyper]:
     """The hyperparameters that are searched over."""
     return [space[name] for name in space.tuned]
 
 
-def flat_values(space: HyperSpace, values: Mapping[str, Any]) -> dict[str, float | int]:
+def flat_values(space: Space, values: Mapping[str, Any]) -> dict[str, float | int]:
     """Plain numbers inside the bounds, vectors entry by entry under the names of `HyperSpace.to_optuna`."""
     out: dict[str, float | int] = {}
     for hyper in tuned(space):
@@ -103,8 +159,8 @@ def flat_values(space: HyperSpace, values: Mapping[str, Any]) -> dict[str, float
     return out
 
 
-def unflat(space: HyperSpace, found: Mapping[str, Any]) -> dict[str, Any]:
-    """What `flat` made flat."""
+def unflat(space: Space, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What `flat_values` made flat."""
     out: dict[str, Any] = {}
     for hyper in tuned(space):
         numbers = [float(found[name]) for name in entries(hyper)]
@@ -143,9 +199,46 @@ def reached(storage: str, kinds: tuple[type[Exception], ...] = (OSError, Storage
     except kinds as error:
         line = next(iter(str(getattr(error, "orig", None) or error).splitlines()), "") or type(error).__name__
         raise UserError(
-            f"the storage {storage} cannot be used ({line[:120]}); give --storage sqlite:///FILE, journal:FILE or "
-            "another URL that Optuna takes"
+            f"the storage {masked(storage)} cannot be used ({masked(line)[:120]}); give --storage sqlite:///FILE, "
+            "journal:FILE or another URL that Optuna takes"
         ) from None
+
+
+def _distribution(hyper: Hyper) -> BaseDistribution:
+    if hyper.discrete:
+        step = 1 if hyper.step is None else int(hyper.step)
+        return IntDistribution(int(hyper.low), int(hyper.high), log=hyper.log, step=step)
+    return FloatDistribution(hyper.low, hyper.high, log=hyper.log, step=hyper.step)
+
+
+def _ask(trial: Any, name: str, dist: BaseDistribution) -> float:
+    if isinstance(dist, IntDistribution):
+        return float(trial.suggest_int(name, dist.low, dist.high, step=dist.step, log=dist.log))
+    assert isinstance(dist, FloatDistribution)
+    return float(trial.suggest_float(name, dist.low, dist.high, step=dist.step, log=dist.log))
+
+
+def _hyper(name: str, dist: BaseDistribution, init: float | None) -> Hyper:
+    if not isinstance(dist, (FloatDistribution, IntDistribution)):
+        raise UserError(
+            f"hyperparameter {name!r}: {type(dist).__name__} cannot be tuned through a learned response, which needs "
+            "a continuous scale; search over it with Optuna outside, or give a float or int distribution"
+        )
+    discrete = isinstance(dist, IntDistribution)
+    step = None if dist.step is None or (discrete and dist.step == 1) else float(dist.step)
+    if init is None:
+        init = math.sqrt(dist.low * dist.high) if dist.log else 0.5 * (dist.low + dist.high)
+        grid = step if step is not None else 1.0 if discrete else None
+        init = init if grid is None else dist.low + grid * math.floor((init - dist.low) / grid)
+    return Hyper(name, init, float(dist.low), float(dist.high), log=dist.log, step=step, discrete=discrete)
+
+
+def _state(loss: float) -> TrialState:
+    return TrialState.COMPLETE if math.isfinite(loss) else TrialState.FAIL
+
+
+def _value(loss: float) -> float | None:
+    return loss if math.isfinite(loss) else None
 
 
 def _raced(storage: str, attempt: Callable[[], T]) -> T:
@@ -172,8 +265,8 @@ def _storage(storage: str) -> Any:
         return JournalStorage(JournalFileBackend(storage.removeprefix("journal:")))
     if "://" not in storage:
         raise UserError(
-            f"the storage {storage!r} is no URL; give --storage sqlite:///FILE, journal:FILE or another URL that "
-            "Optuna takes"
+            f"the storage {masked(storage)!r} is no URL; give --storage sqlite:///FILE, journal:FILE or another URL "
+            "that Optuna takes"
         )
     if storage.startswith("sqlite:"):
         return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}})

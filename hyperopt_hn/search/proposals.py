@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from hyperopt_hn.config import unknown
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.search.grid import Grid
+from hyperopt_hn.search.trial import Trial
 from hyperopt_hn.space import HyperSpace
 
 METHODS = ("random", "grid", "tpe", "gp")
@@ -29,18 +31,10 @@ MARGIN = 1e-3
 
 
 @dataclass(frozen=True)
-class Trial:
-    """Tuned hyperparameters in natural units (name -> number or (size,) array) and the validation loss they reached."""
-
-    values: Mapping[str, Any]
-    loss: float
-
-
-@dataclass(frozen=True)
 class Search:
     """Proposes trials. Raises UserError for an unknown method or a space without finite bounds (see `searchable`).
 
-    TPE and GP are Optuna's with its defaults. With one seed they begin with the same random trials.
+    TPE and GP are Optuna's. With one seed they begin with the same random trials.
     """
 
     space: HyperSpace
@@ -89,30 +83,12 @@ class Search:
             return self.space.sample(np.random.default_rng([self.seed, number]))
         return None
 
+    def _modelled(self, trials: Sequence[Trial], count: int) -> list[dict[str, Any]]:
+        return need_optuna().propose(self.space, self.sampler(), trials, count)
+
     def sampler(self) -> Any:
         """This search as a sampler of Optuna's."""
-        from hyperopt_hn.search.optuna_bridge import TrialSampler
-
-        return TrialSampler(self.space, self.method, self.seed, self.startup, self.unmodelled)
-
-    def _modelled(self, trials: Sequence[Trial], count: int) -> list[dict[str, Any]]:
-        import optuna
-
-        from hyperopt_hn.search import optuna_bridge
-
-        study = optuna.create_study(sampler=self.sampler())
-        distributions = optuna_bridge.distributions(self.space)
-        for trial in trials:
-            failed = not math.isfinite(trial.loss)
-            study.add_trial(
-                optuna.trial.create_trial(
-                    state=optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE,
-                    params=optuna_bridge.flat_values(self.space, trial.values),
-                    distributions=distributions,
-                    value=None if failed else trial.loss,
-                )
-            )
-        return [self.space.to_optuna(study.ask()) for _ in range(count)]
+        return need_optuna().TrialSampler(self.space, self.method, self.seed, self.startup, self.unmodelled)
 
 
 def initial(space: HyperSpace) -> dict[str, Any]:
@@ -153,8 +129,10 @@ def _narrow(hyper: Hyper, reach: float) -> Hyper:
     return replace(hyper, low=low, high=high, init=min(max(hyper.init, low + inner), high - inner))
 
 
-def need_optuna() -> None:
+def need_optuna() -> ModuleType:
+    """The one module that imports Optuna. Raises UserError with the remedy where it is not installed."""
     try:
-        import optuna  # noqa: F401
+        from hyperopt_hn.search import optuna_bridge
     except ImportError:
         raise UserError("TPE, GP and shared studies need Optuna; pip install 'hyperopt_hn[search]'") from None
+    return optuna_bridge

@@ -30,8 +30,6 @@ DOORS = {  # the only places where a heavy library may be imported
     "tensorboard": ("hyperopt_hn/runs/sinks.py",),
 }
 MOVING = {  # still to go through its door
-    ("optuna", "hyperopt_hn/search/proposals.py"),
-    ("optuna", "hyperopt_hn/search/study.py"),
     ("matplotlib", "hyperopt_hn/nn/tuning/response_check.py"),
 }
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from hyperopt_hn.config import check, option
 from hyperopt_hn.hyper import Hyper
-from hyperopt_hn.search.proposals import Search, Trial
+from hyperopt_hn.search.proposals import Search
+from hyperopt_hn.search.trial import Trial
 from hyperopt_hn.space import HyperSpace
 from toy import mlp
 from toy.graph import value_and_grads

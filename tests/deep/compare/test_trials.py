@@ -14,7 +14,8 @@ from hyperopt_hn import Alternation, Run, RunLog, UserError, alternate
 from hyperopt_hn.nn import TORCH
 from hyperopt_hn.runs.progress import Progress
 from hyperopt_hn.search.proposals import Search, searchable
-from hyperopt_hn.search.study import OwnStudy, SharedStudy
+from hyperopt_hn.search.storage import SharedStudy
+from hyperopt_hn.search.study import OwnStudy
 from tests.support.digits_mlp import SPACE, fixed, same
 
 BOX = searchable(SPACE)

@@ -11,8 +11,10 @@ import pytest
 from hyperopt_hn import Hyper, HyperSpace, UserError
 from hyperopt_hn.search.grid import Grid
 from hyperopt_hn.search.optuna_bridge import TrialSampler, distributions, flat_values, unflat
-from hyperopt_hn.search.proposals import METHODS, MODELS, Search, Trial, searchable
-from hyperopt_hn.search.study import OwnStudy, SharedStudy
+from hyperopt_hn.search.proposals import METHODS, MODELS, Search, searchable
+from hyperopt_hn.search.storage import SharedStudy
+from hyperopt_hn.search.study import OwnStudy
+from hyperopt_hn.search.trial import Trial
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
 
@@ -224,7 +226,7 @@ def test_processes_share_a_study_without_repeating_a_trial(tmp_path, storage):
     code = """
 import sys
 from hyperopt_hn.search.proposals import Search
-from hyperopt_hn.search.study import SharedStudy
+from hyperopt_hn.search.storage import SharedStudy
 from tests.hyperopt_hn.search.test_proposals import SQUARE, bowl
 for method in ("random", "tpe", "grid"):
     study = SharedStudy(Search(SQUARE, method, 0, levels=3), sys.argv[1], method, {})
@@ -250,7 +252,7 @@ def test_processes_begin_new_storages_at_the_same_moment(tmp_path):
 import sys, time
 from pathlib import Path
 from hyperopt_hn.search.proposals import Search
-from hyperopt_hn.search.study import SharedStudy, check_storage
+from hyperopt_hn.search.storage import SharedStudy, check_storage
 from tests.hyperopt_hn.search.test_proposals import SQUARE
 here, name = Path(sys.argv[1]), sys.argv[2]
 for i in range(4):

@@ -1,0 +1,47 @@
+"""Shared studies: a proposal that a kill cut in two goes on; passwords of storages are not told."""
+
+import pytest
+
+from hyperopt_hn import Hyper, HyperSpace, UserError
+from hyperopt_hn.search.proposals import Search
+from hyperopt_hn.search.storage import SharedStudy, check_storage
+
+SPACE = HyperSpace([Hyper(name, 0.1, 0.0, 1.0) for name in "abc"])
+
+
+@pytest.mark.parametrize("asked_for", [0, 1, 2, 3])
+def test_a_proposal_that_was_cut_in_two_goes_on(tmp_path, asked_for, monkeypatch):
+    def study():
+        return SharedStudy(Search(SPACE, "random", 3), f"sqlite:///{tmp_path}/s.db", "s", {})
+
+    whole = SharedStudy(Search(SPACE, "random", 3), f"sqlite:///{tmp_path}/whole.db", "s", {}).ask()
+    first, count = study(), 0
+    state = first.state()
+    from optuna.trial import Trial
+
+    original = Trial.suggest_float
+
+    def suggest(self, *words, **more):
+        nonlocal count
+        if count == asked_for:
+            raise KeyboardInterrupt
+        count += 1
+        return original(self, *words, **more)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Trial, "suggest_float", suggest)
+        if asked_for < 3:
+            with pytest.raises(KeyboardInterrupt):
+                first.ask()
+        else:
+            first.ask()
+    again = study()
+    again.load_state(state)
+    assert again.ask() == whole
+
+
+def test_a_storages_password_is_not_told(tmp_path):
+    for storage in ("postgresql://tuner:s3cret@127.0.0.1:9/db", "nonsense://tuner:s3cret@h/x", "redis://:s3cret@h:1"):
+        with pytest.raises(UserError) as caught:
+            check_storage(storage)
+        assert "s3cret" not in str(caught.value) and "***@" in str(caught.value)
