@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hyperopt_hn.config import check, option, unknown
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.config import check, option
+from hyperopt_hn.errors import UserError, unknown
 from hyperopt_hn.space import Hyper, HyperSpace
 
 Groups = Mapping[str, tuple[str, ...]]

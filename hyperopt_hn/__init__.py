@@ -5,7 +5,7 @@ Importing this package loads neither autograd nor torch.
 
 from __future__ import annotations
 
-from hyperopt_hn.bilevel import Problem, Tuner
+from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.loop import Alternation, Outcome, alternate
 from hyperopt_hn.perturbation import entropy, perturb
@@ -21,7 +21,6 @@ __all__ = [
     "HyperSpace",
     "NonFiniteError",
     "Outcome",
-    "Problem",
     "Run",
     "RunLog",
     "Tuner",

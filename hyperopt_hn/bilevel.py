@@ -1,4 +1,4 @@
-"""The two protocols of the toolkit: a bilevel Problem, and the Tuner that solves it.
+"""The bilevel problem, its notation, and the one protocol that all methods share: the Tuner that solves it.
 
     λ* = argmin_λ L_V(w*(λ)),   w*(λ) = argmin_w L_T(w, λ),   w_φ(λ) ≈ w*(λ)
 
@@ -19,6 +19,11 @@ Notation in code:
 | L_V     | valid_loss               | outer objective: prediction loss alone                        |
 | w_φ     | response                 | the best-response model                                       |
 
+What a problem consists of is the same in both parts, a space of hyperparameters, L_T with its penalties, L_V without,
+and an evaluation on a whole split; how it is written is not. `toy` differentiates weights as arrays, rows of them for
+rows of λ (`toy.tuner.ToyProblem`); `nn` calls a module whose layers respond to λ (`hyperopt_hn.nn.TorchProblem`). So
+there is no common Problem class: the loop, the log and the figures know a Tuner alone.
+
 B batch, n tuned hyperparameters, C H W image, T time, V vocabulary. Learning rates: lr_phi, lr_lam, lr_rho.
 """
 
@@ -27,32 +32,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from hyperopt_hn.space import HyperSpace
 from hyperopt_hn.transforms import Array
 
 State = dict[str, Any]
 """Nested dicts and lists of arrays, numbers, strings, booleans and None: what a checkpoint holds."""
-
-
-class Problem(Protocol):
-    """A data set, a model's losses and the space of its hyperparameters: one per application."""
-
-    @property
-    def space(self) -> HyperSpace:
-        """The hyperparameters, tuned or not."""
-        ...
-
-    def train_loss(self, w: Any, lam: Array, batch: Any) -> Array:
-        """L_T of each row: weights w (B, ...) at raw λ (B, n) on a training batch -> (B,). Penalties live here."""
-        ...
-
-    def valid_loss(self, w: Any, batch: Any) -> Array:
-        """L_V of each row: weights w (B, ...) on a validation batch -> (B,). No penalty, no dropout."""
-        ...
-
-    def evaluate(self, w: Any, split: str) -> Mapping[str, Array]:
-        """Metrics of weights w (B, ...) on a whole split ("train", "valid" or "test"): name -> (B,)."""
-        ...
 
 
 class Tuner(Protocol):

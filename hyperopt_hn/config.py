@@ -10,10 +10,9 @@ import dataclasses
 import math
 import typing
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.errors import UserError, brief, unknown
 
 LARGEST = 10**9
 """No whole number is larger: what counts steps, units or rows is a mistake long before."""
@@ -90,19 +89,6 @@ def override(config: Any, values: Mapping[str, Any]) -> Any:
         if name not in known:
             raise UserError(unknown("setting", name, known))
     return _override(config, values)
-
-
-def unknown(what: str, name: str, known: Any) -> str:
-    """ "no setting 'stpes'; did you mean 'steps'?" """
-    near = get_close_matches(str(name), list(known), n=1)
-    return f"no {what} {brief(repr(name))}; " + (
-        f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
-    )
-
-
-def brief(text: str) -> str:
-    """At most 60 characters of a text, for messages."""
-    return text if len(text) <= 60 else f"{text[:40]}…{text[-15:]}"
 
 
 def _override(config: Any, values: Mapping[str, Any]) -> Any:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
 from typing import Any
+
+FEW = 8
+"""So many known names are listed beside the nearest one."""
 
 Say = Callable[..., str]
 """(a setting's name, its value: True if left out, ... for none) -> how it is written where the message is read."""
@@ -43,3 +47,16 @@ def on_command_line(name: str, value: Any = True) -> str:
     """ "--overwrite"."""
     flag = f"--{name.replace('_', '-')}"
     return flag if value is True or value is ... else f"{flag} {value}"
+
+
+def unknown(what: str, name: str, known: Collection[str]) -> str:
+    """ "no setting 'stpes'; did you mean 'steps'?", and what there is where that is short or nothing is near."""
+    near = get_close_matches(name, list(known), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    there = f" (known: {', '.join(known) or 'none'})" if len(known) <= FEW or not near else ""
+    return f"no {what} {brief(repr(name))}{hint}{there}"
+
+
+def brief(text: str) -> str:
+    """At most 60 characters of a text, for messages."""
+    return text if len(text) <= 60 else f"{text[:40]}…{text[-15:]}"

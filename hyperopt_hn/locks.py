@@ -25,7 +25,7 @@ class InUseError(Exception):
 def lock(path: Path, wait: float = 0.0) -> BaseFileLock | None:
     """The lock, taken after at most `wait` seconds; None, with one warning, where the file system has no locks.
 
-    Raises InUseError, and OSError where the file cannot be made.
+    Raises InUseError, without waiting if this process holds it, and OSError where the file cannot be made.
     """
     taken = FileLock(path, timeout=wait, thread_local=False, is_singleton=True)
     if taken.is_locked:

@@ -123,6 +123,24 @@ class Outcome:
     final: Mapping[str, Any]
 
 
+@dataclass
+class Patience:
+    """The smallest loss so far, and for how many evaluations there was no smaller one."""
+
+    best: float = math.inf
+    stale: int = 0
+
+    def improved(self, loss: float) -> bool:
+        """Note a loss; whether it is the smallest so far."""
+        better = loss < self.best
+        self.best, self.stale = (loss, 0) if better else (self.best, self.stale + 1)
+        return better
+
+    def over(self, limit: int) -> bool:
+        """Whether `limit` evaluations in a row brought nothing better; 0 is no limit."""
+        return 0 < limit <= self.stale
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM: the run was saved; the message says where and how to go on (`typed`: on a command line)."""
 
@@ -157,7 +175,9 @@ class _Run:
 
     def __init__(self, tuner: Tuner, alternation: Alternation, log: Log) -> None:
         self.tuner, self.alternation, self.log = tuner, alternation, log
-        self.done, self.best, self.final, self.stale = 0, {}, {}, 0  # type: tuple[int, dict, dict, int]
+        self.done, self.patience = 0, Patience()
+        self.best: dict[str, Any] = {}
+        self.final: dict[str, Any] = {}
         self.losses: dict[str, float] = {}
         state = log.resumed
         if state is not None:
@@ -165,7 +185,8 @@ class _Run:
                 tuner.load_state(state["tuner"])
                 mine = state["loop"]
                 self.done, self.best, self.final = mine["done"], mine["best"], mine["final"]
-                self.stale, self.losses = mine["stale"], mine["losses"]
+                self.losses = mine["losses"]
+                self.patience = Patience(self.best["valid_loss"], mine["stale"]) if self.best else Patience()
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise _unfit(log.path, str(error)) from None
 
@@ -216,13 +237,13 @@ class _Run:
         self.final = {"step": self.done, "phase": kind, **self.losses, **known, "hypers": hypers}
         self.log.record(self.final)
         self.progress.evaluated(self.final)
-        improved = not self.best or metrics["valid_loss"] < self.best["valid_loss"]
-        self.best, self.stale = (self.final, 0) if improved else (self.best, self.stale + 1)
+        improved = self.patience.improved(metrics["valid_loss"])
+        self.best = self.final if improved else self.best
         return improved
 
     def stopped(self) -> tuple[str, str] | None:
         plan = self.alternation
-        if plan.patience and self.stale >= plan.patience:
+        if self.patience.over(plan.patience):
             return "patience", f"no better validation loss in {plan.patience} evaluations"
         if plan.max_seconds and self.done == self.final["step"] and self.log.seconds() >= plan.max_seconds:
             return "time", f"{plan.max_seconds:g} seconds are over"
@@ -241,7 +262,7 @@ class _Run:
         if best:
             self.log.best(state)
         if checkpoint:
-            mine = {"done": self.done, "best": self.best, "final": self.final, "stale": self.stale}
+            mine = {"done": self.done, "best": self.best, "final": self.final, "stale": self.patience.stale}
             self.log.checkpoint({"loop": {**mine, "losses": self.losses}, "tuner": state})
 
     def diverged(self, name: str, value: Any) -> None:

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from hyperopt_hn import HyperSpace, UserError, perturb
-from hyperopt_hn.config import check, option, unknown
+from hyperopt_hn.config import check, option
+from hyperopt_hn.errors import unknown
 from toy.graph import value_and_grads
 from toy.optim import SGD, Adam
 from toy.responses import WeightResponse
@@ -55,7 +56,7 @@ class HyperTunerConfig:
 
 
 class ToyProblem(Protocol):
-    """What the tuner asks of a problem: `hyperopt_hn.Problem`, with the number of rows of its splits."""
+    """What the tuner asks of a problem: losses of weights and λ, and the number of rows of its splits."""
 
     @property
     def space(self) -> HyperSpace:

@@ -8,9 +8,9 @@ validation sees, `View.augmented` what training sees, at each example's own stre
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from deep.augment.pipeline import CIFAR_NORMAL, Draws, Normal, apply, draw, normalise
 from hyperopt_hn.data.catalogue import Images, load
-from hyperopt_hn.data.locate import MissingData
+from hyperopt_hn.data.fallback import first_there
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import Batches, distributed
 
@@ -69,15 +69,9 @@ def load_images(name: str, root: Path | None = None) -> Images:
     """A data set by name; "auto" is CIFAR-10 if it is on disk, else its JPEG copy, else digits: no download."""
     if name != "auto":
         return load(name, root)
-    for each in ("cifar10", "cifar10-jpeg"):
-        try:
-            return load(each, root, download=False)
-        except MissingData:
-            continue
-    digits = load("digits", root)
+    wanted = [partial(load, each, root, download=False) for each in ("cifar10", "cifar10-jpeg")]
     why = "CIFAR-10 was not on disk; --data cifar10 fetches it"
-    logging.getLogger(__name__).warning("going on with digits: %s", why)
-    return replace(digits, note=f"{digits.note}: {why}")
+    return first_there(wanted, ("digits", partial(load, "digits", root)), why)
 
 
 def counts(parts: Parts, data: Images) -> tuple[int, int, int]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError
+from hyperopt_hn.loop import Patience
 from hyperopt_hn.nn import OverTuningWarning
 from hyperopt_hn.search.study import Study
 from hyperopt_hn.search.trial import Asked, plain_values, values_of
@@ -61,9 +62,8 @@ class _Running:
     asked: Asked
     tuner: Tuner
     steps: int = 0
-    best: float = math.inf
+    patience: Patience = field(default_factory=Patience)
     last: float = math.inf
-    stale: int = 0
     over: bool = False
 
 
@@ -140,7 +140,12 @@ class Trials:
             tuner = self._build(asked.values, asked.number)
             tuner.load_state(held["tuner"])
             self._running = _Running(
-                asked, tuner, held["steps"], _number(held["best"]), _number(held["last"]), held["stale"], held["over"]
+                asked,
+                tuner,
+                held["steps"],
+                Patience(_number(held["best"]), held["stale"]),
+                _number(held["last"]),
+                held["over"],
             )
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -179,16 +184,15 @@ class Trials:
         if not all(math.isfinite(value) for value in metrics.values()):
             self._end(trial)
             return
-        trial.best, trial.stale = (trial.last, 0) if trial.last < trial.best else (trial.best, trial.stale + 1)
+        trial.patience.improved(trial.last)
         self._best.offer(metrics, trial.tuner.hypers())
-        tired = self.plan.patience and trial.stale >= self.plan.patience
-        if tired or trial.steps >= self.plan.steps:
+        if trial.patience.over(self.plan.patience) or trial.steps >= self.plan.steps:
             self._end(trial)
 
     def _end(self, trial: _Running) -> None:
         trial.over = True
         self._lengths.append(trial.steps)
-        self.study.tell(trial.asked, trial.best)
+        self.study.tell(trial.asked, trial.patience.best)
 
 
 def looked(tuner: Tuner) -> dict[str, float]:
@@ -203,9 +207,9 @@ def _packed(trial: _Running) -> dict[str, Any]:
         "number": trial.asked.number,
         "values": plain_values(trial.asked.values),
         "steps": trial.steps,
-        "best": _finite(trial.best),
+        "best": _finite(trial.patience.best),
         "last": _finite(trial.last),
-        "stale": trial.stale,
+        "stale": trial.patience.stale,
         "over": trial.over,
         "tuner": trial.tuner.state(),
     }

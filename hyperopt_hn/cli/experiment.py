@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hyperopt_hn.bilevel import Tuner
-from hyperopt_hn.config import unknown
 from hyperopt_hn.data.catalogue import load
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.errors import UserError, unknown
 from hyperopt_hn.loop import Alternation, Log
 from hyperopt_hn.runs.progress import Derived, nothing
 from hyperopt_hn.runs.reader import Run, find_run

@@ -22,8 +22,8 @@ from hyperopt_hn.cli.flags import Parsed, common, understood
 from hyperopt_hn.cli.folder_names import folder_name
 from hyperopt_hn.cli.jobs import Job, end_with_parent, run_jobs
 from hyperopt_hn.cli.site import Site
-from hyperopt_hn.config import fields, flat_fields, override, unknown
-from hyperopt_hn.errors import NonFiniteError, UserError
+from hyperopt_hn.config import fields, flat_fields, override
+from hyperopt_hn.errors import NonFiniteError, UserError, unknown
 from hyperopt_hn.files import write_atomic
 from hyperopt_hn.loop import Interrupted, alternate
 from hyperopt_hn.runs.output import one_line, protected

@@ -11,8 +11,8 @@ from typing import Any
 
 from hyperopt_hn.cli.experiment import Data, Experiment
 from hyperopt_hn.cli.values import coerce
-from hyperopt_hn.config import brief, fields, unknown
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.config import fields
+from hyperopt_hn.errors import UserError, brief, unknown
 from hyperopt_hn.runs.reader import Run
 
 COMMON = ("preset", "seed", "data", "arms")

@@ -6,7 +6,7 @@ import types
 import typing
 from typing import Any
 
-from hyperopt_hn.config import brief
+from hyperopt_hn.errors import brief
 
 WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 

@@ -6,9 +6,7 @@ and one of READERS.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -19,11 +17,12 @@ from numpy.typing import NDArray
 
 from hyperopt_hn.data.cifar import CIFAR10, CIFAR100, load_cifar
 from hyperopt_hn.data.cifar_jpeg import load_cifar10_jpeg
+from hyperopt_hn.data.fallback import first_there
 from hyperopt_hn.data.images import Images as Images
-from hyperopt_hn.data.locate import Access, MissingData
+from hyperopt_hn.data.locate import Access
 from hyperopt_hn.data.mnist import FASHION_MNIST, MNIST, official_arrays
 from hyperopt_hn.data.own_images import load_npz
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.errors import UserError, unknown
 
 IDX_SETS = {"mnist": MNIST, "fashion-mnist": FASHION_MNIST}
 DIGITS_TRAIN = 1500  # of 1,797; see _digits
@@ -39,8 +38,7 @@ def load(name: str, root: str | Path | None = None, download: bool = True, timeo
     if str(name).endswith(".npz"):
         return load_npz(name)
     if name not in READERS:
-        near = difflib.get_close_matches(str(name), READERS, n=1, cutoff=0.0)
-        raise UserError(f"unknown data set {name!r}: did you mean {near[0]!r}? (known: {', '.join(READERS)})")
+        raise UserError(unknown("data set", str(name), READERS))
     if not 0.0 < timeout <= 86400.0:
         raise UserError(f"timeout is {timeout}: choose seconds above 0 and up to 86400")
     return READERS[name](Access(None if root is None else Path(root), download, timeout))
@@ -88,13 +86,9 @@ def _digits(access: Access) -> Images:
 
 def _auto(access: Access) -> Images:
     """MNIST where it is on disk or can be fetched in time, else digits, whose note then says why."""
-    try:
-        return _idx_images("mnist", replace(access, hurry=True))
-    except MissingData as missing:
-        logging.getLogger(__name__).warning("going on with digits: %s", missing)
-        why = "MNIST was not on disk" + (" and could not be fetched" if access.download else "")
-        digits = _digits(access)
-        return replace(digits, note=f"{digits.note}: {why}")
+    why = "MNIST was not on disk" + (" and could not be fetched" if access.download else "")
+    hurried = replace(access, hurry=True)
+    return first_there([lambda: _idx_images("mnist", hurried)], ("digits", lambda: _digits(access)), why)
 
 
 def _idx_images(name: str, access: Access) -> Images:

@@ -19,7 +19,7 @@ import numpy as np
 
 from hyperopt_hn.data.cifar_pickles import byte_array, load_plain
 from hyperopt_hn.data.images import Images, Pixels
-from hyperopt_hn.data.locate import Access, MissingData, Published, check, find, obtain, read, roots
+from hyperopt_hn.data.locate import Access, Published, check, fetched, find, read, roots
 from hyperopt_hn.errors import UserError
 
 SHAPE = (3, 32, 32)  # of an image in the files: all red values, all green, all blue
@@ -97,7 +97,7 @@ def load_cifar(source: CifarSet, access: Access) -> Images:
         for form in (_archived, _pickled, _unpacked):
             if (found := form(source, place)) is not None:
                 return _images(source, *found)
-    found = _archived(source, _fetched(source, places, access).parent)
+    found = _archived(source, _fetched(source, access).parent)
     assert found is not None
     return _images(source, *found)
 
@@ -198,14 +198,9 @@ def _files(
     return parts
 
 
-def _fetched(source: CifarSet, places: tuple[Path, ...], access: Access) -> Path:
-    remedy = f"put {source.archive.name} or {source.pickle_folder} into {places[0]}, or choose --data digits"
-    if not access.download:
-        raise MissingData(f"{source.title} is not on disk: {remedy}")
-    try:
-        return obtain([source.archive], MIRRORS, "", places, access)[source.archive.name]
-    except OSError as error:
-        raise MissingData(f"{source.title} is not on disk and could not be fetched ({error}): {remedy}") from None
+def _fetched(source: CifarSet, access: Access) -> Path:
+    instead = f"put {source.archive.name} or {source.pickle_folder} into {{}}, or choose --data digits"
+    return fetched(source.title, [source.archive], MIRRORS, ("", instead), access)[source.archive.name]
 
 
 def _images(source: CifarSet, parts: list[Part], note: str) -> Images:

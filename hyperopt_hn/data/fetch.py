@@ -1,12 +1,15 @@
 """Known files fetched over HTTP: mirrors in turn, broken downloads resumed, a checksum before the final name.
 
-pooch owns the checksum and the atomic placing; this room adds what it lacks: mirrors, resume, a bound on
+pooch owns the checksum and the atomic placing; this module adds what it lacks: mirrors, resume, a bound on
 waiting, and one process at a time for each folder. The network enters the project by this door only.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +23,8 @@ import pooch
 import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
+
+from hyperopt_hn.locks import FileLock, Timeout
 
 CHUNK = 1 << 16  # bytes asked for in one read
 SLOWEST = 1024.0  # bytes per second; a mirror slower than this over one `silence` counts as hanging
@@ -186,25 +191,19 @@ def _reason(error: Exception, waited: float) -> str:
 def _alone(folder: Path, patience: Patience) -> Iterator[None]:
     """Hold the folder's lock, so that no two processes write one partial download; it ends with the process.
 
-    Systems without such a lock go on without: the checksum still keeps a garbled file from being used.
+    Where it cannot be had, on another machine say, the checksum still keeps a garbled file from being used.
     """
+    folder.stat()  # one that is gone is nobody's lock
+    place = hashlib.sha256(f"{Path.home()}\n{folder.resolve()}".encode()).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"hyperopt_hn-fetch-{place}.lock", poll_interval=0.05)
+    left = patience.until - time.monotonic()
     try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
+        lock.acquire(timeout=-1 if math.isinf(left) else max(left, 0.0))
+    except Timeout:
+        raise FetchError("another process was fetching it") from None
+    except (OSError, NotImplementedError):
+        pass
     try:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > patience.until:
-                    raise FetchError("another process was fetching it") from None
-                time.sleep(0.05)
-            except OSError:  # a network folder without locks
-                break
         yield
     finally:
-        os.close(handle)
+        lock.release()

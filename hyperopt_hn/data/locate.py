@@ -101,6 +101,25 @@ def obtain(
         }
 
 
+def fetched(
+    title: str, files: Sequence[Published], mirrors: tuple[str, ...], place: tuple[str, str], access: Access
+) -> dict[str, Path]:
+    """Name -> path of files that are nowhere on disk, fetched into a folder of the first writable place.
+
+    `place` is that folder and what may be done instead, a sentence with "{}" for where the files belong. Raises
+    MissingData, which says that, where they are not to be fetched or no mirror has them.
+    """
+    folder, instead = place
+    places = roots(access.root)
+    remedy = instead.format(places[0] / folder)
+    if not access.download:
+        raise MissingData(f"{title} is not on disk: {remedy}")
+    try:
+        return obtain(files, mirrors, folder, places, access)
+    except OSError as error:
+        raise MissingData(f"{title} is not on disk and could not be fetched ({error}): {remedy}") from None
+
+
 def cached(key: str, make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The arrays kept in the user's cache under `key`, which names all that they depend on; else made and kept.
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperopt_hn.data.idx import GZIP_MAGIC, gunzip, read_idx
-from hyperopt_hn.data.locate import Access, MissingData, Published, find, obtain, read, roots
+from hyperopt_hn.data.locate import Access, Published, fetched, find, read, roots
 from hyperopt_hn.errors import UserError
 
 
@@ -126,7 +126,7 @@ def official_arrays(source: IdxSet, access: Access) -> list[NDArray[np.uint8]]:
     found = {file.name: path for file in source.files if (path := find(places, folders, _names(file)))}
     lacking = [file for file in source.files if file.name not in found]
     if lacking:
-        found |= _fetch(lacking, source, places, access)
+        found |= _fetch(lacking, source, access)
     return [_read(found[file.name], file, source) for file in source.files]
 
 
@@ -135,21 +135,12 @@ def _names(file: IdxFile) -> tuple[str, ...]:
     return (file.name, f"{file.name}.gz") if file.sha256 else (f"{file.name}.gz",)
 
 
-def _fetch(lacking: list[IdxFile], source: IdxSet, places: tuple[Path, ...], access: Access) -> dict[str, Path]:
+def _fetch(lacking: list[IdxFile], source: IdxSet, access: Access) -> dict[str, Path]:
     """Name -> path of the fetched .gz of each file; raises MissingData with the remedy."""
     kinds = "plain or .gz" if source.plain else "as .gz, which alone has a published hash"
-    remedy = (
-        f"put {', '.join(file.name for file in lacking)} ({kinds}) into "
-        f"{places[0] / source.folder}, or choose --data digits"
-    )
-    if not access.download:
-        raise MissingData(f"{source.title} is not on disk: {remedy}")
+    instead = f"put {', '.join(file.name for file in lacking)} ({kinds}) into {{}}, or choose --data digits"
     wanted = [Published(f"{file.name}.gz", file.gz_size, file.gz_md5) for file in lacking]
-    try:
-        paths = obtain(wanted, source.mirrors, source.folder, places, access)
-    except OSError as error:
-        why = f"is not on disk and could not be fetched ({error})"
-        raise MissingData(f"{source.title} {why}: {remedy}") from None
+    paths = fetched(source.title, wanted, source.mirrors, (source.folder, instead), access)
     return {file.name: paths[f"{file.name}.gz"] for file in lacking}
 
 

@@ -7,7 +7,6 @@ preprocessing). Word 0 is the first of the training text, and so on in order of 
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
 from dataclasses import dataclass, replace
@@ -16,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperopt_hn.data.locate import Access, MissingData, Published, cached, check, find, obtain, read, roots
+from hyperopt_hn.data.fallback import first_there
+from hyperopt_hn.data.locate import Access, Published, cached, check, fetched, find, read, roots
 from hyperopt_hn.data.topics import TITLE, read_topics
 from hyperopt_hn.errors import UserError
 
@@ -75,13 +75,9 @@ def load_text(
     if name == "topics":
         return _topics(unseen)
     if name == "auto":
-        try:
-            return _ptb(replace(access, hurry=True), unseen)
-        except MissingData as missing:
-            logging.getLogger(__name__).warning("going on with %s: %s", TITLE, missing)
-            why = "PTB was not on disk" + (" and could not be fetched" if download else "")
-            text = _topics(unseen)
-            return replace(text, note=f"{text.note}: {why}")
+        why = "PTB was not on disk" + (" and could not be fetched" if download else "")
+        hurried = replace(access, hurry=True)
+        return first_there([lambda: _ptb(hurried, unseen)], (TITLE, lambda: _topics(unseen)), why)
     return _own(Path(name).expanduser(), unseen)
 
 
@@ -153,14 +149,8 @@ def _ptb(access: Access, unseen: str) -> Text:
     found = {file.name: path for file in PTB if (path := find(places, PTB_FOLDERS, (file.name, file.name[4:])))}
     lacking = [file for file in PTB if file.name not in found]
     if lacking:
-        names = ", ".join(file.name for file in lacking)
-        remedy = f"put {names} into {places[0] / PTB_FOLDERS[0]}, or choose --data topics"
-        if not access.download:
-            raise MissingData(f"PTB is not on disk: {remedy}")
-        try:
-            found |= obtain(lacking, MIRRORS, PTB_FOLDERS[0], places, access)
-        except OSError as error:
-            raise MissingData(f"PTB is not on disk and could not be fetched ({error}): {remedy}") from None
+        instead = f"put {', '.join(file.name for file in lacking)} into {{}}, or choose --data topics"
+        found |= fetched("PTB", lacking, MIRRORS, (PTB_FOLDERS[0], instead), access)
     contents = {}
     for split, file in zip(SPLITS, PTB, strict=True):
         path = found[file.name]

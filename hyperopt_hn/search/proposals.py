@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperopt_hn.config import unknown
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.errors import UserError, unknown
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.search.grid import Grid
 from hyperopt_hn.search.trial import Trial
