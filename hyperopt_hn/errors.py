@@ -52,9 +52,9 @@ def on_command_line(name: str, value: Any = True) -> str:
 def unknown(what: str, name: str, known: Collection[str]) -> str:
     """ "no setting 'stpes'; did you mean 'steps'?", and what there is where that is short or nothing is near."""
     near = get_close_matches(name, list(known), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    there = f" (known: {', '.join(known) or 'none'})" if len(known) <= FEW or not near else ""
-    return f"no {what} {brief(repr(name))}{hint}{there}"
+    there = f"there are: {', '.join(known) or 'none'}"
+    hint = there if not near else f"did you mean {near[0]!r}?" + (f" ({there})" if len(known) <= FEW else "")
+    return f"no {what} {brief(repr(name))}; {hint}"
 
 
 def brief(text: str) -> str:

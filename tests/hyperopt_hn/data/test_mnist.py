@@ -98,7 +98,7 @@ def test_missing_data_names_files_folder_and_the_way_out(tiny: IdxSet, tmp_path:
 
 def test_unknown_name_and_senseless_timeout(tmp_path: Path) -> None:
     assert "did you mean 'mnist'" in refusal(tmp_path, "minst")
-    assert "known: mnist, fashion-mnist, cifar10, cifar100, cifar10-jpeg, digits, auto" in refusal(tmp_path, "?")
+    assert "there are: mnist, fashion-mnist, cifar10, cifar100, cifar10-jpeg, digits, auto" in refusal(tmp_path, "?")
     for timeout in (0.0, -1.0, float("nan"), float("inf")):
         assert "timeout" in refusal(tmp_path, timeout=timeout)
 
