@@ -124,7 +124,7 @@ class Outcome:
 
 
 @dataclass
-class Patience:
+class Improvement:
     """The smallest loss so far, and for how many evaluations there was no smaller one."""
 
     best: float = math.inf
@@ -175,7 +175,7 @@ class _Run:
 
     def __init__(self, tuner: Tuner, alternation: Alternation, log: Log) -> None:
         self.tuner, self.alternation, self.log = tuner, alternation, log
-        self.done, self.patience = 0, Patience()
+        self.done, self.patience = 0, Improvement()
         self.best: dict[str, Any] = {}
         self.final: dict[str, Any] = {}
         self.losses: dict[str, float] = {}
@@ -186,7 +186,7 @@ class _Run:
                 mine = state["loop"]
                 self.done, self.best, self.final = mine["done"], mine["best"], mine["final"]
                 self.losses = mine["losses"]
-                self.patience = Patience(self.best["valid_loss"], mine["stale"]) if self.best else Patience()
+                self.patience = Improvement(self.best["valid_loss"], mine["stale"]) if self.best else Improvement()
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise _unfit(log.path, str(error)) from None
 

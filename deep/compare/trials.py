@@ -17,7 +17,7 @@ import numpy as np
 
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError
-from hyperopt_hn.loop import Patience
+from hyperopt_hn.loop import Improvement
 from hyperopt_hn.nn import OverTuningWarning
 from hyperopt_hn.search.study import Study
 from hyperopt_hn.search.trial import Asked, plain_values, values_of
@@ -62,7 +62,7 @@ class _Running:
     asked: Asked
     tuner: Tuner
     steps: int = 0
-    patience: Patience = field(default_factory=Patience)
+    patience: Improvement = field(default_factory=Improvement)
     last: float = math.inf
     over: bool = False
 
@@ -143,7 +143,7 @@ class Trials:
                 asked,
                 tuner,
                 held["steps"],
-                Patience(_number(held["best"]), held["stale"]),
+                Improvement(_number(held["best"]), held["stale"]),
                 _number(held["last"]),
                 held["over"],
             )
