@@ -1,4 +1,4 @@
-"""Small CNNs that tests of the wing share; see pictures_cases for their images."""
+"""Small CNNs that tests of deep share; see image_cases for their images."""
 
 from __future__ import annotations
 

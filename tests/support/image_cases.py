@@ -1,4 +1,4 @@
-"""Small labelled images that tests of the CNN wing share."""
+"""Small labelled images that tests of the CNNs share."""
 
 from __future__ import annotations
 

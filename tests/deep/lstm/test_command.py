@@ -1,4 +1,4 @@
-"""`python -m deep lstm` and `table1` from the command line, on texts of one's own: what a user types, and mistypes."""
+"""`python -m deep lstm` and `table1` from the command line, on custom texts: what a user types, and mistypes."""
 
 from __future__ import annotations
 
