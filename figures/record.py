@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from figures.catalogue import SHEETS
-from figures.kit.runs import expand, is_finished
+from figures.kit.runs import expand, is_finished, run_folder
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.files import save_arrays, write_atomic
 from hyperopt_hn.runs.reader import Run
@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for root in expand(asked.runs):
             for name, wanted in needed().items():
                 if is_finished(root, name):
-                    print(copy_run(root / name, asked.out / root.name / name, wanted))
+                    source = run_folder(root, name)
+                    print(copy_run(source, asked.out / source.parents[1].name / name, wanted))
     except UserError as error:
         print(f"error: {error.typed}", file=sys.stderr)
         return 2

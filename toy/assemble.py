@@ -22,12 +22,13 @@ from toy.problems import DecayProblem, RowSplit, curve, decay_space
 from toy.responses import FactorisedResponse, LinearResponse, MLPResponse, WeightResponse
 from toy.truth.crossval import Crossval
 from toy.truth.true_losses import TrueLosses
-from toy.tuner import HyperTuner
+from toy.tuner import HyperTuner, HyperTunerConfig
 
 Built = tuple[Tuner, Alternation]
 RESPONSES = ("linear", "mlp", "factorised")
 CLASSES = 10
-AXIS = (-2.0, 4.0, 200)  # the raw lambda axis of the published figures
+AXIS, POINTS = (-2.0, 4.0), 200  # the raw lambda axis of the published figures
+UNBOUNDED = 50.0  # a bound of the draws as far out as this is none
 
 
 def fit_sizes(sizes: Sizes, data: Images) -> Sizes:
@@ -98,8 +99,18 @@ def also(tuner: HyperTuner) -> dict[str, np.ndarray]:
     assert isinstance(problem, DecayProblem)
     arrays = {"layers": np.array(problem.sizes)}
     if tuner.lam.size == 1:
-        arrays |= curve(problem, tuner.response, tuner.phi, np.linspace(*AXIS))
+        arrays |= curve(problem, tuner.response, tuner.phi, np.linspace(*axis(tuner.config), POINTS))
     return arrays
+
+
+def axis(config: HyperTunerConfig) -> tuple[float, float]:
+    """The range of a curve over raw lambda: `--low` to `--high`, or the published axis where these are far out."""
+    low = config.low if config.low > -UNBOUNDED else AXIS[0]
+    high = config.high if config.high < UNBOUNDED else AXIS[1]
+    width = AXIS[1] - AXIS[0]
+    if low < high:
+        return low, high
+    return (low, low + width) if config.low > -UNBOUNDED else (high - width, high)
 
 
 def compared(config: Compared, arm: str, context: Context) -> Built:

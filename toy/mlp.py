@@ -31,7 +31,7 @@ NLL_FLOOR = math.log(NOISE_SD) + 0.5 * math.log(2.0 * math.pi)
 
 @dataclass(frozen=True)
 class Layer:
-    """Where a layer's [W; b] lies in a weight vector: entries start to stop, shaped (fan_in + 1, fan_out)."""
+    """Where a layer's [W; b] is in a weight vector: entries start to stop, shaped (fan_in + 1, fan_out)."""
 
     start: int
     fan_in: int

@@ -38,7 +38,7 @@ class RowSplit:
         if inputs.ndim != 2 or targets.ndim != 2 or len(inputs) != len(targets) or not len(inputs):
             raise UserError(f"inputs {inputs.shape} and targets {targets.shape} do not pair; give (N, D) and (N, out)")
         if not (np.isfinite(inputs).all() and np.isfinite(targets).all()):
-            raise UserError("inputs or targets hold a NaN or infinity; mend the data first")
+            raise UserError("inputs or targets hold a NaN or infinity; clean the data first")
         return cls(mlp.augment(inputs), np.asarray(targets, dtype=np.float64))
 
     def __len__(self) -> int:

@@ -19,11 +19,12 @@ from hyperopt_hn.errors import unknown
 from toy.graph import value_and_grads
 from toy.optim import SGD, Adam
 from toy.responses import WeightResponse
+from toy.shapes import check_losses, check_response
 
 Array = Any
 Arrays = Mapping[str, np.ndarray]
 
-LISTED = 10  # hyperparameters that a log line lists; of more it tells the median and the range
+LISTED = 10  # hyperparameters that a log line lists; of more it gives the median and the range
 
 
 CHOICES = {"streams": ("default", "published"), "optimizer": ("adam", "sgd"), "centre": ("initial", "current")}
@@ -40,9 +41,13 @@ class HyperTunerConfig:
     lr_lam: float = option(0.01, "learning rate of the hyperparameters, tuned by Adam", above=0)
     samples: int = option(10, "hyperparameter vectors drawn for each training step", least=1)
     sigma: float = option(3.0, "standard deviation of the draws; 0 trains at their centre", "raw lambda", least=0)
-    centre: str = option("initial", "draws lie around the initial hyperparameters (global) or the current ones (local)")
-    low: float = option(-100.0, "draws are clipped from below here", "raw lambda")
-    high: float = option(4.0, "draws are clipped from above here", "raw lambda")
+    centre: str = option("initial", "draws are around the initial hyperparameters (global) or the current ones (local)")
+    low: float = option(
+        -100.0, "draws are clipped from below here, and curves over lambda begin here; -100: neither", "raw lambda"
+    )
+    high: float = option(
+        4.0, "draws are clipped from above here, and curves over lambda end here; 100: neither", "raw lambda"
+    )
     train_rows: int = option(0, "consecutive training images of a training step; 0: all", "images", least=0)
     valid_rows: int = option(0, "consecutive validation images of a tuning step; 0: all", "images", least=0)
 
@@ -94,11 +99,11 @@ def _nothing(tuner: HyperTuner) -> Arrays:
 
 
 class HyperTuner:
-    """The Tuner of the toy wing: phi learns L_T's minimisers, lam_hat descends L_V through them.
+    """The Tuner of the toy part: phi learns L_T's minimisers, lam_hat descends L_V through them.
 
     `streams="published"` reproduces the published random numbers (a fresh RandomState(i) for step i) and its
     stuck Adam counter on lam_hat. With sigma 0 all draws are equal and are computed once. `also(tuner)` adds arrays
-    to what a finished run leaves.
+    to what a finished run leaves. Raises UserError where response and losses do not fit together, naming n and P.
     """
 
     def __init__(
@@ -110,11 +115,14 @@ class HyperTuner:
     ) -> None:
         for split, rows in (("train", config.train_rows), ("valid", config.valid_rows)):
             if rows and rows > problem.rows(split):
-                held = problem.rows(split)
-                raise UserError(f"{split}_rows is {rows}, the split has {held}; give fewer, or 0 for all")
+                there = problem.rows(split)
+                raise UserError(f"{split}_rows is {rows}, the split has {there}; give fewer, or 0 for all")
         self.problem, self.response, self.config, self.also = problem, response, config, also
         self.phi = response.init(np.random.RandomState(config.seed))
         self.lam = problem.space.init()
+        batches = {"train": slice(config.train_rows) if config.train_rows else None,
+                   "valid": slice(config.valid_rows) if config.valid_rows else None}  # fmt: skip
+        check_losses(problem, check_response(response, self.phi, self.lam), self.lam, batches)
         self._lam0 = self.lam.copy()
         self._shared = np.zeros(self.lam.shape, dtype=bool)
         self._rng = np.random.Generator(np.random.PCG64(config.seed))
@@ -194,11 +202,11 @@ class HyperTuner:
         shapes = [np.shape(p) for p in [*state["phi"], state["lam"]]]
         if shapes != [p.shape for p in [*self.phi, self.lam]]:
             raise UserError("the checkpoint belongs to another model; resume with the settings that it was made with")
-        held = copy.deepcopy(state)
-        self.phi, self.lam = list(held["phi"]), held["lam"]
-        self._phi_state, self._lam_state = held["phi_state"], held["lam_state"]
-        self._rng.bit_generator.state = held["rng"]
-        self._path = list(held["path"])
+        mine = copy.deepcopy(state)
+        self.phi, self.lam = list(mine["phi"]), mine["lam"]
+        self._phi_state, self._lam_state = mine["phi_state"], mine["lam_state"]
+        self._rng.bit_generator.state = mine["rng"]
+        self._path = list(mine["path"])
 
     def _draw(self) -> np.ndarray:
         """lam (B, n) ~ clip(N(centre, sigma^2), low, high)."""

@@ -23,6 +23,8 @@ DASHED = ("fashion-mnist", "cifar10-jpeg")
 ROOT_NAME = re.compile(rf"(?P<preset>[^+-]+)(?P<changed>\+.+?)?-(?P<data>{'|'.join(DASHED)}|[^-]+)-seed(?P<seed>\d+)")
 """<preset>[+<setting>=<value>...]-<data>-seed<seed>; many changed settings are named by their hash."""
 TEXT_NAMES = re.compile(r"ptb|topics|.+\.txt")  # names of texts; other data are images
+ALIKE = ("n_train", "n_valid", "n_test")
+"""Settings that mean the same in every experiment: which data there are."""
 USUAL_PARENT = Path("runs")  # where the command lines put run directories by default
 
 
@@ -86,21 +88,53 @@ def fits(root: Path, maker: Maker) -> bool:
 
 
 def command(root: Path, name: str, maker: Maker) -> str:
-    """The command that makes run `name` ("experiment/arm") under `root`, as the root's folder name says."""
+    """The command that makes run `name` ("experiment/arm") for figures of `root`, as the root's folder name says.
+
+    Settings changed for another experiment are left out where they mean something else: `--steps` of a hypernetwork
+    are not the steps of the networks that it is compared with.
+    """
     words = maker.words(name.split("/", 1)[0])
     match = ROOT_NAME.fullmatch(root.resolve().name)
     if match is not None:
         words += ["--preset", match["preset"], *(["--data", match["data"]] if fits(root, maker) else [])]
         words += ["--seed", match["seed"]]
-        for setting in (match["changed"] or "").split("+")[1:]:
+        changed = (match["changed"] or "") if _of_experiment(root, name) else shared_settings(match["changed"] or "")
+        for setting in changed.split("+")[1:]:
             field, equals, value = setting.partition("=")
             words += [f"--{field.replace('_', '-')}", value] if equals else ["<settings of this folder>"]
     return shlex.join([*words, *_out(root)])
 
 
+def run_folder(root: Path, name: str) -> Path:
+    """Where run `name` is for figures of `root`: under it or, of another experiment, under the root beside it whose
+    name keeps only the settings that mean the same there."""
+    match = ROOT_NAME.fullmatch(root.resolve().name)
+    if match is not None and match["changed"] and not _of_experiment(root, name):
+        kept = shared_settings(match["changed"])
+        return root.parent / f"{match['preset']}{kept}-{match['data']}-seed{match['seed']}" / name
+    return root / name
+
+
+def shared_settings(changed: str) -> str:
+    """Of changed settings as a root's name spells them ("+n_train=20+steps=9") those of equal meaning everywhere."""
+    kept = [setting for setting in changed.split("+")[1:] if setting.partition("=")[0] in ALIKE]
+    return "".join(f"+{setting}" for setting in kept)
+
+
+def _of_experiment(root: Path, name: str) -> bool:
+    """Whether the root's changed settings were given to this run's experiment: unless it has runs of others alone.
+
+    Settings that the name gives as a hash are taken to be.
+    """
+    match = ROOT_NAME.fullmatch(root.resolve().name)
+    if match is None or not all("=" in setting for setting in (match["changed"] or "").split("+")[1:]):
+        return True
+    return (root / name.split("/", 1)[0]).is_dir() or not any(root.glob("*/*/config.json"))
+
+
 def again(root: Path, name: str, maker: Maker) -> str:
     """What makes a run again: the command that it recorded, or its maker's where there is none to be read."""
-    if words := recorded_command(root / name):
+    if words := recorded_command(run_folder(root, name)):
         return shlex.join([*words, *_out(root), "--overwrite"])
     return f"{command(root, name, maker)} --arms {Path(name).name} --overwrite"
 
@@ -110,13 +144,13 @@ def _out(root: Path) -> list[str]:
 
 
 def exists(root: Path, name: str) -> bool:
-    """Whether anything of run `name` is under `root`."""
-    return (root / name / "config.json").is_file()
+    """Whether anything of run `name` is there for `root`."""
+    return (run_folder(root, name) / "config.json").is_file()
 
 
 def is_finished(root: Path, name: str) -> bool:
-    """Whether run `name` under `root` came to its end (result.json is what a run writes last)."""
-    return exists(root, name) and (root / name / "result.json").is_file()
+    """Whether run `name` for `root` came to its end (result.json is what a run writes last)."""
+    return exists(root, name) and (run_folder(root, name) / "result.json").is_file()
 
 
 def load(root: Path, name: str, needs: Needs, maker: Maker) -> Run:
@@ -124,7 +158,7 @@ def load(root: Path, name: str, needs: Needs, maker: Maker) -> Run:
 
     Raises UserError naming the file and the command that makes it again when something is corrupt or lacking.
     """
-    folder = root / name
+    folder = run_folder(root, name)
     remedy = f"make it again: {again(root, name, maker)}"
     try:
         run = Run(folder)

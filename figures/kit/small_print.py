@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -11,7 +11,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import text_to_path
 
 from figures.kit import style
-from figures.kit.runs import ROOT_NAME
+from figures.kit.runs import ROOT_NAME, shared_settings
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.reader import Run
 
@@ -133,12 +133,24 @@ def picture_floor(fig: Figure) -> float:
 
 
 def check_kin(runs: Sequence[Run]) -> None:
-    """Raises UserError when runs of several presets or data sets would share one figure."""
-    for what, read in (("preset", preset), ("data set", data_name)):
-        values = {read(run): run_name(run) for run in reversed(runs) if read(run)}
-        if len(values) > 1:
-            found = ", ".join(f"{name} has {value}" for value, name in values.items())
-            raise UserError(f"these runs do not belong on one figure, their {what} differs: {found}; run them alike")
+    """Raises UserError when runs of several presets or data sets would share one figure.
+
+    Runs of one experiment need the same settings; runs of different ones those that mean the same in both.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(str(run.config.get("experiment")), []).append(run)
+    for group in groups.values():
+        _check_same("preset", group, preset)
+    _check_same("preset", runs, lambda run: str(run.config.get("preset")) + shared_settings(preset(run)))
+    _check_same("data set", runs, data_name)
+
+
+def _check_same(what: str, runs: Sequence[Run], read: Callable[[Run], str]) -> None:
+    values = {read(run): run_name(run) for run in reversed(runs) if read(run)}
+    if len(values) > 1:
+        found = ", ".join(f"{name} has {value}" for value, name in values.items())
+        raise UserError(f"these runs do not belong on one figure, their {what} differs: {found}; run them alike")
 
 
 def _data(run: Run) -> Mapping[str, Any]:

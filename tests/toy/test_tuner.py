@@ -208,6 +208,8 @@ def test_a_foreign_checkpoint_is_refused():
 def shown(config, steps, lam=1.0, **kwargs):
     problem = ClosedForm(lambda w, lam: w[:, 0] ** 2, lambda w: w[:, 0] ** 2, raw_space(lam), **kwargs)
     tuner = HyperTuner(problem, LinearResponse(1, 1, scale=1.0), config)
+    problem.lams.clear()  # of the trial at construction
+    problem.batches = {"train": [], "valid": []}
     for _ in range(steps):
         tuner.train_step()
         tuner.tune_step()
@@ -271,6 +273,19 @@ def test_arrays_hold_what_the_figures_read():
     assert curves == {"layers", "curve_lambda", "curve_train", "curve_valid", "curve_test"}
     assert all(a.shape == (200,) for name, a in also(made["local"]).items() if "curve" in name)
     assert also(made["per class"])["layers"].tolist() == list(made["per class"].problem.sizes)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "ends"),
+    [((-100.0, 4.0), (-2.0, 4.0)), ((-100.0, 100.0), (-2.0, 4.0)), ((0.0, 2.0), (0.0, 2.0)),
+     ((-100.0, 8.0), (-2.0, 8.0)), ((5.0, 100.0), (5.0, 11.0)), ((-100.0, -3.0), (-9.0, -3.0))],
+)  # fmt: skip
+def test_the_curves_range_follows_the_bounds_of_the_draws(bounds, ends):
+    low, high = bounds
+    problem = decay()
+    tuner = HyperTuner(problem, LinearResponse(1, problem.weights), replace(LOCAL, low=low, high=high))
+    lam = also(tuner)["curve_lambda"]
+    assert (lam[0], lam[-1], len(lam)) == (*ends, 200)
 
 
 def test_hypers_are_in_natural_units_and_short():

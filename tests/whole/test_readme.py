@@ -16,7 +16,7 @@ TEXT = (ROOT / "README.md").read_text()
 DEEP = (ROOT / "deep" / "README.md").read_text()
 
 
-TORCH_EXAMPLE, PAPER_EXAMPLE, RIDGE_EXAMPLE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+TORCH_EXAMPLE, PAPER_EXAMPLE, RIDGE_EXAMPLE, LOAD_EXAMPLE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def run_example(code, folder):
@@ -34,6 +34,9 @@ def test_the_plain_example_runs_and_tunes(tmp_path):
     decay = float(re.search(r"'decay': ([\d.e-]+)", last)[1])
     assert decay > 0.03, "it starts at 0.01 and must have been tuned upwards"
     assert (tmp_path / "runs" / "ridge" / "result.json").exists()
+    assert len(LOAD_EXAMPLE.splitlines()) <= 6
+    weights = run_example("import numpy; numpy.set_printoptions(linewidth=1000)\n" + LOAD_EXAMPLE, tmp_path)
+    assert len(weights.strip("[]").split()) == 8
 
 
 def test_the_papers_example_tunes_to_where_retrained_networks_do_best(tmp_path):

@@ -26,7 +26,7 @@ from toy.tuner import held_out
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """How a trial is trained, and where trials lie."""
+    """How a trial is trained, and where trials are."""
 
     lowest: float = option(-6.0, "lowest raw hyperparameter tried", unit="raw lam")
     highest: float = option(3.0, "highest raw hyperparameter tried", unit="raw lam")

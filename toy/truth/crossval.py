@@ -140,7 +140,7 @@ def lowest(curves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Where the curve "valid" over the even grid "lambda" is lowest, and every curve there.
 
     The parabola through the lowest point and its two neighbours refines all of them; at an end of the grid, or where
-    the three points lie on a line, the point itself is the answer.
+    the three points are on a line, the point itself is the answer.
     """
     valid = curves["valid"]
     at = int(np.argmin(valid))

@@ -1,8 +1,8 @@
 """Many linear networks trained side by side, each on its own rows: gradients by hand, one product per network.
 
-Legend: K networks, C classes, D inputs, N rows, P = (D + 1) C weights. A network lies class by class, (C, S): row c
+Legend: K networks, C classes, D inputs, N rows, P = (D + 1) C weights. A network is kept class by class, (C, S): row c
 holds the bias of class c, its D weights, the input that is most often not zero first, and zeros up to S, the next
-multiple of eight. So every row begins at a cache line, a window of the data is read as it lies in memory, and a window
+multiple of eight. So every row begins at a cache line, a window of the data is read as it is in memory, and a window
 of images ends where its last ink is: 625 of MNIST's 784 pixels on average, the rest is left out of the products.
 `mlp` keeps the same network as [W; b] row by row; `Windows.nets` and `Windows.flat` translate.
 """
@@ -32,7 +32,7 @@ class Windows:
     targets: np.ndarray
     """(C, N)."""
     order: np.ndarray
-    """(D + 1,): which entry of an augmented row (its one is the last) stands where."""
+    """(D + 1,): which entry of an augmented row (its one is the last) is where."""
     size: int
     widths: Sequence[int]
     """Of the window that starts at each row: how many columns hold all that is not zero, a multiple of eight."""
