@@ -64,10 +64,10 @@ class Span:
     """How long, and in what order."""
 
     epochs: int = option(200, "passes over the training split", unit="epochs", least=1)
-    warmup_epochs: float = option(5.0, "epochs before the first tuning step", unit="epochs", least=0)
+    warmup_epochs: float = option(5.0, "epochs before the first tuning step", unit="epochs", least=0, most=1e6)
     train_per_cycle: int = option(2, "training steps in a cycle", unit="train steps", least=1)
     tune_per_cycle: int = option(1, "tuning steps in a cycle", unit="tune steps", least=1)
-    evaluations: float = option(1.0, "evaluations in an epoch", above=0)
+    evaluations: float = option(1.0, "evaluations in an epoch", least=1e-6)
     patience: int = option(0, "evaluations without improvement before stopping; 0: never", unit="evaluations", least=0)
     max_steps: int = option(
         0, "stop after so many total steps (training and tuning); 0: no limit", unit="steps", least=0

@@ -17,6 +17,7 @@ from figures.kit import render
 from figures.kit.runs import expand
 from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.runs.output import protected
 from hyperopt_hn.runs.reader import Run
 
 
@@ -85,4 +86,4 @@ def _parser() -> _Parser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(protected(main))

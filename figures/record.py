@@ -16,6 +16,7 @@ from figures.catalogue import SHEETS
 from figures.kit.runs import expand, is_finished, run_folder
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.files import save_arrays, write_atomic
+from hyperopt_hn.runs.output import protected
 from hyperopt_hn.runs.reader import Run
 
 WHOLE = ("config.json", "log.jsonl", "clock.jsonl", "result.json")
@@ -61,4 +62,4 @@ def copy_run(source: Path, target: Path, wanted: set[str]) -> Path:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(protected(main))

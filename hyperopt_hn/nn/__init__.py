@@ -12,7 +12,7 @@ from __future__ import annotations
 try:
     import torch as _torch  # noqa: F401  asked for first, so that its absence is told with the remedy
 except ImportError as error:
-    raise ImportError("hyperopt_hn.nn needs PyTorch; install it with: pip install 'hyperopt_hn[deep]'") from error
+    raise ImportError("hyperopt_hn.nn needs PyTorch; install it with: pip install 'hyperopt_hn[nn]'") from error
 
 from hyperopt_hn.nn.context import at, bind, hyper_values, set_batch_dim, space_of
 from hyperopt_hn.nn.conversion.collapsing import collapse

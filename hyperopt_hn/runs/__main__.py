@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs import summaries, tables
+from hyperopt_hn.runs.output import protected
 from hyperopt_hn.runs.reader import Run
 
 ABOUT = {
@@ -28,8 +29,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error.typed}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        sys.stderr.close()
     return 0
 
 
@@ -71,4 +70,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(protected(main))

@@ -66,12 +66,8 @@ def _check_same(where: Path, old: Any, config: Mapping[str, Any]) -> None:
 
 
 def _other_settings(where: Path, difference: str) -> UserError:
-    return UserError.spelled(
-        lambda say: (
-            f"{where} was started with other settings ({difference}); give the same ones to resume, or use "
-            f"{say('overwrite')}"
-        )
-    )
+    what = f"{where} was started with other settings ({difference}); give the same ones to resume, or choose another"
+    return UserError(f"{what} place", f"{what} --out")
 
 
 def _difference(key: str, old: Any, new: Any) -> str:

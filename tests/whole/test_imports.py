@@ -143,4 +143,4 @@ def test_a_circle_is_found_also_through_a_package(tmp_path):
 def test_nn_without_torch_names_the_remedy():
     code = "import sys; sys.modules['torch'] = None; import hyperopt_hn.nn"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert "pip install 'hyperopt_hn[deep]'" in done.stderr.splitlines()[-1]
+    assert "pip install 'hyperopt_hn[nn]'" in done.stderr.splitlines()[-1]

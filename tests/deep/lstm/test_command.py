@@ -48,7 +48,7 @@ def test_a_finished_run_on_a_text_that_changed_is_not_taken_for_this_one(deep, f
     assert deep("lstm")[0] == 0 and deep("lstm", "--resume")[0] == 0
     (folder / "valid.txt").write_text("the mat sat on the cat\n" * 20)
     code, out, error = deep("lstm", "--resume")
-    assert code == 2 and out == "" and "on other data of that name; use --overwrite" in error
+    assert code == 2 and out == "" and "on other data of that name; choose another --out" in error
 
 
 def test_words_that_training_lacks_are_unknown(folder):
