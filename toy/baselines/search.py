@@ -32,7 +32,7 @@ class TrialConfig:
     highest: float = option(3.0, "highest raw hyperparameter tried", unit="raw lam")
     trial_steps: int = option(2000, "Adam steps of a trial", unit="steps", least=1)
     trial_lr: float = option(1e-3, "Adam's learning rate in a trial", above=0)
-    trial_scale: float = option(1e-5, "standard deviation of a trial's initial weights", least=0)
+    trial_scale: float = option(1e-5, "standard deviation of a trial's initial weights", least=0, most=1e3)
     trial_rows: int = option(100, "consecutive training rows of a trial's minibatch", unit="rows", least=1)
     parallel: int = option(4, "trials trained side by side", unit="trials", least=1)
 

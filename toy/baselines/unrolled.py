@@ -35,7 +35,7 @@ class UnrolledConfig:
     inner_rows: int = option(100, "consecutive training rows of an inner minibatch", unit="rows", least=1)
     momentum: float = option(0.9, "inner momentum", least=0, most=0.999)
     outer_lr: float = option(0.1, "Adam's learning rate on the raw hyperparameters", above=0)
-    inner_scale: float = option(1e-5, "standard deviation of the inner network's initial weights", least=0)
+    inner_scale: float = option(1e-5, "standard deviation of the inner network's initial weights", least=0, most=1e3)
 
     def __post_init__(self) -> None:
         check(self)

@@ -36,7 +36,7 @@ class CrossvalConfig:
     steps: int = option(1000, "Adam steps of each network", unit="steps", least=1)
     steps_per_unit: int = option(10, "Adam steps of every network in one step of the run", unit="steps", least=1)
     lr: float = option(1e-4, "Adam's learning rate", above=0)
-    scale: float = option(0.01, "standard deviation of the initial weights", least=0)
+    scale: float = option(0.01, "standard deviation of the initial weights", least=0, most=1e3)
 
     def __post_init__(self) -> None:
         check(self)

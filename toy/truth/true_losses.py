@@ -35,7 +35,7 @@ class SharedSettings:
     spread: float = option(3.0, "each raw hyperparameter is uniform between minus and plus this", above=0)
     window: int = option(100, "consecutive training rows in a minibatch", unit="rows", least=1)
     lr: float = option(1e-4, "Adam's learning rate", above=0)
-    scale: float = option(1e-5, "standard deviation of initial weights", least=0)
+    scale: float = option(1e-5, "standard deviation of initial weights", least=0, most=1e3)
 
     def __post_init__(self) -> None:
         check(self)
