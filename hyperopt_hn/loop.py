@@ -29,6 +29,7 @@ class Alternation:
     warmup: int = option(0, "training steps before the first tuning step", unit="train steps", least=0)
     train_per_cycle: int = option(1, "training steps in a cycle", unit="train steps", least=1)
     tune_per_cycle: int = option(1, "tuning steps in a cycle; 0 keeps λ fixed", unit="tune steps", least=0)
+    rest: int = option(0, "training steps at the end in which λ rests", unit="train steps", least=0)
     tune_after: int = option(0, "tuning steps after the last training step (Alg. 2)", unit="tune steps", least=0)
     evaluate_every: int = option(100, "steps of either kind between evaluations", unit="steps", least=1)
     evaluate_train: float = option(
@@ -44,9 +45,12 @@ class Alternation:
 
     @property
     def total(self) -> int:
-        """Steps of either kind."""
-        cycles = max(self.steps - self.warmup, 0) // self.train_per_cycle
-        return self.steps + cycles * self.tune_per_cycle + self.tune_after
+        """Total steps, training and tuning."""
+        return self.steps + self._cycles * self.tune_per_cycle + self.tune_after
+
+    @property
+    def _cycles(self) -> int:
+        return max(self.steps - self.warmup - self.rest, 0) // self.train_per_cycle
 
     def kind(self, done: int) -> str:
         """ "train" or "tune": what comes after `done` steps of either kind."""
@@ -55,7 +59,7 @@ class Alternation:
         if done < self.warmup:
             return "train"
         cycle = self.train_per_cycle + self.tune_per_cycle
-        whole = max(self.steps - self.warmup, 0) // self.train_per_cycle * cycle
+        whole = self._cycles * cycle
         place = done - self.warmup
         return "train" if place >= whole or place % cycle < self.train_per_cycle else "tune"
 

@@ -31,9 +31,12 @@ class Phase:
     groups: int = 1
     """Parts of a batch that each get a draw of their own of the `shared` hyperparameters."""
 
+    eager: int = 0
+    """Train steps at the start of a run in which it comes every time."""
+
     def due(self, done: int) -> bool:
         """Whether it belongs to the train step after `done` of them."""
-        return (done + 1) % self.every == 0
+        return done < self.eager or (done + 1) % self.every == 0
 
 
 @dataclass(frozen=True)

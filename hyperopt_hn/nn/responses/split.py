@@ -27,6 +27,7 @@ class Split:
     """w_φ(λ) = W + the response at λ - λ̂; W trained at λ̂ alone, the response every `every` train steps."""
 
     every: int = option(2, "train steps for each step of the response", unit="train steps", least=1)
+    eager: int = option(0, "train steps at the start with a step of the response each", unit="train steps", least=0)
     groups: int = option(1, "parts of a batch with a draw each of the `shared` hyperparameters", unit="parts", least=1)
     linear: bool = option(False, "learn the response of first-order outputs, as Δ-STN does (needs forward mode)")
     lr: float = option(3e-3, "rate of the response's Adam, where Optimizers names none for it", above=0)
@@ -38,7 +39,7 @@ class Split:
     @property
     def phases(self) -> tuple[Phase, ...]:
         """The general weights at λ̂ in every step, the response at perturbed λ in some."""
-        return Phase("general", perturbed=False), Phase("response", True, self.every, self.groups)
+        return Phase("general", perturbed=False), Phase("response", True, self.every, self.groups, self.eager)
 
     def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         """The plain network at λ̂ itself, the responding one elsewhere."""

@@ -145,9 +145,15 @@ class TunerConfig:
     clip_lam: float = option(0.0, "largest norm of λ̂'s and ρ's gradient; 0: no clipping", least=0)
     autocast: str = option("", "precision of the model under autocast: bfloat16, or nothing for none")
     report_every: int = option(0, "steps between looks at the loss; 0: 1 on a CPU, 20 on a GPU", unit="steps", least=0)
+    gain: float = option(
+        0.0, "share of the training work that goes into measuring the response gain; 0: not measured", least=0, most=1
+    )
+    gate: bool = option(False, "a hyperparameter moves only while its response gain's t is above 1 (needs gain)")
     course: Course | None = None
     """Values of hyperparameters that are not tuned, step by step; see hyperopt_hn.course."""
     course_rows: int = option(4096, "at most twice so many rows of the course of λ̂ are kept", unit="rows", least=2)
 
     def __post_init__(self) -> None:
         check(self)
+        if self.gate and not self.gain:
+            raise UserError("gate=True holds hyperparameters by their response gain; measure it with gain=0.1")

@@ -16,7 +16,7 @@ from hyperopt_hn.nn.setup.problem import Optimizers
 from hyperopt_hn.nn.setup.random_states import host_states, set_host_states
 
 KIND = "hyperopt_hn.nn.TorchTuner"
-VERSION = 1
+VERSION = 2
 """Version of the state's layout; an older reader refuses a newer state."""
 
 KEYS = (
@@ -34,6 +34,15 @@ KEYS = (
     "course",
     "over",
 )
+
+
+def upgraded(state: Any) -> Any:
+    """A state in the present layout: version 1 spelled the optimizers otherwise and measured no gain."""
+    if not isinstance(state, Mapping):
+        return state
+    own = {{"optimisers": "optimizers"}.get(key, key): value for key, value in state.items()}
+    own.setdefault("gain", None)
+    return own
 
 
 def copied(node: Any) -> Any:

@@ -28,10 +28,12 @@ from hyperopt_hn.nn.setup.hypers import Hypers, Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning import checkpoint
 from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit, unwrap, with_response
+from hyperopt_hn.nn.tuning.gain import ResponseGain
 from hyperopt_hn.nn.tuning.guard import look, reached
 from hyperopt_hn.nn.tuning.history import Trace
 from hyperopt_hn.nn.tuning.overtuning import OverTuning
 from hyperopt_hn.nn.tuning.phases import Perturbations, Trainer
+from hyperopt_hn.nn.tuning.trust import Trust, trust
 
 NAMES: dict[str, Response] = {"stn": STN(), "delta": Delta(), "split": Split(), "implicit": Implicit()}
 
@@ -66,6 +68,7 @@ class TorchTuner:
         self.steps = {"train": 0, "tune": 0}
         self._trace = Trace(self.config.course_rows)
         self._over = OverTuning()
+        self._gain = ResponseGain(hypers.space.tuned, self.config.gain, self.config.seed)
         self._draws = Perturbations(hypers, noise)
         self._trainer = Trainer(
             bare, self._draws, self.optimizers, self.config.clip, lambda loss: self._look("train_loss", loss, "train")
@@ -126,19 +129,21 @@ class TorchTuner:
         return report
 
     @torch.no_grad()
-    def evaluate(self) -> dict[str, float]:
+    def evaluate(self) -> dict[str, Any]:
         """At λ̂, in evaluation mode: valid_loss on the whole split, test_loss on the held-out one, and `metrics`.
 
-        Beside them "train_steps", by which a recorded course is replayed.
+        Beside them "train_steps", by which a recorded course is replayed, and "gain", name -> t (TunerConfig.gain).
         Warns (OverTuningWarning) when the held-out loss keeps rising while the validation loss falls.
         """
-        found = self._means(self.problem.valid, "valid")
+        found: dict[str, Any] = dict(self._means(self.problem.valid, "valid"))
         if self.problem.test is not None:
             found |= self._means(self.problem.test, "test")
             self._over.update(sum(self.steps.values()), found["valid_loss"], found["test_loss"])
         for scheduler in self.optimizers.schedulers.evaluation:
             _step_scheduler(scheduler, found["valid_loss"])
-        return {**found, "train_steps": self.steps["train"]}
+        self._gain.measure(self.losses, self.response, self.steps["train"])
+        gain = {"gain": t} if (t := self._gain.t()) else {}
+        return {**found, "train_steps": self.steps["train"], **gain}
 
     def hypers(self) -> dict[str, float | int | list[float]]:
         """The present hyperparameters in natural units, tuned or not: numbers, lists for vectors."""
@@ -148,6 +153,12 @@ class TorchTuner:
         """The ordinary model with the weights at λ̂, or at natural `values`, dropout rates included."""
         lam = self._hypers.raw(values or {})
         return collapse(self.losses.bare, lam, h=self.response.input(self.losses, lam))
+
+    def trust(self) -> Trust:
+        """Which tuned values can be believed, and why the others cannot."""
+        space = self._hypers.space
+        edge, course = self._hypers.at_the_edge(), self._trace.table()[1].numpy().reshape(-1, space.n)
+        return trust(space.tuned, space.places, self._gain.t(), edge, course)
 
     def course(self) -> dict[str, Any]:
         """The course of every tuned hyperparameter, natural units: "step" (S,), name -> (S,) or (S, size), numpy.
@@ -186,12 +197,14 @@ class TorchTuner:
             "steps": dict(self.steps),
             "course": self._trace.state(),
             "over": self._over.state(),
+            "gain": self._gain.state(),
         }
         whole: dict[str, Any] = checkpoint.copied(live)
         return whole
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state()` was taken; UserError if it belongs to another model, space or optimizers."""
+        state = checkpoint.upgraded(state)
         self._check_state(state)
         held = checkpoint.copied(state)
         opt = self.optimizers
@@ -208,6 +221,8 @@ class TorchTuner:
         self._follow(max(self.steps["train"] - 1, 0))
         self._trace.load_state(held["course"], self._hypers.lam.device)
         self._over.load_state(held["over"])
+        if held["gain"] is not None:
+            self._gain.load_state(held["gain"])
         checkpoint.set_random_state(held["random"], self._hypers.lam.device)  # last: sources may draw while loading
 
     def _check_state(self, state: dict[str, Any]) -> None:
@@ -240,6 +255,10 @@ class TorchTuner:
             (-self.config.tau * self._hypers.entropy()).backward()
         present = [p for o, p in moving if o is not None and p.grad is not None]
         distributed.average_([p.grad for p in present])  # type: ignore[misc]
+        if self.config.gate and self._hypers.lam.grad is not None:
+            for name, t in self._gain.t().items():
+                if t < 1.0:
+                    self._hypers.lam.grad[self._hypers.space.places[name]] = 0.0
         if self.config.clip_lam:
             nn.utils.clip_grad_norm_(present, self.config.clip_lam)
         for optimizer, _ in moving:

@@ -1,0 +1,93 @@
+"""`python -m deep.study`: ways of self-tuning on small tasks, against networks retrained on a grid; resumable.
+
+    python -m deep.study --tasks digits-mlp,text --seeds 1,2,3 --ways split,lowrank --out study.jsonl
+
+Each run is a line of the record; what is there already is left out. One core is enough.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deep.study.runs import Way, grid_of, tuned
+from deep.study.tasks import TASKS
+from deep.study.ways import WAYS
+from hyperopt_hn.config import unknown
+from hyperopt_hn.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what is missing of the record; exit code 2 and one line for a mistake."""
+    parser = argparse.ArgumentParser(prog="python -m deep.study", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--tasks", default=",".join(TASKS), help=f"comma-separated: {', '.join(TASKS)}")
+    parser.add_argument("--seeds", default="1,2,3", help="comma-separated whole numbers")
+    parser.add_argument("--ways", default="split", help=f"comma-separated: {', '.join(WAYS)}")
+    parser.add_argument("--out", type=Path, default=Path("runs/study.jsonl"), help="the record, a line a run")
+    given = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    try:
+        tasks, ways = _known("task", given.tasks, TASKS), _known("way", given.ways, WAYS)
+        seeds = [_whole(word) for word in given.seeds.split(",")]
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        for seed in seeds:
+            for task in tasks:
+                _task(given.out, task, seed, ways)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nstopped; {given.out} keeps what is finished: the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _task(out: Path, name: str, seed: int, ways: Sequence[str]) -> None:
+    task, there = TASKS[name], {(r["task"], r["seed"], r["name"]) for r in records(out)}
+    splits = task.data(seed)
+    for way in ("grid", *ways):
+        if (name, seed, way) in there:
+            continue
+        started = time.process_time()
+        found: dict[str, Any] = {"task": name, "seed": seed, "name": way}
+        if way == "grid":
+            found |= {"rows": grid_of(task, splits, seed)}
+        else:
+            found |= tuned(task, splits, seed, WAYS[way])
+        found["processor"] = round(time.process_time() - started, 3)
+        with out.open("a") as file:
+            file.write(json.dumps(found) + "\n")
+        print(f"{name} seed {seed} {way}: {found['processor']} s", flush=True)
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """The finished runs of a record; a half-written last line is left out."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+
+
+def _known(what: str, words: str, table: dict[str, Any]) -> list[str]:
+    for word in words.split(","):
+        if word not in table:
+            raise UserError(unknown(what, word, list(table)))
+    return words.split(",")
+
+
+def _whole(word: str) -> int:
+    if not word.isdigit():
+        raise UserError(f"--seeds takes whole numbers, comma-separated, not {word!r}")
+    return int(word)
+
+
+__all__ = ["Way", "main", "records"]
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,146 @@
+"""One run of a task: retrained at fixed values (the truth), or tuning itself in one of several ways."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from typing import Any
+
+import torch
+
+from deep.study.tasks import Pair, Splits, StudyTask
+from hyperopt_hn import HyperSpace
+from hyperopt_hn.nn import (
+    STN,
+    Batches,
+    Delta,
+    Hypers,
+    Optimizers,
+    Split,
+    TorchProblem,
+    TorchTuner,
+    TunerConfig,
+    convert,
+    general_parameters,
+    response_parameters,
+)
+from hyperopt_hn.nn.responses import Response
+
+RATE = 3e-3
+"""Adam's, of every network."""
+LATE = 0.8
+"""Losses are means over the evaluations after this share of the steps."""
+EVERY = 50
+"""Steps between them."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of self-tuning. `rate`: the response's own Adam; 0: it is trained by the network's optimizer."""
+
+    kind: str = "split"
+    form: str = "full"
+    every: int = 2
+    groups: int = 1
+    eager: int = 0
+    linear: bool = False
+    tune_every: int = 1
+    rate: float = 3e-3
+    spread: float = 2.0
+    box: float = 3.5
+    lr_lam: float = 0.03
+    gate: bool = False
+    rest: float = 0.0
+    """Share of the steps at the end in which λ rests."""
+
+    def response(self) -> Response:
+        """What the tuner is given."""
+        if self.kind == "split":
+            return Split(every=self.every, eager=self.eager, groups=self.groups, linear=self.linear, lr=self.rate or RATE)
+        return Delta(linear=self.linear) if self.kind == "delta" else STN(centred=self.kind == "centred")
+
+
+def plain_loss(task: StudyTask, splits: Splits, seed: int, values: Mapping[str, float]) -> list[float]:
+    """Validation and test loss of the plain network trained at fixed values, means over the late evaluations."""
+    torch.manual_seed(seed)
+    model = task.net(values["dropout"])
+    optimizer = torch.optim.Adam(model.parameters(), RATE)
+    source, late = Batches.of(splits[0], task.batch, seed), []
+    for step in range(1, task.steps + 1):
+        optimizer.zero_grad()
+        task.train_loss(model, source.next(), values).mean().backward()
+        optimizer.step()
+        if step % EVERY == 0 and step > LATE * task.steps:
+            late.append(_losses(task, model, splits))
+    return [math.fsum(column) / len(late) for column in zip(*late, strict=True)]
+
+
+def grid_of(task: StudyTask, splits: Splits, seed: int) -> list[dict[str, Any]]:
+    """The retrained truth at every point of the task's grid."""
+    points = [{"dropout": d, task.second.name: s} for d, s in product(task.dropouts, task.grid)]
+    return [{"values": point, "losses": plain_loss(task, splits, seed, point)} for point in points]
+
+
+def tuned(task: StudyTask, splits: Splits, seed: int, way: Way) -> dict[str, Any]:
+    """A self-tuning run: late losses as trained, λ̂, losses retrained there, gain, processor seconds."""
+    started = time.process_time()
+    tuner, hypers = _tuner(task, splits, seed, way)
+    late, path, warmup = [], [], task.steps // 7
+    for step in range(1, task.steps + 1):
+        tuner.train_step()
+        resting = step > (1 - way.rest) * task.steps
+        if step > warmup and step % way.tune_every == 0 and not resting:
+            tuner.tune_step()
+        if step % EVERY == 0:
+            found = tuner.evaluate()
+            path.append(hypers.lam.detach().tolist())
+            if step > LATE * task.steps:
+                late.append((found["valid_loss"], found["test_loss"]))
+    seconds = time.process_time() - started
+    values = {name: float(value) for name, value in tuner.hypers().items() if isinstance(value, (int, float))}
+    return {
+        "way": asdict(way),
+        "trained": [math.fsum(column) / len(late) for column in zip(*late, strict=True)],
+        "values": values,
+        "retrained": plain_loss(task, splits, seed, values),
+        "gain": found.get("gain", {}),
+        "edge": hypers.at_the_edge(),
+        "path": path,
+        "seconds": seconds,
+    }
+
+
+def _tuner(task: StudyTask, splits: Splits, seed: int, way: Way) -> tuple[TorchTuner, Hypers]:
+    torch.manual_seed(seed)
+    space = HyperSpace([replace(h, spread=way.spread, box=way.box) for h in task.hypers])
+    model = convert(
+        task.net(0.1), space, dropout={"*dropout" if task.name == "text" else "*": "dropout"},
+        gain="stn" if way.kind == "stn" else "delta", **({} if way.form == "full" else {"form": way.form}),
+    )  # fmt: skip
+    hypers = Hypers(space)
+    problem = TorchProblem(
+        task.train_loss, task.valid_loss, Batches.of(splits[0], task.batch, seed),
+        Batches.of(splits[1], 100, seed + 5), Batches.of(splits[2], 100),
+    )  # fmt: skip
+    lam = torch.optim.Adam([hypers.lam], way.lr_lam)
+    if way.rate:
+        own = torch.optim.Adam(response_parameters(model), way.rate)
+        optimizers = Optimizers(torch.optim.Adam(general_parameters(model), RATE), lam, response=own)
+    else:
+        optimizers = Optimizers(torch.optim.Adam(model.parameters(), RATE), lam)
+    config = TunerConfig(seed=seed, gain=0.1, gate=way.gate)
+    return TorchTuner(model, hypers, problem, optimizers, way.response(), config), hypers
+
+
+@torch.no_grad()
+def _losses(task: StudyTask, model: torch.nn.Module, splits: Splits) -> list[float]:
+    model.eval()
+    found = [float(task.valid_loss(model, part)) for part in splits[1:]]
+    model.train()
+    return found
+
+
+__all__ = ["Pair", "Way", "grid_of", "plain_loss", "tuned"]

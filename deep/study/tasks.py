@@ -1,0 +1,168 @@
+"""The study's tasks: real data in a split drawn from the seed, a network, its losses, and a grid around the best.
+
+All fit a core's seconds. Each tunes a dropout rate and one more: an L2 strength or a label smoothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hyperopt_hn import Hyper
+from hyperopt_hn.data.topics import read_topics
+from hyperopt_hn.nn import squared_norm
+
+Pair = tuple[Tensor, Tensor]
+Splits = tuple[Pair, Pair, Pair]
+"""Training, validation and test data."""
+
+
+@dataclass(frozen=True)
+class StudyTask:
+    """A problem: `data(seed)`, `net(dropout rate)`, `base(model, batch)` per example, and the second hyperparameter."""
+
+    name: str
+    data: Callable[[int], Splits]
+    net: Callable[[float], nn.Module]
+    base: Callable[[nn.Module, Pair], Tensor]
+    second: Hyper
+    grid: tuple[float, ...]
+    """Values of the second hyperparameter that are retrained, times those of dropout."""
+    batch: int = 50
+    steps: int = 700
+    dropouts: tuple[float, ...] = (0.1, 0.4, 0.7, 0.85)
+
+    @property
+    def hypers(self) -> list[Hyper]:
+        """Dropout and the second one, at the start that a newcomer would take."""
+        return [Hyper("dropout", 0.1, 0.0, 0.9), self.second]
+
+    def train_loss(self, model: nn.Module, batch: Pair, h: Mapping[str, Any]) -> Tensor:
+        """The training loss of each example, penalty or smoothing included."""
+        if self.second.name == "smoothing":
+            return _smoothed(model(batch[0]), batch[1], h["smoothing"])
+        return self.base(model, batch) + h["decay"] * squared_norm(model)
+
+    def valid_loss(self, model: nn.Module, batch: Pair) -> Tensor:
+        """The mean prediction loss."""
+        return self.base(model, batch).mean()
+
+
+DECAY = Hyper("decay", 1e-4, 1e-7, 0.1, log=True, shared=True)
+SMOOTHING = Hyper("smoothing", 0.05, 0.0, 0.9)
+
+
+def _cross_entropy(model: nn.Module, batch: Pair) -> Tensor:
+    return F.cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+
+def _squared(model: nn.Module, batch: Pair) -> Tensor:
+    return (model(batch[0]) - batch[1]).square()[:, 0]
+
+
+def _smoothed(logits: Tensor, labels: Tensor, share: Any) -> Tensor:
+    logs = logits.log_softmax(-1)
+    return -(1 - share) * logs.gather(1, labels[:, None])[:, 0] - share * logs.mean(1)
+
+
+def _split(x: np.ndarray, y: np.ndarray, seed: int, train: int, valid: int) -> Splits:
+    order = np.random.RandomState(seed).permutation(len(x))
+    parts = [order[:train], order[train : train + valid], order[train + valid :]]
+    kind = torch.float32 if y.dtype.kind == "f" else torch.int64
+    made = [(torch.tensor(x[p], dtype=torch.float32), torch.tensor(y[p], dtype=kind)) for p in parts]
+    return made[0], made[1], made[2]
+
+
+def _noisy(splits: Splits, seed: int, share: float, classes: int) -> Splits:
+    """A share of the training labels drawn anew."""
+    random = np.random.RandomState(seed + 1000)
+    x, y = splits[0]
+    wrong = torch.tensor(random.rand(len(y)) < share)
+    drawn = torch.tensor(random.randint(0, classes, len(y)))
+    return (x, torch.where(wrong, drawn, y)), splits[1], splits[2]
+
+
+def _digits(seed: int) -> Splits:
+    x, y = load_digits(return_X_y=True)
+    return _noisy(_split(x / 16, y, seed, 400, 500), seed, 0.2, 10)
+
+
+def _digit_images(seed: int) -> Splits:
+    train, valid, test = ((x.view(-1, 1, 8, 8), y) for x, y in _digits(seed))
+    return train, valid, test
+
+
+def _diabetes(seed: int) -> Splits:
+    x, y = load_diabetes(return_X_y=True)
+    return _split((x - x.mean(0)) / x.std(0), ((y - y.mean()) / y.std())[:, None], seed, 200, 120)
+
+
+def _cancer(seed: int) -> Splits:
+    x, y = load_breast_cancer(return_X_y=True)
+    return _noisy(_split((x - x.mean(0)) / x.std(0), y, seed, 200, 180), seed, 0.2, 2)
+
+
+WINDOW, LETTERS = 24, 64
+"""Characters of a window of text; the most frequent ones have a class each."""
+
+
+def _text(seed: int) -> Splits:
+    """Windows of characters and the one after each, from Python's own help; each split has topics of its own."""
+    texts = read_topics()
+    counts = Counter(texts["train"])
+    known = {c: i for i, (c, _) in enumerate(counts.most_common(LETTERS - 1))}
+    random, made = np.random.RandomState(seed), []
+    for name, count in (("train", 1500), ("valid", 800), ("test", 800)):
+        codes = np.array([known.get(c, LETTERS - 1) for c in texts[name]])
+        starts = random.randint(0, len(codes) - WINDOW - 1, count)
+        made.append((torch.tensor(codes[starts[:, None] + np.arange(WINDOW)]), torch.tensor(codes[starts + WINDOW])))
+    return made[0], made[1], made[2]
+
+
+class TextTransformer(nn.Module):
+    """A small transformer that tells the next character from a window; (B, T) -> (B, classes)."""
+
+    def __init__(self, rate: float, width: int = 48) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(LETTERS, width)
+        self.place = nn.Embedding(WINDOW, width)
+        layer = nn.TransformerEncoderLayer(width, 4, 2 * width, 0.0, batch_first=True, norm_first=True)
+        self.body = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.dropout = nn.Dropout(rate)
+        self.head = nn.Linear(width, LETTERS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T) -> (B, classes)."""
+        place = self.place(torch.arange(x.shape[1], device=x.device).expand_as(x))
+        return self.head(self.dropout(self.body(self.embed(x) + place)[:, -1]))
+
+
+def _cnn(rate: float) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(12, 24, 3, padding=1), nn.ReLU(),
+        nn.Flatten(), nn.Dropout(rate), nn.Linear(384, 10),
+    )  # fmt: skip
+
+
+def _mlp(width: int, hidden: int, out: int, squash: Callable[[], nn.Module]) -> Callable[[float], nn.Module]:
+    return lambda rate: nn.Sequential(nn.Linear(width, hidden), squash(), nn.Dropout(rate), nn.Linear(hidden, out))
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        StudyTask("digits-mlp", _digits, _mlp(64, 100, 10, nn.ReLU), _cross_entropy, DECAY, (1e-5, 1e-3, 3e-3, 1e-2)),
+        StudyTask("digits-cnn", _digit_images, _cnn, _cross_entropy, SMOOTHING, (0.01, 0.15, 0.3, 0.5)),
+        StudyTask("diabetes-mlp", _diabetes, _mlp(10, 64, 1, nn.Tanh), _squared, DECAY, (1e-5, 1e-3, 1e-2, 5e-2)),
+        StudyTask("cancer-mlp", _cancer, _mlp(30, 64, 2, nn.Tanh), _cross_entropy, DECAY, (1e-5, 1e-3, 3e-3, 1e-2)),
+        StudyTask("text", _text, TextTransformer, _cross_entropy, SMOOTHING, (0.01, 0.1, 0.2, 0.35)),
+    )
+}

@@ -1,0 +1,56 @@
+"""The study's command: every task and way runs, a finished run is left out, mistakes are one line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from deep.study import __main__ as command  # noqa: E402
+from deep.study.runs import plain_loss, tuned  # noqa: E402
+from deep.study.tasks import TASKS  # noqa: E402
+from deep.study.ways import WAYS  # noqa: E402
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_splits_are_disjoint_and_the_seed_decides(name):
+    task = TASKS[name]
+    first, again, other = task.data(1), task.data(1), task.data(2)
+    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0][0], other[0][0])
+    rows = [{tuple(row.flatten().tolist()) for row in x} for x, _ in first]
+    if name != "text":
+        assert not rows[0] & rows[2] and not rows[1] & rows[2]
+
+
+@pytest.mark.parametrize("way", ["split", "split-gate", "split-groups-4", "stn", "delta-published", "split-rest"])
+def test_a_way_runs_and_says_what_it_found(way):
+    task = replace(TASKS["cancer-mlp"], steps=100)
+    found = tuned(task, task.data(1), 1, WAYS[way])
+    assert set(found["values"]) == {"dropout", "decay"} and len(found["trained"]) == 2
+    assert found["retrained"] == plain_loss(task, task.data(1), 1, found["values"])
+
+
+def test_the_record_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(TASKS, "cancer-mlp", replace(TASKS["cancer-mlp"], steps=50, grid=(1e-3,), dropouts=(0.1, 0.5)))
+    out = tmp_path / "deep" / "study.jsonl"
+    arguments = ["--tasks", "cancer-mlp", "--seeds", "1", "--ways", "split", "--out", str(out)]
+    assert command.main(arguments) == 0
+    lines = out.read_text()
+    assert [r["name"] for r in command.records(out)] == ["grid", "split"]
+    out.write_text(lines + '{"task": "cancer-mlp", "se')
+    assert command.main(arguments) == 0 and len(command.records(out)) == 2
+    assert capsys.readouterr().out.count("cancer-mlp seed 1") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--tasks", "digit-mlp"], "digits-mlp"), (["--ways", "splitt"], "split"), (["--seeds", "1,x"], "'x'")],
+)
+def test_a_mistake_is_one_line(arguments, words, capsys):
+    assert command.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and words in said
