@@ -59,7 +59,9 @@ class Way:
     def response(self) -> Response:
         """What the tuner is given."""
         if self.kind == "split":
-            return Split(every=self.every, eager=self.eager, groups=self.groups, linear=self.linear, lr=self.rate or RATE)
+            return Split(
+                every=self.every, eager=self.eager, groups=self.groups, linear=self.linear, lr=self.rate or RATE
+            )
         return Delta(linear=self.linear) if self.kind == "delta" else STN(centred=self.kind == "centred")
 
 

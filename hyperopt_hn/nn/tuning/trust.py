@@ -43,7 +43,7 @@ class Trust:
         return "\n".join(lines)
 
 
-def trust(
+def judged(
     names: Sequence[str],
     places: Mapping[str, slice],
     gain: Mapping[str, float],

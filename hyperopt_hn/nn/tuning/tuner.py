@@ -33,7 +33,7 @@ from hyperopt_hn.nn.tuning.guard import look, reached
 from hyperopt_hn.nn.tuning.history import Trace
 from hyperopt_hn.nn.tuning.overtuning import OverTuning
 from hyperopt_hn.nn.tuning.phases import Perturbations, Trainer
-from hyperopt_hn.nn.tuning.trust import Trust, trust
+from hyperopt_hn.nn.tuning.trust import Trust, judged
 
 NAMES: dict[str, Response] = {"stn": STN(), "delta": Delta(), "split": Split(), "implicit": Implicit()}
 
@@ -158,7 +158,7 @@ class TorchTuner:
         """Which tuned values can be believed, and why the others cannot."""
         space = self._hypers.space
         edge, course = self._hypers.at_the_edge(), self._trace.table()[1].numpy().reshape(-1, space.n)
-        return trust(space.tuned, space.places, self._gain.t(), edge, course)
+        return judged(space.tuned, space.places, self._gain.t(), edge, course)
 
     def course(self) -> dict[str, Any]:
         """The course of every tuned hyperparameter, natural units: "step" (S,), name -> (S,) or (S, size), numpy.

@@ -41,7 +41,9 @@ def error(model, batch):
 
 def build(config=None, dropout=True):
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.2 * dropout), nn.Linear(6, 1)).double()
+    net = nn.Sequential(
+        nn.Linear(5, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.2 * dropout), nn.Linear(6, 1)
+    ).double()
     model = convert(net, SPACE, dropout={"*": "rate"} if dropout else None)
     hypers = Hypers(SPACE, dtype=torch.float64)
     problem = TorchProblem(error_with_decay, error, Batches.of(data(1), 20, 3), Batches.of(data(2), 20, 4))

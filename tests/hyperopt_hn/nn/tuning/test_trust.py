@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hyperopt_hn.nn.tuning.trust import trust
 
 PLACES = {"a": slice(0, 1), "b": slice(1, 2), "v": slice(2, 5)}
 NAMES = tuple(PLACES)
@@ -19,7 +18,7 @@ def course(seed=0, steps=200):
 
 
 def test_nothing_speaks_against_a_settled_run():
-    found = trust(NAMES, PLACES, {"a": 3.0, "b": 2.0, "v": 5.0}, [], course())
+    found = judged(NAMES, PLACES, {"a": 3.0, "b": 2.0, "v": 5.0}, [], course())
     assert found.verdict == "trust" and found.believed == NAMES
     assert str(found).splitlines()[0] == "trust: 3 of 3 tuned values can be believed"
 
@@ -28,7 +27,7 @@ def test_each_reason_is_named_where_it_belongs():
     moved = course()
     moved[:, 3] += np.linspace(0, 5, 200)
     drift = moved[199, 3] - moved[160, 3]
-    found = trust(NAMES, PLACES, {"a": 0.4, "v": 5.0}, ["b"], moved)
+    found = judged(NAMES, PLACES, {"a": 0.4, "v": 5.0}, ["b"], moved)
     assert found.verdict == "distrust"
     assert "not to be told from noise" in found.reasons["a"][0] and len(found.reasons["a"]) == 1
     assert "edge of its box" in found.reasons["b"][0] and len(found.reasons["b"]) == 1
@@ -41,6 +40,6 @@ def test_lockstep_is_the_correlation_of_increments():
     moved[:, 1] = moved[:, 0] + 0.1 * moved[:, 1]
     blocks = moved[::4]
     wanted = np.corrcoef(np.diff(blocks[:, 0]), np.diff(blocks[:, 1]))[0, 1]
-    found = trust(NAMES, PLACES, {}, [], moved)
+    found = judged(NAMES, PLACES, {}, [], moved)
     assert found.reasons["a"] == (f"it moves as one with b (correlation of increments {wanted:.2f})",)
     assert found.verdict == "partly" and found.believed == ("v",)
