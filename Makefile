@@ -13,7 +13,7 @@ DRAW    = .venv/bin/python -m figures --out $(OUT)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-all lint figures figures-deep runs bench clean
+.PHONY: help test test-all lint figures figures-deep runs explore bench clean
 
 help:  ## show this list
 	@echo "make TARGET [PRESET=quick|paper|smoke] [DATA=auto|mnist|digits] [SEED=7] [RUNS=DIR] [OUT=out]"
@@ -25,6 +25,10 @@ help:  ## show this list
 
 .venv/.figures: requirements.txt pyproject.toml | .venv/bin/python
 	$(INSTALL) -e '.[toy,figures]'
+	@touch $@
+
+.venv/.explore: requirements.txt pyproject.toml | .venv/bin/python
+	$(INSTALL) -e '.[toy,explore]'
 	@touch $@
 
 .venv/.deep: requirements.txt pyproject.toml | .venv/bin/python
@@ -51,6 +55,10 @@ figures-deep: .venv/.deep  ## with PyTorch: run what is missing of the deep wing
 
 runs: .venv/.figures  ## only run what is missing
 	$(TOY) all --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume
+
+explore: .venv/.explore  ## small hypernetworks as pages to play with, in $(OUT)/explore
+	$(foreach NAME,crossval local-small global-small,$(TOY) $(NAME) --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume &&) \
+	$(TOY) explore --out $(OUT)/explore
 
 test: lint  ## lint, types and the fast tests
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -q -n 2 -m "not slow and not gpu"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from hyperopt_hn.cli.launch import Experiment, Program, main
+import sys
+from collections.abc import Sequence
+
+from hyperopt_hn.cli import launch
+from hyperopt_hn.cli.launch import Experiment, Program
 from toy import assemble
 from toy.experiments import HIDDEN, PRESETS
 
 PROGRAM = Program(
     "toy",
-    "Hypernetworks on MNIST with autograd: the experiments of Lorraine & Duvenaud 2018.",
+    "Hypernetworks on MNIST with autograd: the experiments of Lorraine & Duvenaud 2018.\n"
+    "A finished run as a page to play with: python -m toy explore RUN",
     (
         Experiment(
             "crossval", "ground truth: networks trained to convergence at given weight decays",
@@ -46,5 +51,21 @@ PROGRAM = Program(
     ("numpy", "scipy", "autograd", "scikit-learn", "optuna"),
 )  # fmt: skip
 
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run an experiment, or write the page of a run; the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] != ["explore"]:
+        return launch.main(PROGRAM, words)
+    try:
+        from toy.explore.command import main as explore  # Bokeh, which nothing else needs
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "bokeh":
+            raise
+        print("error: pages need Bokeh: python -m pip install 'hyperopt_hn[explore]'", file=sys.stderr)
+        return 2
+    return explore(words[1:])
+
+
 if __name__ == "__main__":
-    raise SystemExit(main(PROGRAM))
+    raise SystemExit(main())

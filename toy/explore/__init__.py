@@ -1,0 +1,1 @@
+"""A run as one self-contained page to play with: `python -m toy explore`."""
