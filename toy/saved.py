@@ -17,7 +17,7 @@ from toy.responses import FactorisedResponse, LinearResponse, MLPResponse, Weigh
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A hypernetwork at its best state: φ and λ̂ of the record with the lowest validation loss."""
+    """A hypernetwork of a run, at its best state or where it ended."""
 
     run: Run
     """The data of the record: `run.column("valid_loss")`, `run.steps`, `run.config`, `run.arrays`."""
@@ -25,8 +25,8 @@ class SavedRun:
     phi: list[np.ndarray]
     lam: np.ndarray
     """Raw λ̂ (n,)."""
-    best: Mapping[str, Any]
-    """The record of that state: an early stop on validation loss, not the λ where tuning ended or would end."""
+    record: Mapping[str, Any]
+    """The record of that state. The best one is an early stop on validation loss, not the λ where tuning ended."""
 
     def weights(self, lam: np.ndarray | float | None = None) -> np.ndarray:
         """w_φ(λ) at raw λ (n,) -> (P,), at several (B, n) -> (B, P); without λ at λ̂. Raises UserError for another n."""
@@ -38,13 +38,14 @@ class SavedRun:
         return w if rows.ndim == 2 else w[0]
 
 
-def load_run(path: Path | str, response: WeightResponse | None = None) -> SavedRun:
-    """A run of `python -m toy`, or of an own problem with the `response` that it was made with.
+def load_run(path: Path | str, response: WeightResponse | None = None, end: bool = False) -> SavedRun:
+    """A run of `python -m toy`, or of an own problem with the `response` that it was made with; `end`: where it ended.
 
     Raises UserError where the directory holds no hypernetwork, or one that needs its response named.
     """
     run = Run(path)
-    state = load_state(run.path / "best.npz")
+    whole = load_state(run.path / ("checkpoint.npz" if end else "best.npz"))
+    state = whole.get("state", {}).get("tuner", {}) if end else whole
     if "phi" not in state or "lam" not in state:
         made = f"{run.config.get('experiment')}/{run.config.get('arm')}"
         raise UserError(f"{run.path} ({made}) holds no hypernetwork; name a run of one, such as local-small/hypernet")
@@ -54,7 +55,7 @@ def load_run(path: Path | str, response: WeightResponse | None = None) -> SavedR
     if mine != [part.shape for part in phi]:
         shapes = ", ".join(str(part.shape) for part in phi)
         raise UserError(f"{run.path} has φ of shapes {shapes}, the response {mine}; give the response it was made with")
-    return SavedRun(run, found, phi, lam, _best(run))
+    return SavedRun(run, found, phi, lam, run.records[-1] if end and run.records else _best(run))
 
 
 def _best(run: Run) -> Mapping[str, Any]:

@@ -34,13 +34,22 @@ def test_the_best_state_comes_back_with_its_weights_at_any_lambda(name, tmp_path
     tuner, (loss, lam, w) = made(name, tmp_path / "run")
     saved = load_run(tmp_path / "run")
     assert saved.response.__class__ is tuner.response.__class__
-    assert saved.best["valid_loss"] == loss == np.min(saved.run.column("valid_loss"))
+    assert saved.record["valid_loss"] == loss == np.min(saved.run.column("valid_loss"))
     np.testing.assert_array_equal(saved.lam, lam)
     np.testing.assert_allclose(saved.weights(), w[0], rtol=1e-13)
     np.testing.assert_allclose(saved.weights(lam + 0.3), w[1], rtol=1e-13)
     assert saved.weights(np.stack([lam] * 4)).shape == (4, w.shape[1])
     with pytest.raises(UserError, match=rf"takes \({lam.size},\)"):
         saved.weights(np.zeros(lam.size + 1))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_where_the_run_ended(name, tmp_path):
+    tuner, _ = made(name, tmp_path / "run")
+    saved = load_run(tmp_path / "run", end=True)
+    np.testing.assert_array_equal(saved.lam, tuner.lam)
+    np.testing.assert_array_equal(saved.weights(), tuner.response(tuner.phi, tuner.lam[None])[0])
+    assert saved.record == saved.run.records[-1]
 
 
 def test_a_number_will_do_for_a_single_hyperparameter(tmp_path):

@@ -52,7 +52,7 @@ def page(path: Path, out: Path, data_root: Path | None = None) -> Path:
 
 
 def _hypernetwork(path: Path, file: Path, data_root: Path | None) -> Path:
-    saved = load_run(path)
+    saved = load_run(path, end=True)
     config = settings(saved.run)
     problem = assemble.decay_problem(config.sizes, config.model, data_of(saved.run, data_root))
     return hypernetwork_page.build(SmallNetwork.of(saved, problem), assemble.axis(config.tuner), file)

@@ -1,7 +1,8 @@
 """What a page needs to know of a hypernetwork with one hyperparameter and a linear network, few numbers of it.
 
 Weights are w = a(λ) @ basis with K coefficients a, so every loss is a quadratic form of K numbers and is exact in the
-page; the weights themselves, which are only looked at, are rounded to the fewest small integers that keep them within 5e-7.
+page; the weights themselves, which are only looked at, are rounded to the
+fewest small integers that keep them within 5e-7.
 """
 
 from __future__ import annotations

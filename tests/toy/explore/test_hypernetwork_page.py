@@ -25,7 +25,7 @@ def made(request, tmp_path_factory):
     assert main(["explore", str(path), "--out", str(folder / "out")]) == 0
     (page,) = (folder / "out").iterdir()
     assert page.name == f"smoke-digits-seed7-{request.param}-hypernet.html"
-    saved = load_run(path)
+    saved = load_run(path, end=True)
     config = command.settings(saved.run)
     problem = assemble.decay_problem(config.sizes, config.model, command.data_of(saved.run, None))
     return saved, problem, page
@@ -98,4 +98,6 @@ def test_time_takes_lambda_along(made):
         assert browser.model("now", "data")["lam"] == [path[-1, 1]]
         browser.set("time", 20)
         assert browser.model("now", "data") == {"step": [path[20, 0]], "lam": [path[20, 1]]}
-        assert browser.model("lambda", "value") == pytest.approx(np.clip(path[20, 1], browser.model("lambda", "start"), 4.0))
+        assert browser.model("lambda", "value") == pytest.approx(
+            np.clip(path[20, 1], browser.model("lambda", "start"), 4.0)
+        )
