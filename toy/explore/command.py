@@ -14,11 +14,14 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.reader import Run
 from toy import assemble
 from toy.experiments import PRESETS, HyperTraining
-from toy.explore import hypernetwork_page
+from toy.explore import hypernetwork_page, manifold_page, surrogates_page
 from toy.explore.small_network import SmallNetwork
 from toy.saved import load_run
 
 SMALL = ("global-small/hypernet", "local-small/hypernet")
+FROM_ARRAYS = {"loss-manifold/closed-form": manifold_page.build, "weights-vs-loss/surrogates": surrogates_page.build}
+"""Pages made of what a run left for figures, so of recorded copies too."""
+KNOWN = (*SMALL, *FROM_ARRAYS)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         for path in asked.runs or _all():
             print(page(path, asked.out, asked.data_root))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.typed}", file=sys.stderr)
         return 2
     return 0
 
@@ -45,9 +48,11 @@ def page(path: Path, out: Path, data_root: Path | None = None) -> Path:
     name = _name(run)
     if not run.finished:
         raise UserError(f"{path} is not finished; go on with it: python -m toy {name.split('/')[0]} --resume")
-    if name not in SMALL:
-        raise UserError(f"{path} ({name}) has no page; there are pages of {', '.join(SMALL)}")
+    if name not in KNOWN:
+        raise UserError(f"{path} ({name}) has no page; there are pages of {', '.join(KNOWN)}")
     file = out / f"{run.path.resolve().parents[1].name}-{name.replace('/', '-')}.html"
+    if name in FROM_ARRAYS:
+        return FROM_ARRAYS[name](run, file)
     return _hypernetwork(path, file, data_root)
 
 
@@ -80,9 +85,9 @@ def _name(run: Run) -> str:
 
 
 def _all() -> list[Path]:
-    found = [path.parent for name in SMALL for path in sorted(Path("runs").glob(f"*/{name}/result.json"))]
+    found = [path.parent for name in KNOWN for path in sorted(Path("runs").glob(f"*/{name}/result.json"))]
     if not found:
-        raise UserError("no finished run of a small hypernetwork under runs/; make one: python -m toy local-small")
+        raise UserError("no finished run that has a page under runs/; make one: python -m toy local-small")
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from hyperopt_hn import UserError
 from toy import mlp
-from toy.problems import DecayProblem, Split
+from toy.problems import DecayProblem, RowSplit
 
 MOST = 64  # singular values: a page holds a vector of P weights for each
 HALVINGS = 200  # of the interval around ln μ
@@ -37,7 +37,7 @@ class ExactResponse:
     """NC / 100: the penalty's weight against the squared error."""
 
     @classmethod
-    def of(cls, train: Split) -> ExactResponse:
+    def of(cls, train: RowSplit) -> ExactResponse:
         """From the training rows. Raises UserError where there are too many of them for a page."""
         left, values, right = np.linalg.svd(train.rows, full_matrices=False)
         kept = values > values[0] * 1e-10

@@ -27,9 +27,9 @@ td { font-variant-numeric: tabular-nums }
 """
 
 
-def words(html: str, name: str = "") -> Div:
+def words(html: str, name: str = "", width: int = WIDTH) -> Div:
     """A paragraph, or whatever HTML."""
-    return Div(text=html, width=WIDTH, name=name or None, stylesheets=[InlineStyleSheet(css=STYLE)])
+    return Div(text=html, width=width, name=name or None, stylesheets=[InlineStyleSheet(css=STYLE)])
 
 
 def heading(title: str, text: str, run: Run) -> Div:

@@ -24,9 +24,7 @@ def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch):
     assert "missing" in refused(capsys, tmp_path / "nowhere")
     assert "under runs/" in refused(capsys)
     assert "--help" in refused(capsys, "--ot", "x")
-    assert "checkpoint.npz is missing" in refused(
-        capsys, root / "local-small/hypernet"
-    )  # a recorded copy
+    assert "checkpoint.npz is missing" in refused(capsys, root / "local-small/hypernet")  # a recorded copy
     (root / "global-small/hypernet/result.json").unlink()
     assert "python -m toy global-small --resume" in refused(capsys, root / "global-small/hypernet")
 
