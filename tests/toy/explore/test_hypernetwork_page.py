@@ -31,6 +31,12 @@ def made(request, tmp_path_factory):
     return saved, problem, page
 
 
+@pytest.fixture(scope="module")
+def browser(made):
+    with opened(made[2]) as found:
+        yield found
+
+
 def expected(saved, problem, lam):
     """The rows of the table, from the weights themselves."""
     learned, exact = saved.weights(lam), ExactResponse.of(problem.train).weights(lam)
@@ -61,43 +67,41 @@ def test_the_page_is_one_small_file(made):
     assert "<script src=" not in text and "<link" not in text
 
 
-def test_moved_sliders_give_the_numbers_and_weights_that_python_computes(made):
-    saved, problem, page = made
-    with opened(page) as browser:
-        start = browser.model("lambda", "value")
-        assert abs(start - saved.lam[0]) <= 0.005 + 1e-9
-        np.testing.assert_allclose(shown(browser), expected(saved, problem, start), rtol=0, atol=1e-6)
-        for lam in (-2.0, -0.37, 1.2, 3.99):
-            browser.set("lambda", lam)
-            np.testing.assert_allclose(shown(browser), expected(saved, problem, lam), rtol=0, atol=1e-6)
-        learned, exact = saved.weights(3.99), ExactResponse.of(problem.train).weights(3.99)
-        wanted = np.concatenate([pictures(w, 8) for w in (learned, exact, learned - exact)])
-        np.testing.assert_allclose(browser.images("images"), wanted, rtol=0, atol=1e-6)
-        written = expected(saved, problem, 3.99)
-        assert all(f"{x:.6f}".replace("-", "\N{MINUS SIGN}") in browser.text() for x in written[0])
-        assert browser.mistakes() == [] and browser.fetched() == []
+def test_moved_sliders_give_the_numbers_and_weights_that_python_computes(made, browser):
+    saved, problem, _ = made
+    start = browser.model("lambda", "value")
+    assert abs(start - saved.lam[0]) <= 0.005 + 1e-9
+    np.testing.assert_allclose(shown(browser), expected(saved, problem, start), rtol=0, atol=1e-6)
+    for lam in (-2.0, -0.37, 1.2, 3.99):
+        browser.set("lambda", lam)
+        np.testing.assert_allclose(shown(browser), expected(saved, problem, lam), rtol=0, atol=1e-6)
+    learned, exact = saved.weights(3.99), ExactResponse.of(problem.train).weights(3.99)
+    wanted = np.concatenate([pictures(w, 8) for w in (learned, exact, learned - exact)])
+    np.testing.assert_allclose(browser.images("images"), wanted, rtol=0, atol=1e-6)
+    written = expected(saved, problem, 3.99)
+    assert all(f"{x:.6f}".replace("-", "\N{MINUS SIGN}") in browser.text() for x in written[0])
+    assert browser.mistakes() == [] and browser.fetched() == []
 
 
-def test_the_arrow_keys_move_lambda(made):
-    saved, problem, page = made
-    with opened(page) as browser:
-        start = browser.model("lambda", "value")
-        handle = browser.elements(".noUi-handle")[0]
-        for _ in range(3):
-            handle.send_keys("\ue014")  # arrow right
-        moved = browser.model("lambda", "value")
-        assert moved == pytest.approx(start + 0.03)
-        np.testing.assert_allclose(shown(browser), expected(saved, problem, moved), rtol=0, atol=1e-6)
+def test_the_arrow_keys_move_lambda(made, browser):
+    saved, problem, _ = made
+    start = 1.0
+    browser.set("lambda", start)
+    handle = browser.elements(".noUi-handle")[0]
+    for _ in range(3):
+        handle.send_keys("\ue014")  # arrow right
+    moved = browser.model("lambda", "value")
+    assert moved == pytest.approx(start + 0.03)
+    np.testing.assert_allclose(shown(browser), expected(saved, problem, moved), rtol=0, atol=1e-6)
 
 
-def test_time_takes_lambda_along(made):
-    saved, _, page = made
+def test_time_takes_lambda_along(made, browser):
+    saved, _, _ = made
     arrays = saved.run.arrays
     path = arrays["tuned_path"] if "tuned_path" in arrays else arrays["path"]
-    with opened(page) as browser:
-        assert browser.model("now", "data")["lam"] == [path[-1, 1]]
-        browser.set("time", 20)
-        assert browser.model("now", "data") == {"step": [path[20, 0]], "lam": [path[20, 1]]}
-        assert browser.model("lambda", "value") == pytest.approx(
-            np.clip(path[20, 1], browser.model("lambda", "start"), 4.0)
-        )
+    assert browser.model("now", "data")["lam"] == [path[-1, 1]]
+    browser.set("time", 20)
+    assert browser.model("now", "data") == {"step": [path[20, 0]], "lam": [path[20, 1]]}
+    assert browser.model("lambda", "value") == pytest.approx(
+        np.clip(path[20, 1], browser.model("lambda", "start"), 4.0)
+    )
