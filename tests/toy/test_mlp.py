@@ -12,7 +12,7 @@ from autograd.misc.flatten import flatten
 from autograd.test_util import check_grads
 
 from hyperopt_hn.data import catalogue
-from hyperopt_hn.data.mnist import MissingData
+from hyperopt_hn.data.locate import MissingData
 from tests.reference import toy_loops
 from tests.reference.toy_loops import Loops, SlowAdam
 from tests.support.paths import ROOT
