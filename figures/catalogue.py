@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from functools import partial
 
@@ -26,7 +25,7 @@ from figures import (
 )
 from figures.kit.runs import IMAGES, TEXTS
 from figures.kit.sheet import Sheet
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.errors import UserError, unknown
 
 SHEETS: dict[str, Sheet] = {
     "hypernets_global_small": Sheet(hypernets_global_small.draw, hypernets_global_small.READS),
@@ -67,6 +66,5 @@ def choose(names: Sequence[str]) -> dict[str, Sheet]:
     """The sheets of these names, all of them for none. Raises UserError naming the nearest known name."""
     for name in names:
         if name not in SHEETS:
-            near = difflib.get_close_matches(name, SHEETS, n=1, cutoff=0.0)[0]
-            raise UserError(f"unknown figure {name!r}: did you mean {near!r}? (known: {', '.join(SHEETS)})")
+            raise UserError(unknown("figure", name, SHEETS))
     return {name: SHEETS[name] for name in names or SHEETS}

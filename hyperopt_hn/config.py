@@ -12,7 +12,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from hyperopt_hn.errors import UserError, brief, unknown
+from hyperopt_hn.errors import UserError, brief, on_command_line, unknown
 
 LARGEST = 10**9
 """No whole number is larger: what counts steps, units or rows is a mistake long before."""
@@ -104,24 +104,30 @@ def _override(config: Any, values: Mapping[str, Any]) -> Any:
 
 def _check_one(name: str, value: Any, bounds: Any) -> None:
     if bounds.get("choices") and value not in bounds["choices"]:
-        raise UserError(unknown(f"--{name.replace('_', '-')}", value, [word or "none" for word in bounds["choices"]]))
+        words = [word or "none" for word in bounds["choices"]]
+        raise UserError.spelled(lambda say: unknown(say(name, ...), str(value), words))
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
-    flag = f"--{name.replace('_', '-')}"
-    if math.isnan(value):
-        raise UserError(f"{flag} is NaN; give a number")
-    if isinstance(value, float) and math.isinf(value):
-        raise UserError(f"{flag} {value} is not finite; give a number")
-    least, above, most = (bounds.get(key) for key in ("least", "above", "most"))
-    most = LARGEST if most is None and isinstance(value, int) else most
+    if not math.isfinite(value) and isinstance(value, float):
+        what = "is NaN" if math.isnan(value) else f"{value} is not finite"
+        raise UserError.spelled(lambda say: f"{say(name, ...)} {what}; give a number")
+    if fault := _fault(value, *(bounds.get(key) for key in ("least", "above", "most"))):
+        shown = _number(value)
+        raise UserError(f"{name}={shown} {fault}", f"{on_command_line(name, ...)} {shown} {fault}")
+
+
+def _fault(value: float, least: float | None, above: float | None, most: float | None) -> str:
+    """What is wrong with a number; empty: nothing."""
+    if isinstance(value, int):
+        most = LARGEST if most is None else most
+        least = -LARGEST if least is None and above is None else least
     if least is not None and value < least:
-        raise UserError(f"{flag} {_number(value)} is too small: it must be at least {_number(least)}")
+        return f"is too small: it must be at least {_number(least)}"
     if above is not None and value <= above:
-        raise UserError(f"{flag} {_number(value)} is too small: it must be above {_number(above)}")
+        return f"is too small: it must be above {_number(above)}"
     if most is not None and value > most:
-        raise UserError(f"{flag} {_number(value)} is too large: it must be at most {_number(most)}")
-    if isinstance(value, int) and value < -LARGEST:
-        raise UserError(f"{flag} {_number(value)} is too small: it must be at least {-LARGEST}")
+        return f"is too large: it must be at most {_number(most)}"
+    return ""
 
 
 def _number(value: float) -> str:

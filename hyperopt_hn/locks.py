@@ -27,13 +27,13 @@ def lock(path: Path, wait: float = 0.0) -> BaseFileLock | None:
 
     Raises InUseError, without waiting if this process holds it, and OSError where the file cannot be made.
     """
-    taken = FileLock(path, timeout=wait, thread_local=False, is_singleton=True)
+    taken = FileLock(path, thread_local=False, is_singleton=True)
     if taken.is_locked:
         raise InUseError(own=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # filelock's word for a lock that it only imitates with a file
-            taken.acquire()
+            taken.acquire(timeout=wait)
         return taken
     except Timeout:
         raise InUseError(own=False) from None

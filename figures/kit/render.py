@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -14,6 +15,7 @@ from figures.kit import style
 from figures.kit.runs import Maker, command, exists, fits, is_finished, load, setting
 from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.files import write_atomic
 from hyperopt_hn.runs.reader import Run
 
 FORMATS = ("pdf", "png")
@@ -71,14 +73,13 @@ def write(files: Mapping[str, bytes], out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            part = out / f".{name}.{os.getpid()}.part"
-            try:
-                part.write_bytes(content)
-                os.replace(part, out / name)
-            finally:
-                part.unlink(missing_ok=True)
+            write_atomic(out / name, partial(_put, content))
     except OSError as error:
         raise UserError(f"cannot write figures to {out}: {error.strerror}; choose a folder with --out") from error
+
+
+def _put(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
 
 
 Wanted = dict[Path, list[str]]

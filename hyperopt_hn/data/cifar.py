@@ -199,7 +199,7 @@ def _files(
 
 
 def _fetched(source: CifarSet, access: Access) -> Path:
-    instead = f"put {source.archive.name} or {source.pickle_folder} into {{}}, or choose --data digits"
+    instead = (f"{source.archive.name} or {source.pickle_folder}", "digits")
     return fetched(source.title, [source.archive], MIRRORS, ("", instead), access)[source.archive.name]
 
 

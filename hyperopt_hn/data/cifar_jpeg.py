@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 
 from hyperopt_hn.data.images import Images, Pixels
-from hyperopt_hn.data.locate import Access, MissingData, cached, find, read, roots
+from hyperopt_hn.data.locate import Access, cached, find, missing, read, roots
 from hyperopt_hn.data.own_images import read_npz
 from hyperopt_hn.errors import UserError
 
@@ -32,7 +32,7 @@ def load_cifar10_jpeg(access: Access) -> Images:
     places = roots(access.root)
     path = find(places, [""], [FILE])
     if path is None:
-        raise MissingData(f"cifar10-jpeg is not on disk: put {FILE} into {places[0]}, or choose --data digits")
+        raise missing("cifar10-jpeg is not on disk", (FILE, "digits"), places[0])
     data = read(path, LARGEST)
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise UserError(f"{path} is damaged or altered: its sha256 is not the known one; put the right file there")

@@ -102,22 +102,34 @@ def obtain(
 
 
 def fetched(
-    title: str, files: Sequence[Published], mirrors: tuple[str, ...], place: tuple[str, str], access: Access
+    title: str,
+    files: Sequence[Published],
+    mirrors: tuple[str, ...],
+    place: tuple[str, tuple[str, str]],
+    access: Access,
 ) -> dict[str, Path]:
     """Name -> path of files that are nowhere on disk, fetched into a folder of the first writable place.
 
-    `place` is that folder and what may be done instead, a sentence with "{}" for where the files belong. Raises
-    MissingData, which says that, where they are not to be fetched or no mirror has them.
+    `place` is that folder and what may be done instead: files to put there, or another data set. Raises MissingData
+    where they are not to be fetched or no mirror has them.
     """
     folder, instead = place
     places = roots(access.root)
-    remedy = instead.format(places[0] / folder)
     if not access.download:
-        raise MissingData(f"{title} is not on disk: {remedy}")
+        raise missing(f"{title} is not on disk", instead, places[0] / folder)
     try:
         return obtain(files, mirrors, folder, places, access)
     except OSError as error:
-        raise MissingData(f"{title} is not on disk and could not be fetched ({error}): {remedy}") from None
+        raise missing(
+            f"{title} is not on disk and could not be fetched ({error})", instead, places[0] / folder
+        ) from None
+
+
+def missing(what: str, instead: tuple[str, str], folder: Path) -> MissingData:
+    """The error of data that are nowhere: put what belongs there into the folder, or choose another data set."""
+    files, other = instead
+    remedy = f"{what}: put {files} into {folder}, or choose"
+    return MissingData(f"{remedy} the data set {other!r}", f"{remedy} --data {other}")
 
 
 def cached(key: str, make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

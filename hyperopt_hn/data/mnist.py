@@ -138,7 +138,7 @@ def _names(file: IdxFile) -> tuple[str, ...]:
 def _fetch(lacking: list[IdxFile], source: IdxSet, access: Access) -> dict[str, Path]:
     """Name -> path of the fetched .gz of each file; raises MissingData with the remedy."""
     kinds = "plain or .gz" if source.plain else "as .gz, which alone has a published hash"
-    instead = f"put {', '.join(file.name for file in lacking)} ({kinds}) into {{}}, or choose --data digits"
+    instead = (f"{', '.join(file.name for file in lacking)} ({kinds})", "digits")
     wanted = [Published(f"{file.name}.gz", file.gz_size, file.gz_md5) for file in lacking]
     paths = fetched(source.title, wanted, source.mirrors, (source.folder, instead), access)
     return {file.name: paths[f"{file.name}.gz"] for file in lacking}

@@ -149,7 +149,7 @@ def _ptb(access: Access, unseen: str) -> Text:
     found = {file.name: path for file in PTB if (path := find(places, PTB_FOLDERS, (file.name, file.name[4:])))}
     lacking = [file for file in PTB if file.name not in found]
     if lacking:
-        instead = f"put {', '.join(file.name for file in lacking)} into {{}}, or choose --data topics"
+        instead = (", ".join(file.name for file in lacking), "topics")
         found |= fetched("PTB", lacking, MIRRORS, (PTB_FOLDERS[0], instead), access)
     contents = {}
     for split, file in zip(SPLITS, PTB, strict=True):

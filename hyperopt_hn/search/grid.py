@@ -42,10 +42,9 @@ class Grid:
             twice = next(name for name in named if named.count(name) > 1)
             raise UserError(f"hyperparameter {twice!r} stands in two groups of the grid; leave it in one")
         if self.size > LARGEST:
-            raise UserError(
-                f"a grid of {self.size} points ({self.levels} levels of {len(self._axes)} groups) is too large; "
-                "lower --grid-levels or tune fewer hyperparameters"
-            )
+            what = f"a grid of {self.size} points ({self.levels} levels of {len(self._axes)} groups) is too large"
+            rest = "or tune fewer hyperparameters"
+            raise UserError(f"{what}; lower levels {rest}", f"{what}; lower --grid-levels {rest}")
 
     @property
     def size(self) -> int:

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock, JournalStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -32,6 +34,9 @@ LOCKED_SECONDS = 60.0
 
 RACE_SECONDS = (0.1, 0.3, 1.0, 3.0, 5.0)
 """Pauses between attempts to open a new storage: processes that begin one at once fail at making its tables."""
+
+FAULTS = (OSError, StorageInternalError, JSONDecodeError)
+"""What a storage raises once it is open."""
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -190,7 +195,9 @@ def open_study(sampler: BaseSampler, storage: str, name: str) -> Study:
 
 
 @contextmanager
-def reached(storage: str, kinds: tuple[type[Exception], ...] = (OSError, StorageInternalError)) -> Iterator[None]:
+def reached(
+    storage: str, kinds: tuple[type[Exception], ...] = (OSError, StorageInternalError, JSONDecodeError)
+) -> Iterator[None]:
     """Inside, what a storage raises becomes a UserError of one line."""
     try:
         yield
@@ -198,10 +205,7 @@ def reached(storage: str, kinds: tuple[type[Exception], ...] = (OSError, Storage
         raise
     except kinds as error:
         line = next(iter(str(getattr(error, "orig", None) or error).splitlines()), "") or type(error).__name__
-        raise UserError(
-            f"the storage {masked(storage)} cannot be used ({masked(line)[:120]}); give --storage sqlite:///FILE, "
-            "journal:FILE or another URL that Optuna takes"
-        ) from None
+        raise _unusable(f"the storage {masked(storage)} cannot be used ({masked(line)[:120]})") from None
 
 
 def _distribution(hyper: Hyper) -> BaseDistribution:
@@ -241,6 +245,12 @@ def _value(loss: float) -> float | None:
     return loss if math.isfinite(loss) else None
 
 
+def _unusable(what: str) -> UserError:
+    return UserError.spelled(
+        lambda say: f"{what}; give {say('storage', ...)} sqlite:///FILE, journal:FILE or another URL that Optuna takes"
+    )
+
+
 def _raced(storage: str, attempt: Callable[[], T]) -> T:
     """What an attempt at a storage gives, made again while another process makes the same tables."""
     with reached(storage, (Exception,)):  # SQLAlchemy, drivers, the file system and Optuna raise two dozen kinds
@@ -258,16 +268,27 @@ def _there(storage: str) -> bool:
     return file == storage or Path(file).parent.is_dir()
 
 
+def _whole_lines(journal: str) -> None:
+    """Take away a last line that a killed process left unfinished: the next one would be glued to it."""
+    if not Path(journal).is_file() or not Path(journal).read_bytes().startswith(b'{"op_code"'):
+        return  # a new one, or a file of something else
+    lock = JournalFileSymlinkLock(journal)
+    lock.acquire()
+    try:
+        with open(journal, "r+b") as file:
+            whole = file.read()
+            if not whole.endswith(b"\n"):
+                file.truncate(whole.rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
 def _storage(storage: str) -> Any:
     if storage.startswith("journal:"):
-        from optuna.storages.journal import JournalFileBackend, JournalStorage
-
+        _whole_lines(storage.removeprefix("journal:"))
         return JournalStorage(JournalFileBackend(storage.removeprefix("journal:")))
     if "://" not in storage:
-        raise UserError(
-            f"the storage {masked(storage)!r} is no URL; give --storage sqlite:///FILE, journal:FILE or another URL "
-            "that Optuna takes"
-        )
+        raise _unusable(f"the storage {masked(storage)!r} is no URL")
     if storage.startswith("sqlite:"):
         return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}})
     return storage

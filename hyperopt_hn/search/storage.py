@@ -88,11 +88,9 @@ class SharedStudy:
         begun, mine = json.loads(self._study.user_attrs[TERMS]), json.loads(terms)
         for key in {**begun, **mine}:
             if begun.get(key) != mine.get(key):
-                raise UserError(
-                    f"the study {self.name} in {masked(self.storage)} was begun with other terms "
-                    f"({key}: {begun.get(key)!r}, here {mine.get(key)!r}); give the same settings, or "
-                    "another name with --study"
-                )
+                what = f"the study {self.name} in {masked(self.storage)} was begun with other terms"
+                terms = f"({key}: {begun.get(key)!r}, here {mine.get(key)!r}); give the same settings, or another name"
+                raise UserError(f"{what} {terms}", f"{what} {terms} with --study")
 
 
 def _terms(search: Search, terms: Mapping[str, Any]) -> str:

@@ -16,3 +16,11 @@ def refused(call: Callable[..., Any], *arguments: Any) -> str:
         call(*arguments)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def refused_typed(call: Callable[..., Any], *arguments: Any) -> str:
+    """The same, as a command line says it."""
+    with pytest.raises(UserError) as caught:
+        call(*arguments)
+    assert "\n" not in caught.value.typed
+    return caught.value.typed

@@ -82,7 +82,7 @@ def refusal(root: Path | str, name: str = "mnist", **options: object) -> str:
     with pytest.raises(UserError) as caught:
         load(name, root, download=False, **options)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return caught.value.typed
 
 
 class Quiet(SimpleHTTPRequestHandler):

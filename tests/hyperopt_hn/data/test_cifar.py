@@ -16,7 +16,7 @@ from hyperopt_hn.data.catalogue import load
 from hyperopt_hn.data.cifar import CIFAR10, CIFAR100, load_cifar, read_pickle, read_records
 from hyperopt_hn.data.locate import Access, MissingData
 from hyperopt_hn.errors import UserError
-from tests.support.refusals import refused
+from tests.support.refusals import refused, refused_typed
 from tests.support.tiny_cifar import SMALL, Small
 
 REAL = os.environ.get("HYPEROPT_HN_DATA")
@@ -96,7 +96,7 @@ def test_unpacked_files_in_each_others_place(tmp_path: Path) -> None:
 
 def test_missing_cifar_names_the_way_out(tmp_path: Path) -> None:
     for name in ("cifar10", "cifar100"):
-        message = refused(lambda name=name: load(name, tmp_path, download=False))
+        message = refused_typed(lambda name=name: load(name, tmp_path, download=False))
         assert "-binary.tar.gz" in message and str(tmp_path) in message and "--data digits" in message
     with pytest.raises(MissingData, match="could not be fetched"):
         load("cifar10", tmp_path)

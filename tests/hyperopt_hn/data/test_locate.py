@@ -16,7 +16,7 @@ from hypothesis import settings
 
 from hyperopt_hn.data import cifar, text
 from hyperopt_hn.data.cifar import load_cifar
-from hyperopt_hn.data.locate import Access, MissingData, Published, cached
+from hyperopt_hn.data.locate import Access, MissingData, Published, cached, missing
 from tests.support.tiny_cifar import SMALL
 from tests.support.tiny_mnist import Quiet
 
@@ -95,3 +95,9 @@ def test_ptb_is_fetched_file_by_file(mirror: tuple[Path, str], tmp_path: Path, m
         found = text.load_text("ptb", root, download)
         assert [found.words[i] for i in found.test] == ["words", "to", "test", "<eos>"]
     assert sorted(path.name for path in (root / "ptb").iterdir()) == ["ptb.train.txt", "ptb.valid.txt"]
+
+
+def test_what_is_missing_is_said_to_a_script_and_to_a_command_line(tmp_path: Path) -> None:
+    fault = missing("X is not on disk", ("x.gz", "digits"), tmp_path)
+    assert str(fault) == f"X is not on disk: put x.gz into {tmp_path}, or choose the data set 'digits'"
+    assert fault.typed == f"X is not on disk: put x.gz into {tmp_path}, or choose --data digits"

@@ -216,7 +216,7 @@ def test_refused_connections(tiny: IdxSet, tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UserError) as caught:
         load("mnist", tmp_path)
     assert time.monotonic() - start < 8.0, "less than the time-out of one attempt"
-    message = str(caught.value)
+    message = caught.value.typed
     assert message.count("no connection") == 2 and NAMES[0] in message and "--data digits" in message
     assert load("auto", tmp_path).name == "digits"
     assert list(tmp_path.iterdir()) == [], "no folder made in vain"

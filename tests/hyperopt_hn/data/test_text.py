@@ -53,7 +53,7 @@ def refusal(name: object, root: Path | None = None, **options: object) -> str:
     with pytest.raises(UserError) as caught:
         load_text(name, root, download=False, **options)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return caught.value.typed
 
 
 # reading and numbering

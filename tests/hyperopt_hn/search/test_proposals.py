@@ -16,7 +16,7 @@ from hyperopt_hn.search.storage import SharedStudy
 from hyperopt_hn.search.study import OwnStudy
 from hyperopt_hn.search.trial import Trial
 from tests.support.paths import ROOT
-from tests.support.refusals import refused
+from tests.support.refusals import refused, refused_typed
 
 BOX = HyperSpace([Hyper("rate", 0.3, 0.0, 1.0), Hyper("k", 2, 0, 9, discrete=True)])
 SQUARE = HyperSpace([Hyper(name, 0.1, 0.0, 1.0) for name in "abc"])
@@ -161,7 +161,8 @@ def test_a_group_shares_its_level_as_a_share_of_each_range():
 
 def test_a_grid_that_is_no_grid():
     many = HyperSpace([Hyper(f"h{i}", 0.5, 0, 1) for i in range(14)])
-    assert "--grid-levels" in refused(lambda: Search(many, "grid", 0))
+    assert "--grid-levels" in refused_typed(lambda: Search(many, "grid", 0))
+    assert "lower levels" in refused(lambda: Search(many, "grid", 0))
     assert "at least 1" in refused(lambda: Search(SQUARE, "grid", 0, levels=0))
     assert "two groups" in refused(lambda: Search(SQUARE, "grid", 0, groups={"x": "ab", "y": "bc"}))
 
@@ -283,7 +284,7 @@ def test_a_study_of_other_terms_is_refused(tmp_path):
     shared(tmp_path, steps=100)
     shared(tmp_path, steps=100)
     assert "steps: 100, here 200" in refused(lambda: shared(tmp_path, steps=200))
-    assert "--study" in refused(lambda: shared(tmp_path, steps=100, seed=1))
+    assert "--study" in refused_typed(lambda: shared(tmp_path, steps=100, seed=1))
     shared(tmp_path, steps=200, name="other")
 
 
@@ -301,7 +302,7 @@ def test_a_storage_that_cannot_be_opened_is_a_mistake(tmp_path):
         "postgresql://localhost:1/none",
         "redis://localhost:1",
     ):
-        assert "--storage" in refused(lambda storage=storage: shared(tmp_path, storage)), storage
+        assert "--storage" in refused_typed(lambda storage=storage: shared(tmp_path, storage)), storage
 
 
 def test_optuna_needs_no_torch_but_for_the_gaussian_process():

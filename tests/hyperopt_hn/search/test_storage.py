@@ -45,3 +45,20 @@ def test_a_storages_password_is_not_told(tmp_path):
         with pytest.raises(UserError) as caught:
             check_storage(storage)
         assert "s3cret" not in str(caught.value) and "***@" in str(caught.value)
+
+
+def test_a_journal_that_a_kill_cut_short_goes_on(tmp_path):
+    file = tmp_path / "study.log"
+
+    def losses(count):
+        study = SharedStudy(Search(SPACE, "random", 1), f"journal:{file}", "s", {})
+        for _ in range(count):
+            asked = study.ask()
+            study.tell(asked, asked.values["a"])
+        return [trial.value for trial in study._study.get_trials()]
+
+    before = losses(3)
+    file.write_bytes(file.read_bytes()[:-17])  # the loss of the third trial was being written
+    after = losses(2)
+    assert after[:2] == before[:2] and after[2] is None and None not in after[3:] and len(after) == 5
+    assert losses(1)[:5] == after
