@@ -50,6 +50,6 @@ def test_bounds_speak_to_both(call, script, typed):
 def test_unknown_names():
     many = [f"name{i}" for i in range(20)]
     assert unknown("setting", "nmae3", many) == "no setting 'nmae3'; did you mean 'name3'?"
-    assert unknown("setting", "zzz", many[:3]) == "no setting 'zzz' (known: name0, name1, name2)"
-    assert unknown("data set", "name", ["name1"]) == "no data set 'name'; did you mean 'name1'? (known: name1)"
-    assert unknown("thing", "x", []) == "no thing 'x' (known: none)"
+    assert unknown("setting", "zzz", many[:3]) == "no setting 'zzz'; there are: name0, name1, name2"
+    assert unknown("data set", "name", ["name1"]) == "no data set 'name'; did you mean 'name1'? (there are: name1)"
+    assert unknown("thing", "x", []) == "no thing 'x'; there are: none"

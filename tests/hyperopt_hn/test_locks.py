@@ -33,5 +33,5 @@ def test_a_lock_ends_with_its_process(tmp_path):
 
 def test_a_place_that_cannot_be_is_no_lack_of_locks(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="Not a directory|exists"):
+    with pytest.raises(OSError, match=r"Not a directory|exists"):
         lock(tmp_path / "file" / "l")

@@ -33,19 +33,6 @@ def test_a_hyperparameter_comes_back_whatever_its_name(tmp_path, name):
         assert course.at(9) == {name: 0.25, "z": 0.5} and course.at(10) == {name: 0.35, "z": 0.5}
 
 
-@pytest.fixture
-def folder(tmp_path):
-    for arm, losses in (("one", [3.0, 1.0, 2.0]), ("two", [0.5])):
-        what = {"experiment": "walk_x", "arm": arm, "preset": "quick", "seed": 7, "data": {"name": "digits"}}
-        log = RunLog(tmp_path / "runs" / "walk_x" / arm, what)
-        for step, loss in enumerate(losses):
-            log.record({"step": step, "valid_loss": loss, "test_loss": loss + 0.1, "hypers": {"rate": 0.1 * step}})
-        if arm == "one":
-            log.finish({"reason": "patience"}, {})
-        log.close()
-    return tmp_path / "runs"
-
-
 def test_a_table_has_each_run_at_its_best(folder, capsys):
     assert main(["table", str(folder), "--csv"]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -61,34 +48,3 @@ def test_a_table_has_each_run_at_its_best(folder, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == r"\begin{tabular}{llllllll}" and lines[-1] == r"\end{tabular}"
     assert r"walk\_x/one & quick & digits & 7 & 1 & 1 & 1.1 & 0.1 \\" in lines
-
-
-def test_a_folder_of_runs_is_shown_as_a_list(folder, capsys):
-    (folder / "walk_x" / "bad").mkdir()
-    (folder / "walk_x" / "bad" / "config.json").write_text("[]")
-    assert main(["show", str(folder)]) == 0
-    bad, one, two = capsys.readouterr().out.splitlines()
-    assert bad.split()[:2] == ["walk_x/bad", "damaged"]
-    assert one.split() == ["walk_x/one", "patience", "step", "2", "best", "valid_loss", "1"]
-    assert two.split() == ["walk_x/two", "unfinished", "step", "0", "best", "valid_loss", "0.5"]
-
-
-def test_several_runs_are_one_picture(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert main(["plot", str(folder / "walk_x/one"), str(folder / "walk_x/two")]) == 0
-    assert (tmp_path / "runs.png").read_bytes()[:4] == b"\x89PNG"
-    assert main(["plot", str(folder), "--out", str(tmp_path / "p.svg")]) == 0
-    assert capsys.readouterr().out.splitlines() == ["wrote runs.png", f"wrote {tmp_path / 'p.svg'}"]
-    assert b"walk_x/one" in (tmp_path / "p.svg").read_bytes() or b"<svg" in (tmp_path / "p.svg").read_bytes()
-
-
-@pytest.mark.parametrize("text", ["null", "[]", '{"format": 1, "data": [], "versions": 3, "config": "x"}'])
-@pytest.mark.parametrize("line", ['{"valid_loss": 1e999, "step": 1e999}', '{"valid_loss": "x", "hypers": [1]}'])
-def test_damaged_folders_are_one_line_or_read(folder, text, line, capsys):
-    path = folder / "walk_x" / "one"
-    (path / "config.json").write_text(text)
-    (path / "log.jsonl").write_text(line + "\n")
-    (path / "result.json").write_text("[]" if text == "null" else '{"best": [], "reason": 3}')
-    for action in ("show", "csv", "table"):
-        assert main([action, str(path)]) in (0, 2)
-        assert "Traceback" not in capsys.readouterr().err
