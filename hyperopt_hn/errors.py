@@ -1,4 +1,4 @@
-"""How a run ends early: a mistake the user can mend, a training that left the finite numbers, nothing left to do."""
+"""How a run ends early: a mistake the user can correct, a training that left the finite numbers, nothing left to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Say = Callable[..., str]
 
 
 class UserError(ValueError):
-    """A mistake the user can mend; the message is one line that names the remedy (exit code 2).
+    """A mistake the user can correct; the message is one line that names the remedy (exit code 2).
 
     `str(error)` is for a script, `error.typed` for a command line; they differ where the remedy is a setting, which
     is `overwrite=True` in the one and `--overwrite` in the other (see `spelled`).

@@ -28,7 +28,7 @@ class HyperSpace:
         self.names = tuple(h.name for h in self.hypers)
         repeated = sorted({n for n in self.names if self.names.count(n) > 1})
         if repeated:
-            raise UserError(f"hyperparameter {repeated[0]!r} stands twice in the space; give each its own name")
+            raise UserError(f"hyperparameter {repeated[0]!r} is in the space twice; give each its own name")
         wanted = self.names if tuned is None else tuple(tuned)
         for name in wanted:
             self[name]

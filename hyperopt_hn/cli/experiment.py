@@ -77,7 +77,7 @@ class Experiment:
     needs_data: bool = True
     load: Callable[[str, Path | None], Data] = load
     """(`--data`, `--data-root`) -> the data set."""
-    data_help: str = "data set, or an .npz of one's own (default: auto, which is MNIST or digits)"
+    data_help: str = "data set, or a custom .npz (default: auto, which is MNIST or digits)"
     derived: Derived = nothing
     """A record -> what the progress says beside it."""
     after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -1,6 +1,6 @@
-"""Data sets of images by name, as plain numpy: MNIST's family, CIFAR, the embedded digits, an npz of one's own.
+"""Data sets of images by name, as plain numpy: MNIST's family, CIFAR, the embedded digits, a custom npz.
 
-A new data set is one entry of READERS and a room for its reader; one in MNIST's format is one entry of IDX_SETS
+A new data set is one entry of READERS and a module for its reader; one in MNIST's format is one entry of IDX_SETS
 and one of READERS.
 """
 

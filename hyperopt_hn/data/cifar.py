@@ -1,6 +1,6 @@
 """CIFAR-10 and CIFAR-100: the binary archive, torchvision's pickles and unpacked binaries become the same arrays.
 
-Place by place (see places) this room takes the first of: the official binary archive, checked by its md5; the
+Place by place (see places) this module takes the first of: the official binary archive, checked by its md5; the
 folder that torchvision unpacks, whose pickles are opened only once their md5s match; the folder that the binary
 archive unpacks to, for whose files no checksum was published: there the lengths, the labels' range and the
 balance of the classes are checked. Krizhevsky 2009, "Learning multiple layers of features from tiny images".

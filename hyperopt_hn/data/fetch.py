@@ -46,7 +46,7 @@ class Remote:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait: `silence` seconds for a mirror to speak, until clock time `until` for everything."""
+    """How long to wait: `silence` seconds for a mirror to answer, until clock time `until` for everything."""
 
     silence: float
     until: float = float("inf")  # on time.monotonic()

@@ -1,7 +1,7 @@
-"""Where data lie: the root that was given, `$HYPEROPT_HN_DATA` and the user's cache; what is missing is fetched.
+"""Where data are: the root that was given, `$HYPEROPT_HN_DATA` and the user's cache; what is missing is fetched.
 
 A folder that the user named and that is not there is an error. A fetched file goes into the first of the three
-places that can be written. Arrays that are dear to make are kept in the cache under their content's hash.
+places that can be written. Arrays that are expensive to make are kept in the cache under their content's hash.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ def find(places: Sequence[Path], folders: Sequence[str], names: Sequence[str]) -
 
 
 def read(path: Path, limit: int) -> bytes:
-    """The file's content, at most `limit` bytes and one more, which tells that it is too long. Raises UserError."""
+    """The file's content, at most `limit` bytes and one more, which shows that it is too long. Raises UserError."""
     try:
         with open(path, "rb") as handle:
             return handle.read(min(limit, os.fstat(handle.fileno()).st_size) + 1)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): mend its permissions") from None
+        raise UserError(f"{path} cannot be read ({error.strerror}): correct its permissions") from None
 
 
 def check(path: Path, content: bytes, md5: str) -> bytes:

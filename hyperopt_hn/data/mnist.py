@@ -43,7 +43,7 @@ class IdxFile:
 
 @dataclass(frozen=True)
 class IdxSet:
-    """A data set in MNIST's format: train images, train labels, test images, test labels; where they lie."""
+    """A data set in MNIST's format: train images, train labels, test images, test labels; their folder and mirrors."""
 
     title: str
     folder: str

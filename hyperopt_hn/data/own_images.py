@@ -1,4 +1,4 @@
-"""Images of one's own: one npz archive with four arrays, as `numpy.savez` writes it.
+"""Custom images: one npz archive with four arrays, as `numpy.savez` writes it.
 
 train_images (N, H, W) or (N, H, W, C) uint8       test_images  (M, H, W) or (M, H, W, C) uint8
 train_labels (N,) whole numbers 0..255              test_labels  (M,) whole numbers, none above train's largest
@@ -23,7 +23,7 @@ NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def load_npz(path: str | Path) -> Images:
-    """The images in an archive of one's own; its name is the file's with every odd character as "_".
+    """The images in a user's archive; its name is the file's with every odd character as "_".
 
     Raises UserError with one line for a missing file, array, image or label, and for a wrong type or shape.
     """
@@ -42,7 +42,7 @@ def load_npz(path: str | Path) -> Images:
         digest.update(f"{array.shape}".encode() + array.tobytes())
         array.flags.writeable = False
     name = re.sub(r"[^A-Za-z0-9_.]", "_", path.name)
-    note = f"{name}, images of one's own"
+    note = f"{name}, custom images"
     return Images(name, arrays[0], arrays[1], arrays[2], arrays[3], 255.0, digest.hexdigest(), note)
 
 
@@ -53,7 +53,7 @@ def read_npz(file: IO[bytes], names: Sequence[str]) -> dict[str, np.ndarray]:
     file.seek(0)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # numpy warns of headers that it has to mend
+            warnings.simplefilter("error")  # numpy warns of headers that it has to repair
             with np.load(file, allow_pickle=False) as archive:
                 lacking = [name for name in names if name not in archive.files]
                 held = {name: archive[name] for name in names if name not in lacking}
@@ -79,7 +79,7 @@ def _labels(name: str, array: np.ndarray) -> Pixels:
     if array.dtype.kind not in "iu" or array.ndim != 1 or array.size == 0:
         raise UserError(f"has {name} of type {array.dtype} and shape {array.shape}: they must be whole numbers (N,)")
     if int(array.min()) < 0 or int(array.max()) > 255:
-        raise UserError(f"has {name} from {array.min()} to {array.max()}: they must lie in 0..255")
+        raise UserError(f"has {name} from {array.min()} to {array.max()}: they must be in 0..255")
     return array.astype(np.uint8)
 
 

@@ -1,6 +1,6 @@
-"""Texts by name as streams of word ids: Penn Treebank, three files of one's own, or English embedded in Python.
+"""Texts by name as streams of word ids: Penn Treebank, three custom files, or English embedded in Python.
 
-A word is what stands between blanks; every line, an empty one too, ends with the word <eos> (the published
+A word is what is between blanks; every line, an empty one too, ends with the word <eos> (the published
 preprocessing). Word 0 is the first of the training text, and so on in order of appearance.
 """
 
@@ -44,7 +44,7 @@ class Text:
     valid: NDArray[np.int32]
     test: NDArray[np.int32]
     words: tuple[str, ...]  # id -> word
-    unseen: tuple[int, int]  # words of valid and of test (counted as often as they stand there) that train lacks
+    unseen: tuple[int, int]  # words of valid and of test (counted as often as they occur) that train lacks
     sha256: str  # of the three texts
     note: str  # where the text comes from, one sentence without paths, for logs and figures
 
@@ -58,7 +58,7 @@ def load_text(
 ) -> Text:
     """The text of that name: "ptb" (md5 checked), "topics" (embedded), "auto" (PTB, else topics), or a folder.
 
-    A folder of one's own holds train.txt, valid.txt and test.txt (or ptb.train.txt, ...) in UTF-8.
+    A custom folder holds train.txt, valid.txt and test.txt (or ptb.train.txt, ...) in UTF-8.
     `unseen` says what becomes of words that only valid or test holds: "keep" gives them ids of their own, as the
     published dictionary does (made from all three texts); "unknown" turns them into <unk>; "refuse" is an error.
     `timeout` in seconds bounds a mirror's silence; under "auto" it bounds the fetching as a whole.
@@ -177,6 +177,6 @@ def _own(folder: Path, unseen: str) -> Text:
             raise UserError(f"{path} is larger than {LARGEST / 1e9:g} GB: cut it")
     name = re.sub(r"[^A-Za-z0-9_.]", "_", Path(os.path.abspath(folder)).name) + ".txt"
     try:
-        return _make(name, contents, unseen, f"{name}, a text of one's own")
+        return _make(name, contents, unseen, f"{name}, a custom text")
     except UserError as fault:
         raise UserError(f"{folder}: {fault}" if str(fault).startswith("the ") else f"{folder} {fault}") from None

@@ -1,6 +1,6 @@
 """English that needs no network: the help topics that every Python brings along (pydoc_data.topics).
 
-The text differs a little between versions of Python, which its hash tells. It is brought into PTB's form: lower
+The text differs a little between versions of Python, which its hash shows. It is brought into PTB's form: lower
 case, numbers as N, rare words as <unk>, a sentence or so to a line.
 """
 
@@ -13,7 +13,7 @@ from collections import Counter
 from hyperopt_hn.errors import UserError
 
 RAREST = 3
-"""A word that stands less often than this in the training text is <unk>."""
+"""A word that occurs less often than this in the training text is <unk>."""
 CUTS = (0.8, 0.9)
 """Shares of the paragraphs at which valid and test begin."""
 TITLE = f"the help topics of Python {'.'.join(platform.python_version_tuple()[:2])}"
@@ -23,8 +23,8 @@ WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|[0-9]+(?:\.[0-9]+)*|[^\sa-z0-9]")
 def read_topics() -> dict[str, str]:
     """The text of each split, a paragraph a line. Raises UserError where Python lacks its topics.
 
-    Topics repeat whole sections of each other, so that paragraphs are told apart first and each is kept once: no
-    test paragraph stands in the training text. Neighbours stay together, in the order of the topics' names.
+    Topics repeat whole sections of each other, so that paragraphs are compared first and each is kept once: no
+    test paragraph occurs in the training text. Neighbours stay together, in the order of the topics' names.
     """
     try:
         from pydoc_data.topics import topics as found

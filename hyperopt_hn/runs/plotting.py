@@ -88,7 +88,7 @@ def _write(figure: Figure, out: Path) -> None:
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """What tells the runs apart: experiment and arm, then the seed, else the folder."""
+    """By what the runs differ: experiment and arm, then the seed, else the folder."""
     short = [f"{run.config.get('experiment')}/{run.config.get('arm')}" for run in runs]
     if len(set(short)) < len(runs):
         short = [f"{name} seed {run.config.get('seed')}" for name, run in zip(short, runs, strict=True)]

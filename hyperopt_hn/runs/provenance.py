@@ -1,4 +1,4 @@
-"""What a run was made with: versions, and the commit of the program if it lies in a git checkout."""
+"""What a run was made with: versions, and the commit of the program if it is part of a git checkout."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import numpy as np
 from hyperopt_hn.errors import UserError
 
 CREDENTIALS = re.compile(r"(\w://)[^/@\s]+@")
-"""What stands between a URL's scheme and its host."""
+"""What is between a URL's scheme and its host."""
 
 
 def masked(text: str) -> str:

@@ -64,7 +64,7 @@ def summary(run: Run) -> str:
 
 
 def listing(folder: Path) -> str:
-    """A line for each run of a folder: where it lies in it, how far it is, its best validation loss."""
+    """A line for each run of a folder: its place there, how far it is, its best validation loss."""
     paths = find(folder)
     width = max(len(str(path.relative_to(folder))) for path in paths)
     return "".join(f"{path.relative_to(folder)!s:{width}}  {_line(path)}\n" for path in paths)

@@ -25,7 +25,7 @@ LARGEST = 1_000_000
 class Grid:
     """The tuned hyperparameters of `space` on `levels` levels: the middles of as many equal parts of their ranges.
 
-    `groups` maps a group's name to hyperparameters that share a level; whatever stands in none is a group of its own.
+    `groups` maps a group's name to hyperparameters that share a level; every other one is a group by itself.
     Raises UserError for fewer than one level, a name in two groups and more than a million points.
     """
 
@@ -40,7 +40,7 @@ class Grid:
         named = [name for names in self.groups.values() for name in names if name in self.space.tuned]
         if len(set(named)) < len(named):
             twice = next(name for name in named if named.count(name) > 1)
-            raise UserError(f"hyperparameter {twice!r} stands in two groups of the grid; leave it in one")
+            raise UserError(f"hyperparameter {twice!r} is in two groups of the grid; leave it in one")
         if self.size > LARGEST:
             what = f"a grid of {self.size} points ({self.levels} levels of {len(self._axes)} groups) is too large"
             rest = "or tune fewer hyperparameters"
@@ -52,7 +52,7 @@ class Grid:
         return math.prod(len(axis) for axis in self._axes)
 
     def point(self, number: int) -> dict[str, Any] | None:
-        """Natural values of the tuned hyperparameters at the number-th point of the visit; None behind the last."""
+        """Natural values of the tuned hyperparameters at the number-th point in seeded order; None after the last."""
         if number >= self.size:
             return None
         place = int(self._order[number])

@@ -263,7 +263,7 @@ def _raced(storage: str, attempt: Callable[[], T]) -> T:
 
 
 def _there(storage: str) -> bool:
-    """Whether it is worth while to wait for it: not where an SQLite file has no folder to lie in."""
+    """Whether it is worth while to wait for it: not where an SQLite file has no folder."""
     file = storage.removeprefix("sqlite:///")
     return file == storage or Path(file).parent.is_dir()
 

@@ -1,4 +1,4 @@
-"""Black-box search over a space: random, grid, or Optuna's TPE and GP. The baselines of both wings.
+"""Black-box search over a space: random, grid, or Optuna's TPE and GP. The baselines of `toy` and `deep`.
 
 A search keeps no memory of its own: what to try next is a function of (seed, the trials so far), so a resumed search
 goes on exactly where it was, and processes that share a study (see `study`) never propose the same by their seeds.
@@ -46,7 +46,7 @@ class Search:
     start_at_init: bool = False
     """Whether the first trial is at the space's initial values (not in a grid)."""
     startup: int = 10
-    """Trials before the model of TPE or GP speaks; 10 is Optuna's default."""
+    """Random trials before the model of TPE or GP proposes; 10 is Optuna's default."""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -97,7 +97,7 @@ def initial(space: HyperSpace) -> dict[str, Any]:
 
 
 def searchable(space: HyperSpace, reach: float = 100.0) -> HyperSpace:
-    """The same hyperparameters between finite bounds that a trial can stand on.
+    """The same hyperparameters between finite bounds at which a trial can be.
 
     Bounds of continuous ones move in by a thousandth of the range (a rate of exactly 1 drops everything). A missing
     upper bound becomes low + reach·(init - low), with `log` init·reach; a missing (or zero) lower one with `log`

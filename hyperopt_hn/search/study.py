@@ -23,7 +23,7 @@ class Study(Protocol):
 
     @property
     def trials(self) -> Sequence[Trial]:
-        """The trials that this run told, in order."""
+        """The trials that this run reported, in order."""
         ...
 
     def state(self) -> dict[str, Any]:

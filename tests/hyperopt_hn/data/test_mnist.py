@@ -162,7 +162,7 @@ def test_exchanged_files(tiny: IdxSet, tmp_path: Path) -> None:
 def test_unreadable_file(tiny: IdxSet, tmp_path: Path) -> None:
     path = lay(tmp_path) / "MNIST/raw" / NAMES[2]
     path.chmod(0)
-    assert "mend its permissions" in refusal(tmp_path)
+    assert "correct its permissions" in refusal(tmp_path)
 
 
 def test_every_load_checks_again(tiny: IdxSet, tmp_path: Path) -> None:

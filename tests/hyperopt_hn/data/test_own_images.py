@@ -1,4 +1,4 @@
-"""Images of one's own: what is written comes back, and anything else is one line."""
+"""Custom images: what is written comes back, and anything else is one line."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_own_images(tmp_path: Path) -> None:
         ({"train_labels": np.arange(6.0)}, "train_labels of type float64"),
         ({"train_labels": np.eye(6, dtype=int)}, "whole numbers (N,)"),
         ({"train_labels": np.arange(6) - 1}, "train_labels from -1 to 4"),
-        ({"train_labels": np.arange(6) + 251}, "they must lie in 0..255"),
+        ({"train_labels": np.arange(6) + 251}, "they must be in 0..255"),
         ({"test_labels": np.array([0, 3])}, "label 3 in test_labels only"),
         ({"test_labels": np.array([0, "a"], object)}, "pickled objects, which are never opened"),
     ],

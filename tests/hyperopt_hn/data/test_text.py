@@ -158,7 +158,7 @@ def test_auto(tiny: None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
 def test_own_folder(tmp_path: Path) -> None:
     folder = lay(tmp_path / "my-book", short=True)
     found = load_text(folder)
-    assert found.name == "my_book.txt" and found.note == "my_book.txt, a text of one's own"
+    assert found.name == "my_book.txt" and found.note == "my_book.txt, a custom text"
     assert words(found, "test") == ["c", "a", EOS]
     assert load_text(lay(tmp_path / "x")).sha256 == found.sha256, "the hash is the content's, not the folder's"
 
