@@ -34,8 +34,8 @@ class Settings:
     ("call", "script", "typed"),
     [
         (lambda: Alternation(steps=0), "steps=0 is too small", "--steps 0 is too small"),
-        (lambda: Settings(rate_of=0.0), "rate_of=0.0 is too small", "--rate-of 0.0 is too small"),
-        (lambda: Settings(rate_of=2.0), "rate_of=2.0 is too large", "--rate-of 2.0 is too large"),
+        (lambda: Settings(rate_of=0.0), "rate_of=0 is too small", "--rate-of 0 is too small"),
+        (lambda: Settings(rate_of=2.0), "rate_of=2 is too large", "--rate-of 2 is too large"),
         (lambda: Settings(rate_of=float("nan")), "rate_of is NaN", "--rate-of is NaN"),
         (lambda: Settings(colour="gren"), "no colour 'gren'; did you", "no --colour 'gren'; did you mean 'green'?"),
     ],
