@@ -163,6 +163,8 @@ TASKS = {
         StudyTask("digits-cnn", _digit_images, _cnn, _cross_entropy, SMOOTHING, (0.01, 0.15, 0.3, 0.5)),
         StudyTask("diabetes-mlp", _diabetes, _mlp(10, 64, 1, nn.Tanh), _squared, DECAY, (1e-5, 1e-3, 1e-2, 5e-2)),
         StudyTask("cancer-mlp", _cancer, _mlp(30, 64, 2, nn.Tanh), _cross_entropy, DECAY, (1e-5, 1e-3, 3e-3, 1e-2)),
-        StudyTask("text", _text, TextTransformer, _cross_entropy, SMOOTHING, (0.01, 0.1, 0.2, 0.35)),
+        StudyTask(
+            "text", _text, TextTransformer, _cross_entropy, SMOOTHING, (0.01, 0.1, 0.25), 50, 400, (0.1, 0.4, 0.7)
+        ),
     )
 }
