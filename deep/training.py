@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -15,7 +17,19 @@ from hyperopt_hn import Alternation, HyperSpace
 from hyperopt_hn.config import check, option
 from hyperopt_hn.course import Course
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import STN, Delta, Hypers, Optimizers, Schedulers, TorchProblem, TorchTuner, TunerConfig
+from hyperopt_hn.nn import (
+    STN,
+    Delta,
+    Hypers,
+    Optimizers,
+    Schedulers,
+    Split,
+    TorchProblem,
+    TorchTuner,
+    TunerConfig,
+    general_parameters,
+)
+from hyperopt_hn.nn.responses import Response
 from hyperopt_hn.nn.tuning.nonmonotone import NonMonotone
 
 
@@ -23,7 +37,12 @@ from hyperopt_hn.nn.tuning.nonmonotone import NonMonotone
 class Method:
     """How λ is tuned (MacKay et al. 2019; Bae & Grosse 2020)."""
 
-    response: str = option("stn", "model of the best response", choices=("stn", "delta"))
+    response: str = option("stn", "model of the best response", choices=("stn", "delta", "split"))
+    respond_every: int = option(
+        4, "training steps for each step of split's response, after the warm-up", unit="train steps", least=1
+    )
+    lr_response: float = option(1e-3, "rate of the Adam of split's response", above=0)
+    box: float = option(0.0, "how far raw λ may go from the middle of its range; 0: no box", unit="raw λ", least=0)
     hyper_input: str = option("raw", "what an STN's response sees: raw λ or its values", choices=("raw", "natural"))
     tune_spreads: bool = option(False, "tune the perturbations' spreads too")
     tau: float = option(0.0, "weight of the spreads' entropy, if they are tuned", unit="nats", least=0)
@@ -33,8 +52,19 @@ class Method:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.hyper_input == "natural" and self.response == "delta":
-            raise UserError("--hyper-input natural is for --response stn; a Δ-STN is fed λ - λ̂")
+        if self.hyper_input == "natural" and self.response != "stn":
+            raise UserError(f"--hyper-input natural is for --response stn; {self.response} is fed λ - λ̂")
+
+    @property
+    def gain(self) -> Literal["stn", "delta"]:
+        """How the response starts: near zero as published for an STN, else at zero."""
+        return "stn" if self.response == "stn" else "delta"
+
+    def made(self, eager: int) -> Response:
+        """The response; split's takes a step in each of the first `eager` training steps."""
+        if self.response == "split":
+            return Split(self.respond_every, eager, lr=self.lr_response)
+        return Delta() if self.response == "delta" else STN(natural=self.hyper_input == "natural")
 
 
 @dataclass(frozen=True)
@@ -86,6 +116,8 @@ class Recipe:
     descent: Descent
     machine: Machine
     seed: int = 0
+    warmup_epochs: float = 0.0
+    """Epochs before the first tuning step, in which a split's response takes a step in every training step."""
     course: Course | None = None
     """Values of hyperparameters that are not tuned, by training step."""
 
@@ -127,9 +159,10 @@ def make_tuner(
 ) -> TorchTuner:
     """The tuner of a converted model (on its device already); a space that tunes nothing only trains φ."""
     device = next(model.parameters()).device
-    hypers = Hypers(space, device)
+    hypers = Hypers(space, device, box=recipe.method.box or math.inf)
     method, descent = recipe.method, recipe.descent
-    phi = torch.optim.SGD(model.parameters(), descent.lr, descent.momentum, weight_decay=descent.weight_decay)
+    weights = general_parameters(model) if method.response == "split" else model.parameters()
+    phi = torch.optim.SGD(weights, descent.lr, descent.momentum, weight_decay=descent.weight_decay)
     lam = _hyper_optimizer(method, hypers.lam, method.lr_lam) if space.n else None
     spreads = method.tune_spreads and hypers.any_free
     rho = _hyper_optimizer(method, hypers.rho, method.lr_rho) if space.n and spreads else None
@@ -143,7 +176,7 @@ def make_tuner(
     )
     optimizers = Optimizers(phi, lam, rho, _schedulers(descent, phi, per_epoch))
     called = prepared(model, recipe.machine)
-    response = Delta() if method.response == "delta" else STN(natural=method.hyper_input == "natural")
+    response = method.made(round(recipe.warmup_epochs * per_epoch))
     return TorchTuner(called, hypers, problem, optimizers, response, config)
 
 

@@ -129,7 +129,7 @@ def self_tuning(network: CNNSettings, shape: ImageShape, space: HyperSpace, resp
     """The network whose layers answer to the tuned hyperparameters, its dropouts at the rates that the space names."""
     model = plain_network(network, shape)
     rates = {module: name for module, name in _rate_names(network, model).items() if name in space.names}
-    gain: Gain = "delta" if response == "delta" else "stn"
+    gain: Gain = "stn" if response == "stn" else "delta"
     return convert(model, space, exclude=PLAIN.get(network.model, ()), gain=gain, dropout=rates)
 
 
@@ -148,7 +148,7 @@ def build_tuner(config: CNNConfig, data: Images, space: HyperSpace, course: Cour
     held = Pictures(parts.test, 1, config.seed + 2, device, last)
     losses = ImageLosses(_view(config, parts, train.generator))
     problem = TorchProblem(losses.train, losses.valid, train, valid, held, losses.judge)
-    recipe = Recipe(config.method, config.descent, config.machine, config.seed, course)
+    recipe = Recipe(config.method, config.descent, config.machine, config.seed, config.span.warmup_epochs, course)
     return make_tuner(model, space, problem, recipe, per_epoch(config))
 
 

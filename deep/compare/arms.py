@@ -34,7 +34,9 @@ from hyperopt_hn.search.storage import SharedStudy, check_storage
 from hyperopt_hn.search.study import OwnStudy, Study
 from hyperopt_hn.space import HyperSpace
 
-TUNED = ("stn", "delta")
+TUNED = ("stn", "delta", "split")
+SPLIT = {"spread": 2.0, "box": 3.5}
+"""What the arm split takes beside its response; the others perturb as their preset says."""
 CONSTANT = ("fixed", "hand", "plain")
 ARMS = (*TUNED, *CONSTANT, *METHODS, "pbt")
 NO_LIMIT = 1_000_000_000
@@ -131,7 +133,8 @@ def budget(span: Span, per_epoch: int) -> int:
 
 
 def _self_tuning(entry: Entry, arm: str, space: HyperSpace) -> tuple[Tuner, Alternation]:
-    config = override(entry.config, {"response": arm})
+    config = override(entry.config, {"response": arm, **(SPLIT if arm == "split" else {})})
+    space = entry.task.space(config, entry.data)
     per_epoch, span = entry.task.per_epoch(config, entry.data), config.span
     most = budget(span, per_epoch)
     # Epochs bound the budget of all arms or of none.

@@ -156,9 +156,8 @@ def valid_loss(model: Any, window: Window) -> Tensor:
 def network_of(config: LSTMConfig, count: int, space: HyperSpace) -> nn.Module:
     """The model for `count` words, answering to the space's λ."""
     model = LanguageModel(LSTMShape(count, config.network.hidden, config.network.layers))
-    gain = "stn" if config.method.response == "stn" else "delta"
     named = rates(config.network.layers, space.names)
-    made = convert(model, space, exclude=["decoder"], gain=gain, dropout=named)  # type: ignore[arg-type]
+    made = convert(model, space, exclude=["decoder"], gain=config.method.gain, dropout=named)
     set_batch_dim(made, 1)
     return made
 
@@ -201,7 +200,7 @@ def build_tuner(
     device = device_of(config.machine)
     problem = problem_of(config, text, device)
     model = network_of(config, len(text.words), space).to(device)
-    recipe = Recipe(config.method, config.descent, config.machine, config.seed, course)
+    recipe = Recipe(config.method, config.descent, config.machine, config.seed, config.span.warmup_epochs, course)
     made = make_tuner(model, space, problem, recipe, per_epoch(config, text))
     return Averaged(made, config.average) if config.average else made
 
