@@ -26,7 +26,6 @@ from hyperopt_hn.nn.responses.base import means, training
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
-from hyperopt_hn.nn.tuning import checkpoint
 from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit, unwrap, with_response
 from hyperopt_hn.nn.tuning.gain import ResponseGain
 from hyperopt_hn.nn.tuning.guard import look, reached
@@ -34,6 +33,7 @@ from hyperopt_hn.nn.tuning.history import Trace
 from hyperopt_hn.nn.tuning.overtuning import OverTuning
 from hyperopt_hn.nn.tuning.phases import Perturbations, Trainer
 from hyperopt_hn.nn.tuning.trust import Trust, judged
+from hyperopt_hn.nn.tuning.whole_state import WholeState
 
 NAMES: dict[str, Response] = {"stn": STN(), "delta": Delta(), "split": Split(), "implicit": Implicit()}
 
@@ -180,59 +180,17 @@ class TorchTuner:
 
     def state(self) -> dict[str, Any]:
         """Everything the next step depends on, copied to the processor; all ranks must call it together."""
-        losses, opt = self.losses, self.optimizers
-        live = {
-            "kind": checkpoint.KIND,
-            "version": checkpoint.VERSION,
-            "response": type(self.response).__name__,
-            "names": list(self._hypers.space.tuned),
-            "model": losses.bare.state_dict(),
-            "hypers": self._hypers.state_dict(),
-            "kinds": checkpoint.kinds(opt),
-            "optimizers": [o.state_dict() for o in opt.all()],
-            "schedulers": [s.state_dict() for s in opt.schedulers.all()],
-            "batches": [source.state() for source in (self.problem.train, self.problem.valid)],
-            "noise": self.noise.state(),
-            "random": checkpoint.random_state(self._hypers.lam.device),
-            "steps": dict(self.steps),
-            "course": self._trace.state(),
-            "over": self._over.state(),
-            "gain": self._gain.state(),
-        }
-        whole: dict[str, Any] = checkpoint.copied(live)
-        return whole
+        return self._whole().take(self.steps)
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state()` was taken; UserError if it belongs to another model, space or optimizers."""
-        state = checkpoint.upgraded(state)
-        self._check_state(state)
-        held = checkpoint.copied(state)
-        opt = self.optimizers
-        self.losses.bare.load_state_dict(held["model"])
-        self._hypers.load_state_dict(held["hypers"])
-        for optimizer, saved in zip(opt.all(), held["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        for scheduler, saved in zip(opt.schedulers.all(), held["schedulers"], strict=True):
-            scheduler.load_state_dict(saved)
-        for source, saved in zip((self.problem.train, self.problem.valid), held["batches"], strict=True):
-            source.load_state(saved)
-        self.noise.load_state(held["noise"])
-        self.steps = held["steps"]
+        self.steps = self._whole().put(state)
         self._follow(max(self.steps["train"] - 1, 0))
-        self._trace.load_state(held["course"], self._hypers.lam.device)
-        self._over.load_state(held["over"])
-        if held["gain"] is not None:
-            self._gain.load_state(held["gain"])
-        checkpoint.set_random_state(held["random"], self._hypers.lam.device)  # last: sources may draw while loading
 
-    def _check_state(self, state: dict[str, Any]) -> None:
-        checkpoint.check_kind(state)
-        opt = self.optimizers
-        checkpoint.check_names("response", state["response"], type(self.response).__name__)
-        checkpoint.check_names("tuned hyperparameters", state["names"], list(self._hypers.space.tuned))
-        checkpoint.check_fits(self.losses.bare, state["model"], "model")
-        checkpoint.check_fits(self._hypers, state["hypers"], "space")
-        checkpoint.check_names("optimizers and schedulers", state["kinds"], checkpoint.kinds(opt))
+    def _whole(self) -> WholeState:
+        return WholeState(
+            self.losses, self.problem, self.optimizers, self.response, self.noise, self._trace, self._over, self._gain
+        )
 
     def _view(self, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         if self._answers:
