@@ -206,7 +206,7 @@ def test_damaged_foreign_and_newer_files_get_one_line(tmp_path):
     save_checkpoint(path, {"kind": "something else"})
     refused("no checkpoint of a TorchTuner")
     save_checkpoint(path, tuner.state() | {"version": 99})
-    refused("newer than 1; update hyperopt_hn")
+    refused("newer than 2; update hyperopt_hn")
     save_checkpoint(path, {k: v for k, v in tuner.state().items() if k != "noise"})
     refused("lacks noise")
 
@@ -269,3 +269,15 @@ def test_alternate_refuses_a_checkpoint_of_another_model(tmp_path):
     with pytest.raises(UserError, match=r"does not fit this experiment .*'0.weight'"):
         alternate(build(), killed.PLAN, log, Progress("x", 1, quiet=True))
     log.close()
+
+
+def test_a_state_of_version_1_goes_on():
+    """It spelled the optimizers "optimisers" and had no gain."""
+    tuner = build()
+    tuner.train_step()
+    new = tuner.state()
+    old = {{"optimizers": "optimisers"}.get(k, k): v for k, v in new.items() if k != "gain"} | {"version": 1}
+    wanted = [tuner.train_step(), tuner.hypers()]
+    other = build()
+    other.load_state(old)
+    assert [other.train_step(), other.hypers()] == wanted
