@@ -542,7 +542,7 @@ def test_bad_input_is_refused_at_construction():
     mixed[4].double()
     refused("mixes float64", model=mixed)
     refused("is tuned and follows a course", config=TunerConfig(course=Ramp()))
-    refused("no hyperparameter 'dropuot' in this space", config=TunerConfig(course=Ramp("dropuot")))
+    refused("no hyperparameter 'dropuot'; did you mean 'dropout'", config=TunerConfig(course=Ramp("dropuot")))
     refused("it cannot tune spreads", response="implicit", optimizers=Optimizers(phi, lam, sgd([hypers.rho], 0.1)))
     with pytest.raises(UserError, match="too small"):
         TunerConfig(tau=-1.0)
