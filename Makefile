@@ -39,7 +39,7 @@ help:  ## show this list
 	$(INSTALL) -e '.[toy,figures,deep,dev]'
 	@touch $@
 
-figures: .venv/.figures  ## run what is missing and draw it, and the deep wing's figures from recorded runs (RUNS=figures/recorded: only draw)
+figures: .venv/.figures  ## run what is missing and draw it, and deep's figures from recorded runs (RUNS=figures/recorded: only draw)
 ifeq ($(RUNS),)
 	@mkdir -p runs
 	$(TOY) all --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume --root-file runs/.root
@@ -48,7 +48,7 @@ else
 	$(DRAW) --runs $(RUNS)
 endif
 
-figures-deep: .venv/.deep  ## with PyTorch: run what is missing of the deep wing and draw it
+figures-deep: .venv/.deep  ## with PyTorch: run what is missing of deep and draw it
 	@mkdir -p runs
 	$(DEEP) all --preset $(PRESET) --seed $(SEED) --resume --root-file runs/.deep-roots
 	$(DRAW) $$(sed 's/^/--runs /' runs/.deep-roots)

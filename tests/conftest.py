@@ -1,4 +1,4 @@
-"""What tests need data sets; run directories of the deep wing that several rooms of figure tests read, written once."""
+"""What tests need data sets; run directories of deep that several figure tests read, written once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The toolkit's torch room: make anybody's PyTorch model tune itself.
+"""PyTorch: make anybody's PyTorch model tune itself.
 
 model = convert(model, space)                     # layers answer to λ; optimizers and checkpoints still fit
 with at(model, lam): logits = model(x)            # lam (n,) or (B, n), raw

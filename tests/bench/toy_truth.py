@@ -1,4 +1,4 @@
-"""The truth of the toy wing at the published sizes (50,000 or 10 images train, 10,000 validate; float64).
+"""The truth of toy at the published sizes (50,000 or 10 images train, 10,000 validate; float64).
 
 What counts as the same work:
 - crossval: 13 networks from the published start, 100 Adam steps each on ten images, train objective and validation

@@ -24,7 +24,7 @@ from tests.support.drawn import DEEP
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy wing's runs; the deep wing's lie beside them."""
+    """The runs of toy; those of deep are beside them."""
     parent = tmp_path_factory.mktemp("runs")
     write_deep(parent)
     write_deep(parent, data="ptb")

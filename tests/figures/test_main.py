@@ -55,7 +55,7 @@ sys.exit(code)
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every run of the toy wing, made up, with the deep wing's beside it; tests that spoil a run copy it first."""
+    """Every run of toy, made up, with those of deep beside it; tests that spoil a run copy it first."""
     parent = tmp_path_factory.mktemp("runs")
     write_deep(parent)
     write_deep(parent, data="ptb")

@@ -1,4 +1,4 @@
-"""Made-up runs of the deep wing, written through the real `RunLog`: plausible courses, nothing is trained.
+"""Made-up runs of deep, written through the real `RunLog`: plausible courses, nothing is trained.
 
 Only the clock is set by hand afterwards, since a run that trains nothing takes no time. The numbers are invented;
 nothing in the project may quote them.

@@ -1,4 +1,4 @@
-"""A small network on scikit-learn's digits with three hyperparameters, for tests of rooms that know no wing."""
+"""A small network on scikit-learn's digits with three hyperparameters, for tests of parts that know no experiment."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def accuracy(model, batch):
 
 
 def tuner_of(space, seed=0, course=None, lr=0.5, train=(0, 200), least_lr=0.0):
-    """A tuner with momentum and a rate that decays by the validation loss, as the wings' have."""
+    """A tuner with momentum and a rate that decays by the validation loss, as those of toy and deep have."""
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(64, 24), nn.ReLU(), nn.Dropout(0.0), nn.Linear(24, 10))
     model = convert(net, space, dropout={"2": "drop"})

@@ -1,4 +1,4 @@
-"""What stands on a drawn figure of the deep wing, and in the logs that it was drawn from, for tests."""
+"""What stands on a drawn figure of deep, and in the logs that it was drawn from, for tests."""
 
 from __future__ import annotations
 

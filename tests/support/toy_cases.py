@@ -1,4 +1,4 @@
-"""What the tests of the toy wing's truth share: a small problem, and runs that stop and go on."""
+"""What the tests of toy's truth share: a small problem, and runs that stop and go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every experiment of the toy wing from its command line, on digits; and a real one killed and resumed."""
+"""Every experiment of toy from its command line, on digits; and a real one killed and resumed."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""The truth of the toy wing and its surrogates on MNIST: the numbers that the published code yields."""
+"""The truth of toy and its surrogates on MNIST: the numbers that the published code yields."""
 
 from __future__ import annotations
 

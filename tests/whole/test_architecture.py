@@ -123,3 +123,13 @@ def test_every_module_is_python_3_11():
             text = path.read_text()
             compile(text, str(path), "exec", dont_inherit=True)
             ast.parse(text, str(path), feature_version=(3, 11))
+
+
+def test_parts_are_called_by_their_names():
+    """No metaphor of the project's own where the name of the part does."""
+    texts = [p for p in ROOT.glob("*.md") if p.name != "CHANGELOG.md"]  # it lists old names
+    texts += [*ROOT.glob("*.txt"), ROOT / "Makefile", *(ROOT / "docs").rglob("*.md")]
+    texts += [path for part in (*PARTS, "tests") for path in (ROOT / part).rglob("*.py")]
+    here = Path(__file__)
+    found = [str(p.relative_to(ROOT)) for p in texts if p != here and re.search(r"\bwings?\b", p.read_text(), re.I)]
+    assert not found

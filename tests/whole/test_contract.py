@@ -1,4 +1,4 @@
-"""What every wing promises, on ridge regression with a known λ*; and that the test can fail."""
+"""What both parts promise, on ridge regression with a known λ*; and that the test can fail."""
 
 import autograd.numpy as anp
 import numpy as np

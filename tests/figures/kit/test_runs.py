@@ -1,4 +1,4 @@
-"""Which roots a figure of the deep wing takes, what is refused, what is left out and which command is told."""
+"""Which roots a figure of deep takes, what is refused, what is left out and which command is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The truth of the toy wing (crossval, weights-vs-loss) and Adam, against autograd and slow loops."""
+"""The truth of toy (crossval, weights-vs-loss) and Adam, against autograd and slow loops."""
 
 from __future__ import annotations
 
