@@ -108,7 +108,7 @@ def _check_one(name: str, value: Any, bounds: Any) -> None:
         raise UserError.spelled(lambda say: unknown(say(name, ...), str(value), words))
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
-    if not math.isfinite(value) and isinstance(value, float):
+    if isinstance(value, float) and not math.isfinite(value):
         what = "is NaN" if math.isnan(value) else f"{value} is not finite"
         raise UserError.spelled(lambda say: f"{say(name, ...)} {what}; give a number")
     if fault := _fault(value, *(bounds.get(key) for key in ("least", "above", "most"))):

@@ -87,8 +87,12 @@ def common(program: Program, name: str, about: str, presets: Sequence[str], data
     where.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("runs"), help="folder for run directories (default: runs)"
     )
-    where.add_argument("--resume", action="store_true", default=False, help="go on with unfinished runs")
-    where.add_argument("--overwrite", action="store_true", default=False, help="make finished runs again")
+    where.add_argument(
+        "--resume", action="store_true", default=False, help="go on with unfinished runs, leave finished ones out"
+    )
+    where.add_argument(
+        "--overwrite", action="store_true", default=False, help="discard the runs that are there and make them again"
+    )
     where.add_argument(
         "--jobs", metavar="N", type=_whole, default=1, help="runs side by side, a process each (default: 1)"
     )
@@ -161,7 +165,7 @@ def _whole(text: str) -> int:
 def _seed(text: str) -> int:
     seed = _whole(text)
     if not 0 <= seed <= LARGEST_SEED:
-        raise argparse.ArgumentTypeError(f"{brief(text)} is no seed: give a whole number from 0 to {LARGEST_SEED}")
+        raise argparse.ArgumentTypeError(f"{brief(text)} is not a seed: give a whole number from 0 to {LARGEST_SEED}")
     return seed
 
 

@@ -83,7 +83,7 @@ def check_words(arguments: Sequence[str]) -> None:
     """Raises UserError for an argument that is no valid text, or a flag whose value is "--"."""
     for word in arguments:
         if any("\ud800" <= letter <= "\udfff" for letter in word) or "\0" in word:
-            raise UserError(f"{word!r} is no valid text: give it in UTF-8")
+            raise UserError(f"{word!r} is not valid UTF-8 text")
         if word.startswith("--") and word.endswith("=--"):
             raise UserError(f"{word}: '--' is no value")
 

@@ -33,22 +33,26 @@ def parse(text: str, kind: Any) -> Any:
 
 def coerce(value: Any, kind: Any) -> Any:
     """A JSON or TOML value as the field's type; a text is read as a flag's. Raises ValueError with a sentence."""
+    if isinstance(value, str):
+        return parse(value, kind)
     if isinstance(kind, types.UnionType):
         return None if value is None else coerce(value, _present(kind))
     if typing.get_origin(kind) is tuple and isinstance(value, list):
         return tuple(coerce(part, typing.get_args(kind)[0]) for part in value)
-    if isinstance(value, str):
-        return parse(value, kind)
-    if (
-        isinstance(kind, type)
-        and isinstance(value, bool) == (kind is bool)
-        and isinstance(value, (kind, int) if kind is float else kind)
-    ):
+    wanted = (int, float) if kind is float else kind
+    if isinstance(kind, type) and isinstance(value, bool) == (kind is bool) and isinstance(value, wanted):
         try:
             return kind(value)
         except OverflowError:
             pass
-    raise ValueError(f"{brief(repr(value))} is not {_named(kind)}")
+    raise ValueError(f"{_shown(value)} is not {_named(kind)}")
+
+
+def _shown(value: Any) -> str:
+    try:
+        return brief(repr(value))
+    except ValueError:  # a whole number of thousands of digits
+        return "a number that large"
 
 
 def _present(kind: Any) -> Any:

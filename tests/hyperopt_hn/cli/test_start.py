@@ -60,7 +60,7 @@ def test_flags_win_over_the_file(call, tmp_path):
         ("a.json", '{"rate": 1' + "0" * 400 + "}", "is not a number"),
         ("a.json", '{"colour": "gren"}', "did you mean 'green'"),
         ("a.json", '{"preset": "quik"}', "did you mean 'quick'"),
-        ("a.json", '{"seed": -1}', "no seed"),
+        ("a.json", '{"seed": -1}', "not a seed"),
         ("a.json", '{"arms": "c"}', "no arm of one 'c'"),
         ("a.json", "[1]", "holds no table"),
         ("a.json", "{", "is damaged"),
