@@ -26,6 +26,9 @@ from hyperopt_hn.nn.layers.embedding import HyperEmbedding
 from hyperopt_hn.nn.layers.linear import HyperLinear
 from hyperopt_hn.nn.layers.lstm import HyperLSTM
 from hyperopt_hn.nn.layers.norm import HyperGroupNorm, HyperLayerNorm
+from hyperopt_hn.nn.per_example.erasing import random_erase
+from hyperopt_hn.nn.per_example.label_smoothing import smoothed_cross_entropy
+from hyperopt_hn.nn.per_example.rotation import random_rotate
 from hyperopt_hn.nn.responses import STN, Delta, Implicit, Split
 from hyperopt_hn.nn.self_tuner import SelfTuner
 from hyperopt_hn.nn.self_tuning.assembly import DoubleDecayWarning
@@ -93,10 +96,13 @@ __all__ = [
     "hyper_values",
     "load_checkpoint",
     "load_run",
+    "random_erase",
+    "random_rotate",
     "report",
     "response_parameters",
     "save_checkpoint",
     "set_batch_dim",
+    "smoothed_cross_entropy",
     "space_of",
     "squared_norm",
 ]

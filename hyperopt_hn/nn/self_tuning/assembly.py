@@ -22,6 +22,7 @@ from hyperopt_hn.nn.conversion.converter import convert
 from hyperopt_hn.nn.responses import Response
 from hyperopt_hn.nn.self_tuning.data import NoData
 from hyperopt_hn.nn.self_tuning.defaults import OPTIMIZER, Tuning
+from hyperopt_hn.nn.self_tuning.values import with_steady_shapes
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.setup.problem import (
@@ -83,7 +84,8 @@ def assemble(given: Specification) -> tuple[TorchTuner, Hypers]:
     hypers = Hypers(given.space, parameter.device, torch.float64 if wide else torch.float32)
     wrapped = model if given.tuning.wrap is None else given.tuning.wrap(model)
     problem = TorchProblem(
-        given.train_loss, given.valid_loss, NoData("training"), NoData("validation"),
+        with_steady_shapes(given.train_loss, given.space, given.rows), given.valid_loss,
+        NoData("training"), NoData("validation"),
         metrics=given.metrics, rows=given.rows,
     )  # fmt: skip
     optimizers = _optimizers(given, model, hypers)

@@ -27,6 +27,7 @@ from hyperopt_hn.nn.setup.problem import TorchProblem
 from hyperopt_hn.nn.tuning import checkpoint
 from hyperopt_hn.nn.tuning.overtuning import OverTuning, OverTuningWarning
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
+from hyperopt_hn.nn.tuning.verdict import Word, judge, rms
 
 __all__ = ["OverTuning", "OverTuningWarning", "ResponseCheck", "Retraining", "check_response"]
 
@@ -57,31 +58,58 @@ class ResponseCheck:
     halfway: tuple[float, ...]
     unmoved: float
     """The loss at λ̂ before any retraining: what a response that knows nothing would say everywhere."""
+    centre: tuple[float, float]
+    """The loss after the same retraining at λ̂ itself, half way and at its end: training further changes it, too."""
+
+    @property
+    def foreseen(self) -> list[float]:
+        """How the response says that the loss changes away from λ̂."""
+        return [r - self.unmoved for r in self.response]
+
+    @property
+    def changes(self) -> list[float]:
+        """How retraining changes it, more than the same retraining at λ̂ does."""
+        return [t - self.centre[1] for t in self.truth]
 
     @property
     def error(self) -> float:
-        """Root mean square of response - truth."""
-        return _rms([r - t for r, t in zip(self.response, self.truth, strict=True)])
+        """Root mean square of foreseen - true changes."""
+        return rms([f - c for f, c in zip(self.foreseen, self.changes, strict=True)])
 
     @property
     def blind_error(self) -> float:
-        """The same for the loss at λ̂ everywhere: the response should do clearly better."""
-        return _rms([self.unmoved - t for t in self.truth])
+        """The same for a response that knows nothing and foresees no change: the response should do clearly better."""
+        return rms(self.changes)
 
     @property
     def unsettled(self) -> float:
-        """How far the retrained losses still moved in the second half: below `error`, or retrain for longer."""
-        return max(abs(h - t) for h, t in zip(self.halfway, self.truth, strict=True))
+        """How far the true changes still moved in the second half: below `blind_error`, or retrain for longer."""
+        before = [h - self.centre[0] for h in self.halfway]
+        return max(abs(b - c) for b, c in zip(before, self.changes, strict=True))
+
+    @property
+    def verdict(self) -> Word:
+        """trust, distrust or undecided; `why` says what for."""
+        return self._judged()[0]
+
+    @property
+    def why(self) -> str:
+        """The verdict's reason, in a sentence."""
+        return self._judged()[1]
+
+    def _judged(self) -> tuple[Word, str]:
+        return judge(self.foreseen, self.changes, self.unsettled, [_words(setting) for setting in self.settings])
 
     def __str__(self) -> str:
-        lines = [f"{'response':>10} {'retrained':>10} {'half way':>10}  setting"]
-        for setting, *losses in zip(self.settings, self.response, self.truth, self.halfway, strict=True):
-            words = ", ".join(f"{name}={_short(value)}" for name, value in setting.items())
-            lines.append(" ".join(f"{loss:10.5f}" for loss in losses) + "  " + words)
+        lines = [f"{'response':>10} {'retrained':>10} {'half way':>10}  losses at this setting"]
+        rows = [*zip(self.response, self.truth, self.halfway, map(_words, self.settings), strict=True)]
+        for *losses, words in [*rows, (self.unmoved, self.centre[1], self.centre[0], "tuned values")]:
+            lines.append(" ".join(f"{loss:10.5f}" for loss in losses) + f"  {words}")
         lines.append(
-            f"error {self.error:.5f} (knowing nothing: {self.blind_error:.5f}); retraining moved by up to "
-            f"{self.unsettled:.5f} in its second half"
+            f"error of the changes {self.error:.5f} (knowing nothing: {self.blind_error:.5f}); retraining moved them by "
+            f"up to {self.unsettled:.5f} in its second half"
         )
+        lines.append(f"verdict: {self.verdict}: {self.why}")
         return "\n".join(lines)
 
     def picture(self, path: Path | str) -> None:
@@ -111,9 +139,10 @@ def check_response(
 ) -> ResponseCheck:
     """Compare the response's validation loss with retrained truth at the settings of `grid`.
 
-    The tuner is left exactly as it was, random streams and batches included. `problem` is the tuner's own, or a
-    smaller one of the same kind. Raises UserError for an unknown or fixed name, and for the implicit method, which
-    has no response.
+    Retraining goes on from the tuned weights, at λ̂ too: what training further brings everywhere is taken off before
+    the changes are compared. The tuner is left exactly as it was, random streams and batches included. `problem` is
+    the tuner's own, or a smaller one of the same kind. Raises UserError for an unknown or fixed name, and for the
+    implicit method, which has no response.
     """
     if isinstance(tuner.response, Implicit):
         raise UserError("the implicit method learns no response, so there is none to check")
@@ -126,10 +155,11 @@ def check_response(
         unmoved = _loss(losses, tuner.response.unmoved(losses, losses.hypers.lam.detach()))
         response = [_loss(losses, tuner.response.view(losses, lam, True)) for lam in lams]
         with ThreadPoolExecutor(plan.workers) as pool:
-            truth = list(pool.map(lambda lam: _retrain(tuner, losses, lam, plan), lams))
+            centre, *truth = pool.map(lambda lam: _retrain(tuner, losses, lam, plan), [losses.hypers.lam.detach(), *lams])
     finally:
         checkpoint.set_random_state(kept, losses.hypers.lam.device)
-    return ResponseCheck(settings, tuple(response), tuple(t for _, t in truth), tuple(h for h, _ in truth), unmoved)
+    ends, halves = tuple(t for _, t in truth), tuple(h for h, _ in truth)
+    return ResponseCheck(settings, tuple(response), ends, halves, unmoved, centre)
 
 
 def _retrain(tuner: TorchTuner, losses: Losses, lam: Tensor, plan: Retraining) -> tuple[float, float]:
@@ -145,6 +175,7 @@ def _retrain(tuner: TorchTuner, losses: Losses, lam: Tensor, plan: Retraining) -
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = plan.optimizer(weights) if plan.optimizer else _alike(tuner.optimizers.phis()[0], weights)
     half = 0.0
+    torch.manual_seed(0)  # the same masks at every setting: what differs is the setting
     for step in range(plan.steps):
         if step == plan.steps // 2:
             half = _loss(mine, tuner.response.unmoved(mine, lam))
@@ -183,8 +214,8 @@ def _settings(grid: Grid) -> tuple[Mapping[str, Any], ...]:
     return tuple(found)
 
 
-def _rms(values: Sequence[float]) -> float:
-    return (sum(v * v for v in values) / len(values)) ** 0.5
+def _words(setting: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_short(value)}" for name, value in setting.items())
 
 
 def _short(value: Any) -> str:

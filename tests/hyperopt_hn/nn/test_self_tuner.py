@@ -259,6 +259,22 @@ def test_vectors_come_as_arrays():
     assert result.best_hypers["each"].shape == (64,) and result.course["each"].shape[1] == 64
 
 
+@pytest.mark.parametrize("response", ["delta", "stn"])
+@pytest.mark.parametrize("tuned", [None, ["decay"], []])
+def test_a_loss_always_sees_one_value_per_example_or_one_for_all(response, tuned):
+    shapes = set()
+    hypers = HyperSpace([*HYPERS, Hyper("each", 1.0, 0.0, 2.0, size=64)], tuned=tuned)
+
+    def loss(model, batch, h):
+        shapes.add(tuple(tuple(h[name].shape) for name in ("dropout", "decay", "each")))
+        assert all(value.dtype == torch.float32 and not value.requires_grad for value in h.values())
+        return cross_entropy(model(batch[0] * h["each"]), batch[1]) + h["decay"] * squared_norm(model)
+
+    train, valid, _ = data()
+    self_tuner(hypers=hypers, train_loss=loss, response=response).fit(train, valid, steps=3, batch_size=50, **QUIET)
+    assert shapes == {((50,), (), (50, 64))}
+
+
 def test_it_says_what_is_tuned_and_what_responds():
     tuner = self_tuner(nn.Sequential(network(), nn.PReLU()))
     text = repr(tuner)

@@ -1,0 +1,53 @@
+"""docs/recipes.md: every block runs, after the first one; those of packages that are not installed are skipped."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import warnings
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.support.paths import ROOT
+
+TEXT = (ROOT / "docs" / "recipes.md").read_text()
+SETUP, *BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+TITLES = re.findall(r"^## (.+)$", TEXT, re.MULTILINE)
+FOREIGN = {"lightning", "accelerate", "optuna", "tensorboard"}
+
+
+def needed(block):
+    """The packages of other makers that a block imports."""
+    found = set()
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module.split(".")[0])
+    return found & FOREIGN
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_recipe(number, tmp_path, monkeypatch, capsys):
+    block = BLOCKS[number]
+    for package in needed(block):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    monkeypatch.chdir(tmp_path)
+    space = {"__name__": "recipe"}
+    with warnings.catch_warnings():
+        if needed(block):
+            warnings.simplefilter("ignore")  # theirs
+        exec(compile(SETUP, "setup", "exec", dont_inherit=True), space)
+        exec(compile(block, f"recipe {number}", "exec", dont_inherit=True), space)
+    tuner = space.get("tuner") or getattr(space.get("module"), "tuner", None)
+    if tuner is not None and tuner.tuner.steps["train"]:
+        assert tuner.tuner.steps["tune"] > 0 or "due" in block, "nothing was tuned"
+
+
+def test_every_recipe_asked_for_is_there():
+    asked = ("Lightning", "Accelerate", "own", "Saving", "torchrun", "TensorBoard", "AdamW", "Label smoothing")
+    assert not [word for word in asked if word not in " ".join(TITLES)]
