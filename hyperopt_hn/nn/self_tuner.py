@@ -24,6 +24,7 @@ from hyperopt_hn.nn.self_tuning.result import TuningResult
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.problem import TrainLoss, ValidLoss, rows_of
 from hyperopt_hn.nn.tuning.response_check import Grid, ResponseCheck, Retraining, check_response
+from hyperopt_hn.runs.sinks import Sink
 from hyperopt_hn.space import HyperSpace
 
 WARMUP = 100
@@ -91,6 +92,7 @@ class SelfTuner:
         out: Path | str | None = None,
         resume: bool = False,
         overwrite: bool = False,
+        sinks: Sequence[Sink] = (),
         quiet: bool = False,
     ) -> TuningResult:
         """Train and tune for `epochs` over the training data (or so many `steps`); ends with the network at its best.
@@ -98,10 +100,13 @@ class SelfTuner:
         Each split: tensors or numpy arrays (x, y), a Dataset, a DataLoader or a Source; the validation data choose
         the hyperparameters, the test data are only looked at. `out` is the run's folder. Where it holds a run
         already, the new one goes to out-2, out-3, … and a line says so; `overwrite` replaces it, `resume` goes on
-        with it (a finished one's result is given back). Called again, `fit` trains on. Raises UserError for bad
+        with it (a finished one's result is given back). `sinks` get the records too: hyperopt_hn.runs.sinks has
+        TensorBoard(), CSV() and Tracker("trackio", "project"). Called again, `fit` trains on. Raises UserError for bad
         input, NonFiniteError when a loss is no longer finite, Interrupted on Ctrl-C (`resume` goes on).
         """
-        self._plan = running.FitPlan(train, valid, test, epochs, steps, batch_size, out, resume, overwrite, quiet)
+        self._plan = running.FitPlan(
+            train, valid, test, epochs, steps, batch_size, out, resume, overwrite, quiet, sinks
+        )
         return running.run(self.tuner, self._given, self._plan)
 
     def train_step(self, batch: Batch) -> dict[str, float]:

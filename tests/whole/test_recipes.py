@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -30,12 +33,26 @@ def needed(block):
     return found & FOREIGN
 
 
+def run_on_two_processes(block, folder):
+    (folder / "script.py").write_text(SETUP + block)
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "script.py"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=folder, env=env)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (folder / "net.pt").exists() and (folder / "runs" / "two" / "result.json").exists()
+    assert not (folder / "runs" / "two-2").exists()
+    assert done.stdout.count("valid_loss") == 3  # one process speaks: the start and two epochs
+
+
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_recipe(number, tmp_path, monkeypatch, capsys):
     block = BLOCKS[number]
     for package in needed(block):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed")
+    if "init_process_group" in block:
+        run_on_two_processes(block, tmp_path)
+        return
     monkeypatch.chdir(tmp_path)
     space = {"__name__": "recipe"}
     with warnings.catch_warnings():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from hyperopt_hn.nn.tuning.tuner import TorchTuner
 from hyperopt_hn.runs.progress import Progress
 from hyperopt_hn.runs.provenance import versions_and_commit
 from hyperopt_hn.runs.reader import Run
+from hyperopt_hn.runs.sinks import Sink
 from hyperopt_hn.space import HyperSpace
 
 
@@ -45,6 +46,7 @@ class FitPlan:
     resume: bool = False
     overwrite: bool = False
     quiet: bool = False
+    sinks: Sequence[Sink] = ()
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps"):
@@ -57,6 +59,8 @@ class FitPlan:
             raise UserError("resume=True goes on with a run and overwrite=True starts it again; give one of them")
         if self.out is None and (self.resume or self.overwrite):
             raise UserError("a run without out= is not recorded; give out='runs/name' to resume or overwrite it")
+        if self.out is None and self.sinks:
+            raise UserError("sinks get the records of a run that is recorded; give out='runs/name' too")
         if not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise UserError(f"batch_size={self.batch_size!r} must be a whole number of at least 1")
 
@@ -116,7 +120,9 @@ def _run(tuner: TorchTuner, given: Specification, plan: FitPlan) -> TuningResult
     if place.line and not _quiet(plan):
         print(place.line)
     if not place.finished:
-        log_ = distributed.open_log(place.path, _config(given, plan, course), TORCH, place.resume, plan.overwrite)
+        log_ = distributed.open_log(
+            place.path, _config(given, plan, course), TORCH, place.resume, plan.overwrite, plan.sinks
+        )
         alternate(tuner, course, log_, Progress(place.path.name, course.total, quiet=_quiet(plan)))
     if distributed.world() > 1:
         dist.barrier()  # rank 0 has written the files that all read now

@@ -106,8 +106,8 @@ class ResponseCheck:
         for *losses, words in [*rows, (self.unmoved, self.centre[1], self.centre[0], "tuned values")]:
             lines.append(" ".join(f"{loss:10.5f}" for loss in losses) + f"  {words}")
         lines.append(
-            f"error of the changes {self.error:.5f} (knowing nothing: {self.blind_error:.5f}); retraining moved them by "
-            f"up to {self.unsettled:.5f} in its second half"
+            f"error of the changes {self.error:.5f} (knowing nothing: {self.blind_error:.5f}); retraining moved them "
+            f"by up to {self.unsettled:.5f} in its second half"
         )
         lines.append(f"verdict: {self.verdict}: {self.why}")
         return "\n".join(lines)

@@ -183,6 +183,31 @@ def test_load_run_gives_the_best_network_with_its_hyperparameters(tmp_path, resp
         load_run(tmp_path / "run", nn.Sequential(nn.Linear(64, 23), nn.ReLU(), nn.Dropout(), nn.Linear(23, 10)))
 
 
+class Recording:
+    """A sink that remembers what it was handed."""
+
+    def __init__(self):
+        self.records = []
+
+    def open(self, run, records):
+        return len(self.records)
+
+    def record(self, entry):
+        self.records.append(dict(entry))
+
+    def close(self):
+        pass
+
+
+def test_a_sink_gets_every_record_once(tmp_path):
+    train, valid, _ = data()
+    sink = Recording()
+    result = self_tuner().fit(train, valid, epochs=3, batch_size=50, out=tmp_path / "run", sinks=[sink], **QUIET)
+    assert [entry["step"] for entry in sink.records] == list(result.steps)
+    with pytest.raises(UserError, match="give out='runs/name' too"):
+        self_tuner().fit(train, valid, epochs=3, sinks=[sink], **QUIET)
+
+
 def test_load_run_refuses_other_runs(tmp_path):
     (tmp_path / "config.json").write_text('{"format": 1, "experiment": "ridge"}')
     (tmp_path / "log.jsonl").write_text("")
