@@ -117,7 +117,7 @@ class SelfTuner:
     def due(self) -> bool:
         """Whether a tuning step is due now in your own loop (Tuning.warmup and train_per_tune)."""
         how, steps = self._given.tuning, self.tuner.steps
-        warmup = WARMUP if how.warmup is None else how.warmup
+        warmup = max(WARMUP if how.warmup is None else how.warmup, how.least_warmup())
         return bool(self._given.space.n) and steps["tune"] < (steps["train"] - warmup) // how.train_per_tune
 
     def tune_step(self, batch: Batch) -> dict[str, float]:

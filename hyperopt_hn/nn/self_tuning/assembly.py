@@ -18,8 +18,8 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import hyper_layers
-from hyperopt_hn.nn.conversion.converter import convert
-from hyperopt_hn.nn.responses import Response
+from hyperopt_hn.nn.conversion.converter import convert, response_parameters
+from hyperopt_hn.nn.responses import Response, Split
 from hyperopt_hn.nn.self_tuning.data import NoData
 from hyperopt_hn.nn.self_tuning.defaults import OPTIMIZER, Tuning
 from hyperopt_hn.nn.self_tuning.values import with_steady_shapes
@@ -81,7 +81,8 @@ def assemble(given: Specification) -> tuple[TorchTuner, Hypers]:
     if parameter is None:
         raise UserError("this network has no parameters; there is nothing to train")
     wide = parameter.dtype == torch.float64
-    hypers = Hypers(given.space, parameter.device, torch.float64 if wide else torch.float32)
+    dtype = torch.float64 if wide else torch.float32
+    hypers = Hypers(given.space, parameter.device, dtype, tuning.spread, tuning.box)
     wrapped = model if given.tuning.wrap is None else given.tuning.wrap(model)
     problem = TorchProblem(
         with_steady_shapes(given.train_loss, given.space, given.rows), given.valid_loss,
@@ -92,7 +93,7 @@ def assemble(given: Specification) -> tuple[TorchTuner, Hypers]:
     config = TunerConfig(
         seed=given.seed, accumulate=tuning.accumulate, clip=tuning.clip, autocast=tuning.autocast, course=given.course
     )
-    return TorchTuner(wrapped, hypers, problem, optimizers, tuning.response, config), hypers  # type: ignore[arg-type]
+    return TorchTuner(wrapped, hypers, problem, optimizers, tuning.learner(), config), hypers  # type: ignore[arg-type]
 
 
 def copied(net: nn.Module) -> nn.Module:
@@ -122,8 +123,10 @@ def converted(net: nn.Module, space: HyperSpace, dropout: Mapping[str, str], res
 
 
 def _optimizers(given: Specification, model: nn.Module, hypers: Hypers) -> Optimizers:
-    trained = [p for p in model.parameters() if p.requires_grad]
-    phi = given.optimizer(trained)
+    apart = isinstance(given.tuning.learner(), Split) or given.tuning.response_optimizer is not None
+    answering = [p for p in response_parameters(model) if p.requires_grad] if apart else []
+    own = {id(p) for p in answering}
+    phi = given.optimizer([p for p in model.parameters() if p.requires_grad and id(p) not in own])
     if not isinstance(phi, Optimizer):
         raise UserError(
             f"optimizer gave a {type(phi).__name__}; give a function of the parameters, such as "
@@ -131,13 +134,17 @@ def _optimizers(given: Specification, model: nn.Module, hypers: Hypers) -> Optim
         )
     warn_of_double_decay(phi, given)
     lam = torch.optim.Adam([hypers.lam], given.tuning.lr_lam) if given.space.n else None
-    if given.tuning.scheduler is None:
-        return Optimizers(phi, lam)
-    scheduler = given.tuning.scheduler(phi)
+    make = given.tuning.response_optimizer
+    respond = make(answering) if make is not None and answering else None  # split makes itself an Adam
+    return Optimizers(phi, lam, schedulers=_schedulers(given.tuning, phi), response=respond)
+
+
+def _schedulers(tuning: Tuning, optimizer: Optimizer) -> Schedulers:
+    if tuning.scheduler is None:
+        return Schedulers()
+    scheduler = tuning.scheduler(optimizer)
     plateau = isinstance(scheduler, ReduceLROnPlateau)
-    return Optimizers(
-        phi, lam, schedulers=Schedulers(evaluation=[scheduler]) if plateau else Schedulers(train=[scheduler])
-    )
+    return Schedulers(evaluation=[scheduler]) if plateau else Schedulers(train=[scheduler])
 
 
 def warn_of_double_decay(optimizer: Optimizer, given: Specification) -> None:

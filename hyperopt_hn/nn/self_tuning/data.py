@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -43,10 +44,13 @@ class NoData:
 
 
 class OnDevice:
-    """Another source's batches, arrays as tensors, on the model's device."""
+    """Another source's batches, arrays as tensors, on the model's device; a copy has a position of its own."""
 
     def __init__(self, source: Source, place: Callable[[Batch], Batch]) -> None:
         self.source, self.place = source, place
+
+    def __copy__(self) -> OnDevice:
+        return OnDevice(copy.copy(self.source), self.place)
 
     def next(self) -> Batch:
         """The next batch, for ever."""

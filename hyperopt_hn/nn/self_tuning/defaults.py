@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from hyperopt_hn.config import check, option
-from hyperopt_hn.nn.responses import Response
+from hyperopt_hn.nn.responses import Response, Split
 
 OPTIMIZER: Callable[[list[nn.Parameter]], Optimizer] = lambda parameters: torch.optim.Adam(parameters, 1e-3)  # noqa: E731
 """The network's optimizer where the user gives none."""
@@ -21,12 +21,21 @@ OPTIMIZER: Callable[[list[nn.Parameter]], Optimizer] = lambda parameters: torch.
 class Tuning:
     """How a SelfTuner tunes. The defaults suit most models; docs/starting-values.md says when to change which."""
 
-    response: str | Response = option("delta", "how the response is learned: delta, stn, implicit, or an instance")
+    response: str | Response = option(
+        "split", "how the response is learned: split, delta, stn, implicit, or an instance"
+    )
     lr_lam: float = option(0.03, "Adam's rate for the hyperparameters, raw units a step", above=0)
     warmup: int | None = option(
         None, "training steps before the first tuning step; None: a tenth of the run, 100 in a loop of your own",
         unit="train steps", least=0,
     )  # fmt: skip
+    spread: float = option(2.0, "standard deviation of the perturbations, raw units, where a Hyper has none", above=0)
+    box: float = option(3.5, "how far hyperparameters go from the middle of their range, raw; inf: no box", above=0)
+    lr_response: float = option(3e-3, "Adam's rate for the response of split", above=0)
+    respond_every: int = option(2, "training steps for each step of split's response", unit="train steps", least=1)
+    response_optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = option(
+        None, "makes the optimizer of the response's parameters; None: Adam of split's own, the network's of others"
+    )
     train_per_tune: int = option(1, "training steps for each tuning step", unit="train steps", least=1)
     accumulate: int = option(1, "batches per training step, their gradients added up", unit="batches", least=1)
     clip: float = option(0.0, "largest norm of the network's gradient; 0: no clipping", least=0)
@@ -44,3 +53,13 @@ class Tuning:
 
     def __post_init__(self) -> None:
         check(self)
+
+    def learner(self) -> str | Response:
+        """The response as TorchTuner takes it."""
+        if self.response == "split":
+            return Split(every=self.respond_every, lr=self.lr_response)
+        return self.response
+
+    def least_warmup(self) -> int:
+        """Training steps until the response has taken one: before that the hyperparameters have no gradient."""
+        return self.respond_every if self.response == "split" else 1

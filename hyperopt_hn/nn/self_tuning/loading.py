@@ -13,10 +13,14 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.conversion.collapsing import collapse
+from hyperopt_hn.nn.responses import Losses, Response
 from hyperopt_hn.nn.self_tuning.assembly import converted, copied
+from hyperopt_hn.nn.self_tuning.data import NoData
 from hyperopt_hn.nn.setup.hypers import Hypers
+from hyperopt_hn.nn.setup.problem import TorchProblem
 from hyperopt_hn.nn.tuning import checkpoint
 from hyperopt_hn.nn.tuning.codec import TORCH
+from hyperopt_hn.nn.tuning.tuner import NAMES
 from hyperopt_hn.runs.reader import Run
 from hyperopt_hn.space import HyperSpace
 
@@ -46,22 +50,32 @@ def load_run(path: Path | str, net: nn.Module) -> LoadedRun:
         )
     state = TORCH.load(Path(path) / f"best.{TORCH.suffix}")
     checkpoint.check_kind(state)
-    if "natural=True" in str(run.config["config"].get("response")):
-        raise UserError(
-            "a response in natural units cannot be loaded so; make the SelfTuner again and fit(resume=True)"
-        )
     space = HyperSpace([_hyper(settings) for settings in run.config["hypers"]], run.config["config"]["tuned"])
-    model = converted(copied(net), space, run.config["dropout"], state["response"])
+    response = _response(run.config["response"])
+    model = converted(copied(net), space, run.config["dropout"], response)
     checkpoint.check_fits(model, state["model"], "network")
     model.load_state_dict(state["model"])
     hypers = Hypers(space, next(model.parameters()).device, state["hypers"]["lam"].dtype)
     hypers.load_state_dict(state["hypers"])
     lam = hypers.lam.detach()
     if next(hyper_layers(model), None) is not None:
-        model = collapse(model, lam, None if state["response"] == "STN" else lam)
+        nothing = TorchProblem(_no_loss, _no_loss, NoData("training"), NoData("validation"))
+        model = collapse(model, lam, h=response.input(Losses(model, model, hypers, nothing), lam))
     return LoadedRun(model, hypers.plain(), run)
 
 
 def _hyper(settings: Mapping[str, Any]) -> Hyper:
     ends = {name: float(settings[name]) for name in ("low", "high")}  # infinite ones are words in JSON
     return Hyper(**{**settings, **ends})
+
+
+def _response(recorded: Mapping[str, Any]) -> Response:
+    if recorded["kind"] not in NAMES:
+        raise UserError(
+            f"the run's response {recorded['kind']!r} is one of your own; make the SelfTuner again and fit(resume=True)"
+        )
+    return type(NAMES[recorded["kind"]])(**recorded["settings"])
+
+
+def _no_loss(*_: Any) -> Any:
+    raise UserError("a loaded run has no losses")

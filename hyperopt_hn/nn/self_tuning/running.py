@@ -85,7 +85,7 @@ def schedule(tuner: TorchTuner, plan: FitPlan, tuning: Tuning) -> Alternation:
     epoch = None if batches is None else max(batches // tuning.accumulate, 1)
     steps = plan.steps or (plan.epochs or 1) * (epoch or 1)
     tunes = tuner.optimizers.lam is not None
-    warmup = steps // 10 if tuning.warmup is None else tuning.warmup
+    warmup = max(steps // 10 if tuning.warmup is None else tuning.warmup, tuning.least_warmup())
     every = tuning.evaluate_every or min(epoch or 100, steps)
     return Alternation(
         steps=steps,
@@ -145,8 +145,19 @@ def _config(given: Specification, plan: FitPlan, course: Alternation) -> dict[st
         "data": {"name": "own", "rows": [rows_in(split) for split in (plan.train, plan.valid, plan.test)]},
         "hypers": [_hyper(hyper) for hyper in given.space.hypers],
         "dropout": dict(given.dropout),
+        "response": _response(given.tuning),
         **versions_and_commit(["hyperopt_hn", "torch", "numpy"]),
     }
+
+
+def _response(tuning: Tuning) -> dict[str, Any]:
+    """A response's kind and its plain settings."""
+    learner = tuning.learner()
+    if isinstance(learner, str):
+        return {"kind": learner, "settings": {}}
+    settings = {option.name: getattr(learner, option.name) for option in fields(learner)}  # type: ignore[arg-type]
+    plain = {name: value for name, value in settings.items() if isinstance(value, (bool, int, float, str))}
+    return {"kind": type(learner).__name__.lower(), "settings": plain}
 
 
 def _hyper(hyper: Hyper) -> dict[str, Any]:

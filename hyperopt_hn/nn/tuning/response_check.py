@@ -155,7 +155,9 @@ def check_response(
         unmoved = _loss(losses, tuner.response.unmoved(losses, losses.hypers.lam.detach()))
         response = [_loss(losses, tuner.response.view(losses, lam, True)) for lam in lams]
         with ThreadPoolExecutor(plan.workers) as pool:
-            centre, *truth = pool.map(lambda lam: _retrain(tuner, losses, lam, plan), [losses.hypers.lam.detach(), *lams])
+            centre, *truth = pool.map(
+                lambda lam: _retrain(tuner, losses, lam, plan), [losses.hypers.lam.detach(), *lams]
+            )
     finally:
         checkpoint.set_random_state(kept, losses.hypers.lam.device)
     ends, halves = tuple(t for _, t in truth), tuple(h for h, _ in truth)

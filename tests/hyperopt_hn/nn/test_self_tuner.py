@@ -17,16 +17,19 @@ from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 from hyperopt_hn import Alternation, Hyper, HyperSpace, UserError, alternate  # noqa: E402
 from hyperopt_hn.loop import Interrupted  # noqa: E402
 from hyperopt_hn.nn import (  # noqa: E402
+    STN,
     Batches,
     DoubleDecayWarning,
     Hypers,
     Optimizers,
+    Retraining,
     SelfTuner,
     TorchProblem,
     TorchTuner,
     TunerConfig,
     Tuning,
     convert,
+    general_parameters,
     load_run,
     squared_norm,
 )
@@ -48,12 +51,13 @@ def test_fit_takes_the_steps_that_the_parts_take_by_hand():
     net = network()
     torch.manual_seed(5)
     model = convert(net, space, dropout={"*": "dropout"})
-    hypers = Hypers(space)
+    hypers = Hypers(space, spread=2.0, box=3.5)
     problem = TorchProblem(
         train_loss, valid_loss, *(Batches.of(part, 50, 6 + i) for i, part in enumerate((train, valid, test)))
     )
-    optimizers = Optimizers(torch.optim.Adam(model.parameters(), 1e-3), torch.optim.Adam([hypers.lam], Tuning().lr_lam))
-    parts = TorchTuner(model, hypers, problem, optimizers, Tuning().response, TunerConfig(seed=5))
+    phi = torch.optim.Adam(general_parameters(model), 1e-3)
+    optimizers = Optimizers(phi, torch.optim.Adam([hypers.lam], 0.03))
+    parts = TorchTuner(model, hypers, problem, optimizers, "split", TunerConfig(seed=5))
     torch.manual_seed(5)
     log = Memory()
     alternate(parts, Alternation(steps=30, warmup=3, evaluate_every=8), log, Progress("x", 1, quiet=True))
@@ -166,7 +170,7 @@ def test_a_stopped_run_goes_on_with_resume_and_leaves_the_same_record(tmp_path, 
     assert same_courses(whole, result) and whole.best_hypers == result.best_hypers
 
 
-@pytest.mark.parametrize("response", ["delta", "stn", "implicit"])
+@pytest.mark.parametrize("response", ["split", "delta", "stn", STN(natural=True), "implicit"])
 def test_load_run_gives_the_best_network_with_its_hyperparameters(tmp_path, response):
     train, valid, _ = data()
     dropout = None if response == "implicit" else {"*": "dropout"}
@@ -253,6 +257,37 @@ def test_before_any_data_steps_without_a_batch_are_refused():
         self_tuner().objective()
 
 
+def test_a_check_leaves_everything_as_it_was_and_ends_in_words():
+    train, valid, _ = data()
+
+    def losses(check):
+        tuner = self_tuner()
+        tuner.fit(train, valid, steps=20, batch_size=50, **QUIET)
+        if check:
+            found = tuner.check({"dropout": [0.05, 0.5]}, Retraining(steps=4))
+            assert found.verdict in ("trust", "distrust", "undecided") and found.verdict in str(found).splitlines()[-1]
+        torch.manual_seed(0)
+        return [tuner.tuner.train_step()["train_loss"] for _ in range(3)]
+
+    assert losses(True) == losses(False)
+
+
+def test_the_networks_optimizer_holds_what_the_plain_network_has():
+    held = []
+
+    def adam(parameters):
+        held.append(len(parameters))
+        return torch.optim.Adam(parameters, 1e-3)
+
+    plain = len(list(network().parameters()))
+    self_tuner(optimizer=adam)
+    self_tuner(optimizer=adam, response="delta")
+    assert held[0] == plain < held[1]
+    how = Tuning(response_optimizer=lambda parameters: torch.optim.SGD(parameters, 0.1))
+    tuner = self_tuner(optimizer=adam, tuning=how)
+    assert held[2] == plain and isinstance(tuner.tuner.optimizers.response, torch.optim.SGD)
+
+
 def test_an_objective_trains_a_fixed_network_repeatably_from_the_same_start():
     train, valid, _ = data()
     tuner = self_tuner()
@@ -284,7 +319,7 @@ def test_vectors_come_as_arrays():
     assert result.best_hypers["each"].shape == (64,) and result.course["each"].shape[1] == 64
 
 
-@pytest.mark.parametrize("response", ["delta", "stn"])
+@pytest.mark.parametrize("response", ["split", "delta", "stn"])
 @pytest.mark.parametrize("tuned", [None, ["decay"], []])
 def test_a_loss_always_sees_one_value_per_example_or_one_for_all(response, tuned):
     shapes = set()
