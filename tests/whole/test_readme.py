@@ -20,12 +20,16 @@ TORCH_EXAMPLE, PAPER_EXAMPLE, RIDGE_EXAMPLE, LOAD_EXAMPLE = re.findall(r"```pyth
 
 
 def run_example(code, folder):
+    return run_whole(code, folder)[-1]
+
+
+def run_whole(code, folder):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=folder,
         env={"PYTHONPATH": str(ROOT), "PATH": "", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[-1]
+    return done.stdout.splitlines()
 
 
 def test_the_plain_example_runs_and_tunes(tmp_path):
@@ -55,14 +59,46 @@ def test_the_papers_example_tunes_to_where_retrained_networks_do_best(tmp_path):
     assert abs(np.log(decay) - best) < 0.5 and loss < 1.03 * retrained(best), (decay, loss, np.exp(best))
 
 
-def test_the_torch_example_runs_and_gives_the_plain_model_back(tmp_path):
+def test_the_torch_example_runs_twice_in_one_folder_and_passes_its_own_check(tmp_path):
     pytest.importorskip("torch")
+    pytest.importorskip("matplotlib")
+    check = """
+x, y = (torch.as_tensor(part) for part in test)
+assert type(plain) is Sequential and list(plain.state_dict()) == ["0.weight", "0.bias", "3.weight", "3.bias"]
+assert cross_entropy(plain.eval()(x.float()), y) < 0.5
+print(tuner.hypers())
+"""
+    first, last = run_whole(TORCH_EXAMPLE + check, tmp_path), run_whole(TORCH_EXAMPLE + check, tmp_path)
+    for lines in (first, last):
+        assert re.search(r"'dropout': [\d.]+, 'decay': [\d.e-]+", lines[-1])
+        verdict = next(line for line in lines if line.startswith("verdict"))
+        assert verdict.startswith("verdict: trust: "), lines
+    assert first[-1] == last[-1], "it is seeded"
+    assert "runs/digits-2 (overwrite=True replaces it)" in "".join(last)
+    for name in ("digits", "digits-2"):
+        assert (tmp_path / "runs" / name / "result.json").exists()
+    logs = [(tmp_path / "runs" / name / "log.jsonl").read_bytes() for name in ("digits", "digits-2")]
+    assert logs[0] == logs[1]
+    assert (tmp_path / "course.png").exists() and (tmp_path / "net.pt").exists()
+
+
+def test_the_torch_example_is_short_and_needs_few_of_our_names():
+    lines = [line for line in TORCH_EXAMPLE.splitlines() if line.strip()]
+    ours = re.findall(r"^from hyperopt_hn[\w.]* import (.+)$", TORCH_EXAMPLE, re.MULTILINE)
+    assert len([name for names in ours for name in names.split(",")]) <= 4
+    assert len(lines) <= 24
+    assert len([line for line in lines[lines.index("tuner = SelfTuner(") :] if not line.startswith("print")]) <= 13
+
+
+def test_the_parts_example_runs(tmp_path):
+    pytest.importorskip("torch")
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "parts.md").read_text(), re.DOTALL)
     check = """
 assert type(plain) is Sequential and list(plain.state_dict()) == ["0.weight", "0.bias", "3.weight", "3.bias"]
 assert cross_entropy(plain.eval()(x[1400:]), y[1400:]) < 0.5
 print(tuner.hypers())
 """
-    last = run_example(TORCH_EXAMPLE + check, tmp_path)
+    last = run_example(example + check, tmp_path)
     assert re.search(r"'dropout': [\d.]+, 'decay': [\d.e-]+", last)
     assert (tmp_path / "runs" / "digits" / "result.json").exists()
 
