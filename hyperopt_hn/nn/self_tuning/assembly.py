@@ -22,7 +22,7 @@ from hyperopt_hn.nn.conversion.converter import convert, response_parameters
 from hyperopt_hn.nn.responses import Response, Split
 from hyperopt_hn.nn.self_tuning.data import NoData
 from hyperopt_hn.nn.self_tuning.defaults import OPTIMIZER, Tuning
-from hyperopt_hn.nn.self_tuning.values import with_steady_shapes
+from hyperopt_hn.nn.self_tuning.steady_shapes import with_steady_shapes
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.setup.problem import (
