@@ -14,7 +14,7 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.reader import Run
 from toy import assemble
 from toy.experiments import PRESETS, HyperTraining
-from toy.explore import hypernetwork_page, manifold_page, surrogates_page
+from toy.explore import course_page, hypernetwork_page, manifold_page, surrogates_page
 from toy.explore.small_network import SmallNetwork
 from toy.saved import load_run
 
@@ -43,17 +43,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def page(path: Path, out: Path, data_root: Path | None = None) -> Path:
-    """The page of one run. Raises UserError where it is unfinished, or of an experiment that has none."""
+    """The page of one run. Raises UserError where it is unfinished or has none."""
     run = Run(path)
     name = _name(run)
     if not run.finished:
         raise UserError(f"{path} is not finished; go on with it: python -m toy {name.split('/')[0]} --resume")
-    if name not in KNOWN:
-        raise UserError(f"{path} ({name}) has no page; there are pages of {', '.join(KNOWN)}")
     file = out / f"{run.path.resolve().parents[1].name}-{name.replace('/', '-')}.html"
     if name in FROM_ARRAYS:
         return FROM_ARRAYS[name](run, file)
-    return _hypernetwork(path, file, data_root)
+    return _hypernetwork(path, file, data_root) if name in SMALL else course_page.build(run, file)
 
 
 def _hypernetwork(path: Path, file: Path, data_root: Path | None) -> Path:

@@ -20,7 +20,7 @@ def refused(capsys, *words):
 def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = write_all(tmp_path)
-    assert "has no page" in refused(capsys, root / "local-medium/tpe")
+    assert "records no course" in refused(capsys, root / "local-medium/tpe")
     assert "missing" in refused(capsys, tmp_path / "nowhere")
     assert "under runs/" in refused(capsys)
     assert "--help" in refused(capsys, "--ot", "x")

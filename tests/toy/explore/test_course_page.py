@@ -1,0 +1,33 @@
+"""The page of a run's course in a browser, here of a deep one's recorded copy: the record at each time."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.support.browser import opened
+from tests.support.paths import ROOT
+from toy.__main__ import main
+
+pytest.importorskip("bokeh", reason="bokeh is not installed (pip install 'hyperopt_hn[explore]')")
+RUN = ROOT / "figures/recorded/quick-ptb-seed7/compare-lstm/stn"
+
+
+def test_time_moves_the_table_through_the_record(tmp_path):
+    assert main(["explore", str(RUN), "--out", str(tmp_path)]) == 0
+    (page,) = tmp_path.iterdir()
+    assert page.stat().st_size < 3_000_000
+    records = [json.loads(line) for line in (RUN / "log.jsonl").read_text().splitlines()]
+    with opened(page) as browser:
+        for at in (len(records) - 1, 0, 3):
+            browser.set("time", at)
+            shown = browser.model("numbers", "data")
+            found = dict(zip(shown["what"], shown["value"], strict=True))
+            wanted = {name: records[at][name] for name in ("train_loss", "valid_loss", "test_loss")}
+            for name, value in {**wanted, **records[at]["hypers"]}.items():
+                np.testing.assert_allclose(found[name], value, rtol=1e-15)
+            assert f"step {records[at]['step']}, record {at + 1} of {len(records)}" in browser.text()
+        handle = browser.elements(".noUi-handle")[0]
+        handle.send_keys("\ue014")  # arrow right
+        assert browser.model("time", "value") == 4
+        assert browser.mistakes() == [] and browser.fetched() == []

@@ -1,0 +1,76 @@
+"""The page of any run that records hyperparameters, of `deep` too: their courses and the losses, with a time slider."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from bokeh.layouts import column, gridplot, row
+from bokeh.models import Slider, Span
+from bokeh.plotting import figure
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.runs.reader import Run
+from toy.explore.page import BLUE, GREEN, GREY, RED, WIDTH, heading, panel, script, table_source, words, write
+
+HYPERS = "hypers/"
+LOSSES = {"train_loss": BLUE, "valid_loss": RED, "test_loss": GREY}
+ACROSS, MOST = 3, 24  # panels a row, hyperparameters
+TEXT = (
+    "How the hyperparameters moved while the network trained, in natural units, and what became of the losses. Move "
+    "the time, with the mouse or with the arrow keys; the table has the values of that record."
+)
+
+
+def build(run: Run, path: Path) -> Path:
+    """Write the page. Raises UserError for a run whose record has no hyperparameters or that ended at once."""
+    hypers = [name for name in run.columns() if name.startswith(HYPERS)][:MOST]
+    if not hypers or len(run.records) < 2:
+        raise UserError(f"{run.path} records no course of a hyperparameter, so there is no page of it")
+    losses = [name for name in LOSSES if np.isfinite(run.column(name)).any()]
+    steps, names = run.steps, [*losses, *hypers]
+    values = [run.column(name) for name in names]
+    title = f"{run.config.get('experiment')}/{run.config.get('arm')}: course of {len(hypers)} hyperparameters"
+    time = Slider(start=0, end=len(steps) - 1, step=1, value=len(steps) - 1, title="time", name="time",
+                  show_value=False, width=WIDTH // 2)  # fmt: skip
+    shown = [_losses(steps, {name: run.column(name) for name in losses})] if losses else []
+    shown += [_course(name, steps, run.column(name)) for name in hypers]
+    lines = [_now(plot, float(steps[-1])) for plot in shown]
+    table, numbers = words("", "table", WIDTH // ACROSS), table_source("what", "value")
+    plain = [name.removeprefix(HYPERS) for name in names]
+    move = script("course", time=time, steps=steps.astype(np.float64), lines=lines, table=table, numbers=numbers,
+                  values=values, names=[escape(name) for name in plain])  # fmt: skip
+    time.js_on_change("value", move)
+    panels = gridplot(
+        [shown[i : i + ACROSS - 1] for i in range(0, len(shown), ACROSS - 1)],
+        merge_tools=False,
+        toolbar_options={"logo": None},
+    )
+    return write(path, title, column(heading(title, TEXT, run), time, row(panels, table), width=WIDTH), move)
+
+
+def _losses(steps: np.ndarray, losses: dict[str, np.ndarray]) -> figure:
+    plot = _small("losses", steps)
+    for name, values in losses.items():
+        plot.line(steps, values, color=LOSSES[name], line_width=2, legend_label=name)
+    plot.legend.label_text_font_size, plot.legend.background_fill_alpha = "11px", 0.6
+    return plot
+
+
+def _course(name: str, steps: np.ndarray, values: np.ndarray) -> figure:
+    plot = _small(name.removeprefix(HYPERS), steps)
+    plot.line(steps, values, color=GREEN, line_width=2)
+    return plot
+
+
+def _small(title: str, steps: np.ndarray) -> figure:
+    plot = panel(title, "steps", "", x_range=(float(steps[0]), float(steps[-1])))
+    plot.width, plot.height = WIDTH // ACROSS, 210
+    return plot
+
+
+def _now(plot: figure, step: float) -> Span:
+    span = Span(location=step, dimension="height", line_color=GREY)
+    plot.add_layout(span)
+    return span
