@@ -48,3 +48,16 @@ def stored(state: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def draws(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def rows_and_targets(rows, inputs, outputs=10, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.random((rows, inputs)), np.eye(outputs)[rng.integers(0, outputs, rows)]
+
+
+def decay_problem(splits, sizes, penalty="norm", lam=1.0):
+    return DecayProblem(*(RowSplit.of(*s) for s in splits), sizes, penalty, decay_space(penalty, sizes, lam))

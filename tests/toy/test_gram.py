@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from autograd import grad
 
-from tests.toy.test_mlp import draws, rows_and_targets
+from tests.support.toy_cases import draws, rows_and_targets
 from toy import mlp
 from toy.gram import Gram
 

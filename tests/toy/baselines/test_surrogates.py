@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,7 @@ from hyperopt_hn import UserError
 from tests.reference import toy_truth_loops as slow
 from tests.reference.toy_loops import Data
 from tests.support.toy_cases import SHARED, problem_of, random_parts, run, same, stored
-from toy.baselines.predictors import gaussian_process, gp_predict
-from toy.baselines.surrogates import GPS, PREDICTORS, Surrogates, SurrogatesConfig, metrics
+from toy.baselines.surrogates import PREDICTORS, Surrogates, SurrogatesConfig, metrics
 from toy.truth.true_losses import SharedSettings
 
 
@@ -66,19 +64,6 @@ def test_published_progress_lines_draw_numbers_and_ours_do_not(parts: tuple[Data
         fresh.rand(18), fresh.randint(40 if streams == "published" else 41, size=6)
         position[streams] = tuner.rng.get_state()[2] - fresh.get_state()[2]  # type: ignore[index]
     assert position["default"] == 0 and position["published"] > 0
-
-
-def test_gaussian_processes_fit_quietly_and_the_fair_one_knows_units() -> None:
-    lam, true = known_truth(60)
-    errors = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for kind in GPS:
-            for loss in (np.ones(60), 200.0 * true):  # nothing to fit, and far from mean 0 and amplitude 1
-                predicted, complaints = gp_predict(gaussian_process(kind, 3, 0), lam[:25], loss[:25], lam[25:])
-                assert np.isfinite(predicted).all() and complaints >= 0
-            errors[kind] = metrics(predicted, loss[25:])["rmse"]
-    assert errors["gp_fair"] < 0.8 * errors["gp"]
 
 
 def test_metrics() -> None:

@@ -7,7 +7,7 @@ from autograd import grad
 from scipy.optimize import minimize
 
 from hyperopt_hn import UserError
-from tests.toy.test_mlp import decay_problem, rows_and_targets
+from tests.support.toy_cases import decay_problem, rows_and_targets
 from toy.explore.exact import ExactResponse, has_exact
 from toy.truth.crossval import Crossval, CrossvalConfig
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.toy.test_mlp import decay_problem, rows_and_targets
+from tests.support.toy_cases import decay_problem, rows_and_targets
 from toy.explore.small_network import SmallNetwork, rounded
 from toy.responses import LinearResponse, MLPResponse
 
