@@ -56,8 +56,8 @@ figures-deep: .venv/.deep  ## with PyTorch: run what is missing of deep and draw
 runs: .venv/.figures  ## only run what is missing
 	$(TOY) all --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume
 
-explore: .venv/.explore  ## small hypernetworks as pages to play with, in $(OUT)/explore
-	$(foreach NAME,crossval local-small global-small,$(TOY) $(NAME) --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume &&) \
+explore: .venv/.explore  ## small hypernetworks and the loss manifold as pages to play with, in $(OUT)/explore
+	$(foreach NAME,crossval local-small global-small loss-manifold,$(TOY) $(NAME) --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume &&) \
 	$(TOY) explore --out $(OUT)/explore
 
 test: lint  ## lint, types and the fast tests

@@ -88,7 +88,7 @@ def test_by_name_a_missing_run_is_an_error_with_its_command(
     assert not (tmp_path / "out").exists()
 
 
-def test_commands_of_the_deep_wing(tmp_path: Path) -> None:
+def test_commands_of_the_deep_part(tmp_path: Path) -> None:
     root = Path("runs/paper-ptb-seed3")
     assert runs.command(root, "table1/replay", runs.TEXTS) == "python -m deep table1 --preset paper --data ptb --seed 3"
     assert runs.command(root, "compare-cnn/pbt", runs.IMAGES) == "python -m deep compare cnn --preset paper --seed 3"
