@@ -60,7 +60,7 @@ def lines_remark(counts: Sequence[int], best: bool = False) -> str:
     words, (fewest, most) = ["best so far by validation"] if best else [], (min(counts), max(counts))
     if most > 1:
         seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
-        words.append(f"mean of {seeds} seeds, bands ±1 sd")
+        words.append(f"mean of {seeds} seeds, bands ±1\N{NO-BREAK SPACE}sd")
     return f"Lines: {', '.join(words)}" if words else ""
 
 
