@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 import torch
@@ -38,6 +38,8 @@ class Scope:
     values: Mapping[str, Any]
     cache: dict[int, tuple[tuple[int, ...], dict[str, Tensor]]]
     tangent: bool = False
+    zero: bool = False
+    """Whether h is zero in value, λ being its own centre, and only its gradient is wanted."""
 
 
 class HyperLayer(Protocol):
@@ -140,7 +142,8 @@ def at(
     inner = dict(outer or {})
     for home in homes:
         _check(lam, home, model)
-        inner[home] = _scope(home, lam, _input(lam, centre) if h is None else h, values or {}, tangent)
+        scope = _scope(home, lam, _input(lam, centre) if h is None else h, values or {}, tangent)
+        inner[home] = replace(scope, zero=h is None and _same(lam, centre))
     _here.scopes = _everywhere.scopes = inner
     try:
         yield
@@ -195,6 +198,11 @@ def _values(home: Home) -> Mapping[str, Any]:
 
 def _input(lam: Tensor, centre: Tensor | None) -> Tensor | None:
     return lam if centre is None else None if centre is lam else lam - centre
+
+
+def _same(lam: Tensor, centre: Tensor | None) -> bool:
+    """Whether λ and its centre are two views of the very same numbers, as λ and λ.detach() are."""
+    return centre is not None and centre is not lam and lam.is_set_to(centre)
 
 
 def _scope(home: Home, lam: Tensor, h: Tensor | None, values: Mapping[str, Any], tangent: bool) -> Scope:

@@ -6,7 +6,7 @@ All take and give the batch in dimension `axis`; n = 2 hyperparameters, B = 3 ex
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,6 +28,8 @@ from hyperopt_hn.nn import (
     HyperMultiheadAttention,
     bind,
 )
+from hyperopt_hn.nn.layers.kinds import FORMS
+from hyperopt_hn.nn.layers.plain import Options
 
 N, B = 2, 3
 SPACE = HyperSpace([Hyper("p", 0.3, 0, 1), Hyper("q", 0.2, 0, 1)])
@@ -68,8 +70,10 @@ def randomised(layer: nn.Module, seed: int = 0) -> nn.Module:
             if x.is_floating_point():
                 noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
                 x.copy_(noise.abs() + 0.5 if name.endswith("running_var") else 0.5 * noise)
-        if isinstance(layer, HyperEmbedding) and layer.padding_idx is not None and layer.num_hyper:
-            layer.response_weight[layer.padding_idx] = 0  # as reset_response leaves it
+        if getattr(layer, "padding_idx", None) is not None:  # as torch and reset_response leave it
+            for name, table in layer.named_parameters():
+                if name in ("weight", "response_weight", "response_outer"):
+                    table[layer.padding_idx] = 0
     return layer
 
 
@@ -79,7 +83,7 @@ def made(case: Case, n: int = N, gain: float | None = None) -> Any:
     if gain == 0:
         with torch.no_grad():
             for name, p in layer.named_parameters():
-                if "response_scale" in name or "response_shift" in name:
+                if any(f"response_{part}" in name for part in ("scale", "shift", "gain")):
                     p.zero_()
     bind(layer, SPACE if n else NONE)
     return layer
@@ -172,7 +176,7 @@ def _norm(name: str, hyper: Any, plain: Any, args: tuple[Any, ...], shape: tuple
 
 _CAUSAL = torch.triu(torch.ones(5, 5, dtype=torch.bool), 1)
 
-CASES: tuple[Case, ...] = (
+FULL: tuple[Case, ...] = (
     _linear(True),
     _linear(False),
     _conv(1, (8,), padding=1, stride=2),
@@ -203,4 +207,17 @@ CASES: tuple[Case, ...] = (
     _attention(self_attention=False, add_bias_kv=True, add_zero_attn=True, batch_first=True),
     _attention(options=(("need_weights", False), ("attn_mask", _CAUSAL), ("is_causal", True))),
     _attention(options=(("attn_mask", torch.randn(5, 5, **F64)),), add_zero_attn=True),
+)
+
+
+def _formed(case: Case, form: str) -> Case:
+    def make(n: int) -> Any:
+        plain = case.plain()
+        return FORMS[form][type(plain)].from_plain(plain, Options(n, rank=2))
+
+    return replace(case, name=f"{form}-{case.name}", make=make)
+
+
+CASES: tuple[Case, ...] = FULL + tuple(
+    _formed(case, form) for form in ("lowrank", "gated") for case in FULL if "norm" not in case.name
 )

@@ -14,29 +14,12 @@ from torch.nn.utils import parametrize
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import bind, hyper_layers
 from hyperopt_hn.nn.conversion.selection import DROPOUTS, LayerSelection, RateNames, Select
-from hyperopt_hn.nn.layers import batchnorm, conv, norm
+from hyperopt_hn.nn.conversion.ties import tie
+from hyperopt_hn.nn.conversion.undone import BEHIND, undone
 from hyperopt_hn.nn.layers.affine_response import Gain
-from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
-from hyperopt_hn.nn.layers.embedding import HyperEmbedding
-from hyperopt_hn.nn.layers.linear import HyperLinear
-from hyperopt_hn.nn.layers.lstm import HyperLSTM
+from hyperopt_hn.nn.layers.kinds import Form, Table, table_of
+from hyperopt_hn.nn.layers.plain import Options, undo
 from hyperopt_hn.space import HyperSpace
-
-KINDS: dict[type[nn.Module], Any] = {
-    nn.Linear: HyperLinear,
-    nn.Conv1d: conv.HyperConv1d,
-    nn.Conv2d: conv.HyperConv2d,
-    nn.Conv3d: conv.HyperConv3d,
-    nn.Embedding: HyperEmbedding,
-    nn.LayerNorm: norm.HyperLayerNorm,
-    nn.GroupNorm: norm.HyperGroupNorm,
-    nn.BatchNorm1d: batchnorm.HyperBatchNorm1d,
-    nn.BatchNorm2d: batchnorm.HyperBatchNorm2d,
-    nn.BatchNorm3d: batchnorm.HyperBatchNorm3d,
-    nn.LSTM: HyperLSTM,
-    nn.MultiheadAttention: HyperMultiheadAttention,
-}
-"""What becomes what, by exact class."""
 
 
 @dataclass(frozen=True)
@@ -59,30 +42,72 @@ def convert(
     exclude: Select = (),
     gain: Gain = "delta",
     dropout: Mapping[str, str] | None = None,
+    *,
+    form: Form = "full",
+    rank: int | None = None,
 ) -> nn.Module:
-    """Replace the layers of `model` by hyper layers that respond to the space's λ; in place, and returned.
+    """Make the layers of `model` respond to the space's λ; in place, and returned.
 
     Elementary parameters stay the same objects under the same names, so optimizers and checkpoints still fit. Layers
-    that share a weight share its response; a module used twice stays one. `gain`: "delta" starts the response at
-    zero, "stn" at N(0, 0.01²). `dropout` maps names or patterns to hyperparameters: dropout modules then drop at
-    each example's own rate, an LSTM between its layers, attention in its weights, an embedding (by its exact name)
-    whole word types, and "rnn.weight_hh" or "fc.weight" is DropConnect of that weight. A space that tunes nothing
-    leaves all layers plain. Raises UserError for a pattern without a match, nothing to convert, or a model that
-    cannot be.
+    that share a weight share its response; a module used twice stays one. `form`: "full" adds a second matrix to each
+    layer, W + diag(V h) R; "lowrank" one of rank `rank` (by the layer's size if not given, below a tenth of a usual
+    model's parameters); "gated" only scales and shifts units, and skips a layer whose batch norm would undo it, since
+    the norm responds itself. `gain`: "delta" starts the response at zero, "stn" at N(0, 0.01²). `dropout` maps names
+    or patterns to hyperparameters: dropout modules then drop at each example's own rate, an LSTM between its layers,
+    attention in its weights, an embedding (by its exact name) whole word types, and "rnn.weight_hh" or "fc.weight" is
+    DropConnect of that weight. A space that tunes nothing leaves all layers plain. Raises UserError for a pattern
+    without a match, nothing to convert, or a model that cannot be.
     """
     if next(hyper_layers(model), None) is not None:
         raise UserError("this model is converted already; convert the plain one, or call bind(model, space)")
-    rates = RateNames(space, dropout or {})
-    chosen = LayerSelection(include, exclude)
+    how = _How(table_of(form), Options(space.n, gain, rank), undone(model) if form == "gated" else {})
     made: dict[nn.Module, nn.Module] = {}
+    try:
+        found = _respond(model, space, LayerSelection(include, exclude), RateNames(space, dropout or {}), how, made)
+        if not made and space.n:
+            some = "; ".join(f"{k}: {v}" for k, v in list(found.left.items())[:5])
+            raise UserError(f"convert found nothing to convert: {some}")
+        tie(made.values())
+    except BaseException:
+        undo(made.values())
+        raise
+    model = replace(model, made)
+    _forbid_fast_path(model, made.values())
+    if made:
+        bind(model, space)
+        _, first = next(hyper_layers(model))
+        first.home.report = found
+    return model
+
+
+@dataclass(frozen=True)
+class _How:
+    table: Table
+    options: Options
+    undone: Mapping[nn.Module, nn.Module]
+
+
+def _respond(
+    model: nn.Module,
+    space: HyperSpace,
+    chosen: LayerSelection,
+    rates: RateNames,
+    how: _How,
+    made: dict[nn.Module, nn.Module],
+) -> Report:
     converted: dict[str, str] = {}
     left: dict[str, str] = {}
-    for names, module in _outermost(model):
+    every = list(_outermost(model))
+    reasons = {module: _obstacle(module, how.table) or chosen.reason(names, module) for names, module in every}
+    for names, module in every:
         layer: nn.Module | None = rates.dropout_for(names, module)
-        reason = _obstacle(module) or chosen.reason(names, module)
-        if layer is None and not reason and (space.n or rates.wants(names, module)):
-            layer = KINDS[type(module)].from_plain(module, space.n, gain)
-            rates.apply(names, layer)
+        reason, wanted = reasons[module], rates.wants(names, module)
+        if not wanted and module in how.undone and reasons[how.undone[module]] is None:
+            reason = reason or BEHIND
+        if layer is None and not reason and (space.n or wanted):
+            kind = type(module)
+            layer = how.table[kind].from_plain(module, how.options)
+            rates.apply(names, kind, layer)
         if layer is not None:
             made[module] = layer
             converted[names[0]] = type(layer).__name__
@@ -90,18 +115,7 @@ def convert(
             left[names[0]] = reason or "the space tunes nothing"
     chosen.check()
     rates.check()
-    if not made and space.n:
-        raise UserError(
-            "convert found nothing to convert: " + "; ".join(f"{k}: {v}" for k, v in list(left.items())[:5])
-        )
-    _tie(made.values())
-    model = replace(model, made)
-    _forbid_fast_path(model, made.values())
-    if made:
-        bind(model, space)
-        _, first = next(hyper_layers(model))
-        first.home.report = Report(converted, left)
-    return model
+    return Report(converted, left)
 
 
 def report(model: nn.Module) -> Report:
@@ -147,14 +161,14 @@ def _outermost(model: nn.Module) -> Iterator[tuple[list[str], nn.Module]]:
     return ((names[m], m) for m in names if m not in inside)
 
 
-def _obstacle(module: nn.Module) -> str | None:
+def _obstacle(module: nn.Module, table: Table) -> str | None:
     kind = type(module).__name__
     if any(isinstance(p, UninitializedParameter) for p in module.parameters(recurse=False)):
         raise UserError(f"a {kind} has no shape yet; run one batch through the model, then convert it")
     if isinstance(module, DROPOUTS):
         return "no hyperparameter was named for its rate; dropout={'name or pattern': 'hyperparameter'}"
-    if type(module) not in KINDS:
-        parent = next((k.__name__ for k in KINDS if isinstance(module, k)), None)
+    if type(module) not in table:
+        parent = next((k.__name__ for k in table if isinstance(module, k)), None)
         return (
             f"a subclass of {parent}, whose own code would be lost" if parent else f"there is no hyper layer for {kind}"
         )
@@ -171,36 +185,6 @@ def _obstacle(module: nn.Module) -> str | None:
     if getattr(module, "proj_size", 0):
         return "there is no response for proj_size"
     return None
-
-
-_TIED = {"weight": ("response_weight", "response_scale"), "bias": ("response_bias", "response_shift")}
-
-
-def _tie(layers: Iterable[nn.Module]) -> None:
-    """Layers that share a parameter share its response, so that it stays one parameter when collapsed."""
-    first: dict[int, tuple[nn.Module, str]] = {}
-    ordered = sorted(layers, key=lambda m: not isinstance(m, HyperEmbedding))  # an embedding decides the direction
-    for layer in ordered:
-        for name, parameter in list(layer.named_parameters()):
-            if name.rpartition(".")[2].startswith("response_"):
-                continue
-            owner, known = first.setdefault(id(parameter), (layer, name))
-            if owner is not layer and layer.num_hyper:
-                _share(owner, known, layer, name)
-
-
-def _share(owner: nn.Module, known: str, layer: nn.Module, name: str) -> None:
-    turned = isinstance(owner, HyperEmbedding) and isinstance(layer, HyperLinear)
-    if known != name or name not in _TIED or not (turned or type(owner) is type(layer)):
-        raise UserError(
-            f"a {type(layer).__name__} and a {type(owner).__name__} share a parameter in a way that no common response "
-            "serves; exclude one of them"
-        )
-    for response in _TIED[name]:
-        if getattr(owner, response, None) is not None:
-            setattr(layer, response, getattr(owner, response))
-    if isinstance(layer, HyperLinear) and name == "weight":
-        layer.along_input = turned or (isinstance(owner, HyperLinear) and owner.along_input)
 
 
 def _forbid_fast_path(model: nn.Module, made: Iterable[nn.Module]) -> None:

@@ -1,81 +1,61 @@
 """Penalties on the weights of a responding model: |w(λ)|² at the λ of the context, without building w(λ).
 
-W(λ) = W + s ⊙ R with one s = V h per row, so |W(λ)|² = |W|² + 2 s·⟨W, R⟩ + s²·|R|², row by row: one number per
-example costs no more than one. B batch, n tuned hyperparameters, k rows that share an entry of s.
+Each weight's square is a quadratic form in the response input h (see layers/squares), so that one number per example
+costs no more than one. B batch, n tuned hyperparameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hyperopt_hn.nn.context import scope_of
-from hyperopt_hn.nn.layers.affine_response import product
-from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
-from hyperopt_hn.nn.layers.attention_calls import PACKED, SEPARATE
-from hyperopt_hn.nn.layers.conv import HyperConv1d, HyperConv2d, HyperConv3d
-from hyperopt_hn.nn.layers.embedding import HyperEmbedding
-from hyperopt_hn.nn.layers.linear import HyperLinear
-from hyperopt_hn.nn.layers.lstm import HyperLSTM
-
-Piece = tuple[Tensor, Tensor, Tensor, int]
-"""W, R, V (k, n), and the dimension of W that V's rows belong to."""
+from hyperopt_hn.nn.layers import squares
+from hyperopt_hn.nn.layers.squares import Quadratic
 
 
 def squared_norm(model: nn.Module) -> Tensor:
     """Σ w(λ)² over all weights of two or more dimensions (no biases, no norms), each once: (), or (B,) for B λs.
 
     Give it a part of the model for a per-layer penalty. Call it inside a loss, where the tuner has set λ; plain
-    parameters count as they are.
+    parameters count as they are, and where no λ differs from the centre that is all it costs.
     """
-    total: Tensor | None = None
-    seen: set[int] = set()
-    for module in model.modules():
-        responding = {id(w): (w, r, v, axis) for w, r, v, axis in _pieces(module)}
-        for name, parameter in module.named_parameters(recurse=False):
-            if name.startswith("response_") or parameter.dim() < 2 or id(parameter) in seen:
-                continue
-            seen.add(id(parameter))
-            piece = responding.get(id(parameter))
-            here = _wide(parameter).square().sum() if piece is None else _piece_norm(module, piece)
-            total = here if total is None else total + here
-    if total is None:
+    constant: Tensor | None = None
+    moving: dict[int, tuple[Tensor, Quadratic]] = {}
+    with _whole_precision(model):
+        for parameter, h, quadratic in _weights(model):
+            if quadratic is None or h is None:
+                here = squares.plain(parameter)
+                constant = here if constant is None else constant + here
+            else:
+                known = moving.get(id(h))
+                moving[id(h)] = h, quadratic if known is None else known[1] + quadratic
+        sums = [quadratic.at(h) for h, quadratic in moving.values()]
+    total = sum(sums if constant is None else [constant, *sums])
+    if not isinstance(total, Tensor):
         raise ValueError("this model has no weights of two or more dimensions; there is nothing to penalise")
     return total
 
 
-def _piece_norm(module: Any, piece: Piece) -> Tensor:
-    weight, response, gain, axis = _wide(piece[0]), _wide(piece[1]), piece[2], piece[3]
-    own = weight.square().sum()
-    h = scope_of(module).h
-    if h is None:
-        return own
-    others = [d for d in range(weight.dim()) if d != axis]
-    s = product(h, gain)  # (k,) or (B, k)
-    cross, square = ((t * response).sum(others).to(s.dtype) for t in (weight, response))
-    return own + 2 * s @ cross + s.square() @ square
-
-
-def _wide(parameter: Tensor) -> Tensor:
-    return parameter if parameter.dtype == torch.float64 else parameter.float()
-
-
-def _pieces(module: nn.Module) -> Iterator[Piece]:
-    if isinstance(module, HyperLSTM) and module.num_hyper:
+def _weights(model: nn.Module) -> Iterator[tuple[Tensor, Tensor | None, Quadratic | None]]:
+    """Each weight once, with its response input and its square in it; None where it does not respond."""
+    seen: set[int] = set()
+    for module in model.modules():
+        layer: Any = module
+        h = scope_of(layer).h if getattr(layer, "norms", None) is not None and layer.num_hyper else None
+        norms = {} if h is None else layer.norms()
         for name, parameter in module.named_parameters(recurse=False):
-            if name.startswith("weight"):
-                gain = module.get_parameter(name.replace("weight", "response_scale"))
-                yield parameter, module.get_parameter("response_" + name), gain, 0
-    elif isinstance(module, HyperMultiheadAttention) and module.num_hyper:
-        names = [n for n in (*PACKED, *SEPARATE) if n in dict(module.named_parameters(recurse=False))]
-        gains = module.response_scale.split(3 * module.embed_dim // len(names))
-        for name, gain in zip(names, gains, strict=True):
-            yield module.get_parameter(name), module.get_parameter("response_" + name), gain, 0
-    elif isinstance(module, HyperEmbedding) and module.num_hyper:
-        yield module.weight, module.response_weight, module.response_scale, 1
-    elif isinstance(module, (HyperLinear, HyperConv1d, HyperConv2d, HyperConv3d)) and module.num_hyper:
-        along_input = isinstance(module, HyperLinear) and module.along_input
-        yield module.weight, module.response_weight, module.response_scale, int(along_input)
+            if name.startswith("response_") or parameter.dim() < 2 or id(parameter) in seen:
+                continue
+            seen.add(id(parameter))
+            yield parameter, h if name in norms else None, norms.get(name)
+
+
+def _whole_precision(model: nn.Module) -> AbstractContextManager[object]:
+    """Autocast off: a norm over a million numbers is no business of half precision."""
+    device = next((p.device.type for p in model.parameters()), "cpu")
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from torch import nn
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
 from hyperopt_hn.nn.layers.dropout import HyperChannelDropout, HyperDropout, HyperLockedDropout, LockedDropout
-from hyperopt_hn.nn.layers.embedding import HyperEmbedding
-from hyperopt_hn.nn.layers.linear import HyperLinear
-from hyperopt_hn.nn.layers.lstm import HyperLSTM
 from hyperopt_hn.space import HyperSpace
 
 Select = Sequence[str | type[nn.Module]]
@@ -71,20 +68,20 @@ class RateNames:
 
     def wants(self, names: Sequence[str], module: nn.Module) -> bool:
         """Whether a rate inside this layer is mapped, so that even a space that tunes nothing needs it converted."""
-        return any(key in self.mapping for name in names for key in (name, *_weights(name, module))) or (
+        return any(key in self.mapping for name in names for key in (name, *_weights(name, type(module)))) or (
             isinstance(module, (nn.LSTM, nn.MultiheadAttention))
             and module.dropout > 0
             and any(_fits(pattern, names, module) for pattern in self.mapping)
         )
 
-    def apply(self, names: Sequence[str], layer: nn.Module) -> None:
-        """Name the rates inside a new hyper layer."""
-        if isinstance(layer, (HyperLSTM, HyperMultiheadAttention)):
+    def apply(self, names: Sequence[str], kind: type[nn.Module], layer: Any) -> None:
+        """Name the rates inside the new hyper layer of a `kind` of torch's."""
+        if kind in (nn.LSTM, nn.MultiheadAttention):
             layer.dropout_name = self._find(names, exact=layer.dropout == 0)
-        elif isinstance(layer, HyperEmbedding):
-            layer.dropout = self._find(names, exact=True)
-        if isinstance(layer, (HyperLSTM, HyperLinear)):
-            layer.dropconnect = self._find([key for name in names for key in _weights(name, layer)], exact=True)
+        elif kind is nn.Embedding:
+            layer.words = self._find(names, exact=True)
+        if kind in _DROPPED:
+            layer.dropconnect = self._find([key for name in names for key in _weights(name, kind)], exact=True)
 
     def check(self) -> None:
         """UserError for a pattern that met nothing."""
@@ -101,8 +98,12 @@ class RateNames:
         return None
 
 
-def _weights(name: str, module: nn.Module) -> tuple[str, ...]:
-    leaf = {nn.Linear: "weight", HyperLinear: "weight", nn.LSTM: "weight_hh", HyperLSTM: "weight_hh"}.get(type(module))
+_DROPPED: dict[type[nn.Module], str] = {nn.Linear: "weight", nn.LSTM: "weight_hh"}
+"""Which weight of a layer DropConnect takes."""
+
+
+def _weights(name: str, kind: type[nn.Module]) -> tuple[str, ...]:
+    leaf = _DROPPED.get(kind)
     return () if leaf is None else (f"{name}.{leaf}" if name else leaf,)
 
 

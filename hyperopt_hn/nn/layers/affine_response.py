@@ -8,9 +8,9 @@ R and b_R its `response_weight` and `response_bias`. B batch, n tuned hyperparam
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,15 @@ from hyperopt_hn.nn.context import Home, Scope
 Gain = Literal["delta", "stn"]
 STN_GAIN_SD = 0.01
 """Standard deviation of V and C in the published STN code; Δ-STN starts them at zero."""
+
+
+class Responding(Protocol):
+    """A layer whose weights can be had at one h (n,), by the names of torch's layer."""
+
+    def weights(self, h: Tensor) -> dict[str, Tensor]: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
 
 LAST = torch.channels_last
 Op = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
@@ -143,6 +152,17 @@ def lift_channels(rows: Tensor, y: Tensor, home: Home) -> Tensor:
     return per_channel(rows, y, home)
 
 
+def lift_time(rows: Tensor, y: Tensor, home: Home) -> Tensor:
+    """(F,) or (B, F) to what broadcasts against y (T, B, F), time first."""
+    return rows.to(y.dtype) if rows.dim() == 1 else align(rows, y.shape[1], home).to(y.dtype)
+
+
+def with_tangent(op: Op, x: Tensor, own: tuple[Tensor, Tensor | None], scope: Scope) -> Tensor:
+    """op(x, W, b), and in a linearised pass its tangent op(ẋ, W) for an x that moves."""
+    primal, tangent = parts(x, scope)
+    return joined(op(primal, *own), None if tangent is None else op(tangent, own[0], None))
+
+
 @dataclass(frozen=True)
 class Rows:
     """A layer's response at one h: `scale` V h, `offset` (C h) ⊙ b_R, (out,) or (B, out), and their `lift`."""
@@ -169,18 +189,25 @@ def respond(op: Op, x: Tensor, own: tuple[Tensor, Tensor | None], response: Tens
     return joined(y, moved if tangent is None else moved + op(tangent, own[0], None))
 
 
-def shared_weights(layer: nn.Module, scope: Scope, make: Callable[[Tensor], dict[str, Tensor]]) -> dict[str, Tensor]:
+def shared_weights(layer: Responding, scope: Scope, make: Callable[[Tensor], dict[str, Tensor]]) -> dict[str, Tensor]:
     """make(h), kept for as long as the block lasts and no parameter changes if no gradient is wanted (evaluation)."""
     h = scope.h
     assert h is not None
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return make(h)
-    versions = tuple(p._version for p in layer.parameters())
+    versions = tuple(number for p in layer.parameters() for number in (p._version, p.untyped_storage()._cdata))
     kept = scope.cache.get(id(layer))
     if kept is None or kept[0] != versions:
         kept = (versions, make(h))
         scope.cache[id(layer)] = kept
     return kept[1]
+
+
+def merged_once(layer: Responding, scope: Scope) -> dict[str, Tensor] | None:
+    """The weights at the one λ of a batch where no gradient is wanted, made once for a block; None otherwise."""
+    if scope.h is None or scope.h.dim() == 2 or scope.tangent or torch.is_grad_enabled():
+        return None
+    return shared_weights(layer, scope, layer.weights)
 
 
 def adopt(layer: nn.Module, plain: nn.Module) -> None:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import Home, Scope, scope_of, value_of
+from hyperopt_hn.nn.context import Home, Scope, scope_of
+from hyperopt_hn.nn.layers import squares
 from hyperopt_hn.nn.layers.affine_response import (
     Gain,
     Rows,
-    align,
+    lift_time,
     merged,
     new_parameter,
     product,
@@ -25,10 +25,9 @@ from hyperopt_hn.nn.layers.affine_response import (
     respond,
     shared_weights,
 )
-from hyperopt_hn.nn.layers.attention_calls import PACKED, SEPARATE, by_hand, by_torch
-from hyperopt_hn.nn.layers.attention_scores import Masks
+from hyperopt_hn.nn.layers.attention_calls import PACKED, SEPARATE, Given, own_projections, responding, same, thirds
 from hyperopt_hn.nn.layers.linear import HyperLinear
-from hyperopt_hn.nn.layers.plain import around, twin
+from hyperopt_hn.nn.layers.plain import Options, around, twin
 
 
 class HyperMultiheadAttention(nn.Module):
@@ -117,9 +116,9 @@ class HyperMultiheadAttention(nn.Module):
         self.out_proj.reset_response()
 
     @classmethod
-    def from_plain(cls, plain: nn.MultiheadAttention, num_hyper: int, gain: Gain = "delta") -> HyperMultiheadAttention:
+    def from_plain(cls, plain: nn.MultiheadAttention, options: Options) -> HyperMultiheadAttention:
         """A hyper layer around the very parameters of `plain`."""
-        return around(cls, plain, num_hyper, gain)
+        return around(cls, plain, options)
 
     def plain(self) -> nn.MultiheadAttention:
         """An nn.MultiheadAttention of the same shape on the meta device, to be filled."""
@@ -150,41 +149,27 @@ class HyperMultiheadAttention(nn.Module):
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """As nn.MultiheadAttention: (L, B, E), or (B, L, E) if batch_first -> the same and (B, L, S) or None."""
-        scope = scope_of(self) if self.num_hyper else None
-        rate = self._rate()
-        alike = scope is None or scope.h is None or (scope.h.dim() == 1 and not scope.tangent)
-        turn = self.batch_first and query.dim() == 3
-        if turn and query is key and key is value:  # torch multiplies once if all three are one object
-            query = key = value = query.transpose(0, 1)
-        elif turn:
-            query, key, value = (x.transpose(0, 1) for x in (query, key, value))
-        qkv = (query, key, value)
-        masks = Masks(key_padding_mask, attn_mask, is_causal)
-        if alike and not isinstance(rate, Tensor):
-            own: dict[str, Any] = dict(self.named_parameters())
-            if scope is not None and scope.h is not None:
-                own |= shared_weights(self, scope, self.weights)
-            out, weights = by_torch(self, own, qkv, masks, rate, need_weights)
-        elif query.dim() == 3:
-            whole = need_weights or (scope is not None and scope.tangent)  # torch's fused kernels have no tangent
-            out, weights = by_hand(self, self._projected(qkv, scope), masks, rate, whole)
-            out = self._out(out)
-        else:
-            raise UserError("one λ per example needs queries with a batch dimension; give λ as (n,) for one sequence")
-        if not need_weights or weights is None:
-            weights = None
-        elif average_attn_weights:
-            weights = weights.mean(-3)
-        return (out.transpose(0, 1) if turn else out), weights
+        given = Given(query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal)
+        return responding(self, given, scope_of(self) if self.num_hyper else None)
 
-    def _projected(self, qkv: tuple[Tensor, ...], scope: Scope | None) -> tuple[Tensor, ...]:
-        same = qkv[0] is qkv[1] and qkv[1] is qkv[2] and self._names == PACKED
-        return self._packed(qkv[0], scope) if same else self._apart(qkv, scope)
+    def merged(self, scope: Scope | None, needed: bool) -> dict[str, Any] | None:
+        """One set of weights for the whole batch, if there is one."""
+        own: dict[str, Any] = dict(self.named_parameters())
+        if scope is None or scope.h is None:
+            return own
+        return None if scope.h.dim() == 2 or scope.tangent else own | shared_weights(self, scope, self.weights)
 
-    def _rate(self) -> Any:
-        if not self.training:
-            return 0.0
-        return self.dropout if self.dropout_name is None else value_of(self, self.dropout_name)
+    def norms(self) -> dict[str, squares.Quadratic]:
+        """|W(λ)|² in h, by name; the output projection is a layer of its own."""
+        gains = self.response_scale.split(3 * self.embed_dim // len(self._names))
+        return {
+            name: squares.full(self.get_parameter(name), self.get_parameter("response_" + name), gain)
+            for name, gain in zip(self._names, gains, strict=True)
+        }
+
+    def projected(self, qkv: tuple[Tensor, ...], scope: Scope | None) -> tuple[Tensor, ...]:
+        """Queries, keys and values."""
+        return self._packed(qkv[0], scope) if same(qkv) and self._names == PACKED else self._apart(qkv, scope)
 
     def _packed(self, x: Tensor, scope: Scope | None) -> tuple[Tensor, ...]:
         bias = self.in_proj_bias
@@ -192,40 +177,20 @@ class HyperMultiheadAttention(nn.Module):
             return F.linear(x, self.in_proj_weight, bias).chunk(3, -1)
         s = product(scope.h, self.response_scale)
         offset = None if bias is None else product(scope.h, self.response_shift) * self.response_bias
-        rows = Rows(s, offset, _lift, self.home, scope)
+        rows = Rows(s, offset, lift_time, self.home, scope)
         return respond(F.linear, x, (self.in_proj_weight, bias), self.response_in_proj_weight, rows).chunk(3, -1)
 
     def _apart(self, qkv: tuple[Tensor, ...], scope: Scope | None) -> tuple[Tensor, ...]:
-        def thirds(packed: Tensor | None, axis: int = 0) -> tuple[Any, ...]:
-            return (None, None, None) if packed is None else packed.chunk(3, axis)
-
-        def projections(prefix: str) -> tuple[Any, ...]:
-            if len(self._names) == 1:
-                return thirds(self.get_parameter(prefix + self._names[0]))
-            return tuple(self.get_parameter(prefix + name) for name in self._names)
-
-        own = tuple(zip(projections(""), thirds(self.in_proj_bias), strict=True))
+        own = own_projections(self)
         if scope is None or scope.h is None:
             return tuple(F.linear(x, *pair) for x, pair in zip(qkv, own, strict=True))
         scales = thirds(product(scope.h, self.response_scale), -1)
         shift = None if self.in_proj_bias is None else product(scope.h, self.response_shift) * self.response_bias
-        rows = [Rows(s, o, _lift, self.home, scope) for s, o in zip(scales, thirds(shift, -1), strict=True)]
+        rows = [Rows(s, o, lift_time, self.home, scope) for s, o in zip(scales, thirds(shift, -1), strict=True)]
         return tuple(
             respond(F.linear, x, pair, response, row)
-            for x, pair, response, row in zip(qkv, own, projections("response_"), rows, strict=True)
+            for x, pair, response, row in zip(qkv, own, own_projections(self, "response_"), rows, strict=True)
         )
-
-    def _out(self, x: Tensor) -> Tensor:
-        if self.home.batch_dim == 1:
-            out: Tensor = self.out_proj(x)
-            return out
-        out = self.out_proj(x.transpose(0, 1))
-        return out.transpose(0, 1)
 
     def extra_repr(self) -> str:
         return f"{self.embed_dim}, {self.num_heads}, num_hyper={self.num_hyper}, batch_first={self.batch_first}"
-
-
-def _lift(rows: Tensor, y: Tensor, home: Home) -> Tensor:
-    """(F,) or (B, F) against y (L, B, F)."""
-    return rows.to(y.dtype) if rows.dim() == 1 else align(rows, y.shape[1], home).to(y.dtype)

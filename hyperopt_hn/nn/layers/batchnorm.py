@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hyperopt_hn.nn.context import Home
 from hyperopt_hn.nn.layers import per_feature_response
 from hyperopt_hn.nn.layers.affine_response import Gain, lift_channels
-from hyperopt_hn.nn.layers.plain import around, twin
+from hyperopt_hn.nn.layers.plain import Options, around, twin
 
 _PLAIN: dict[int, Any] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _NDIM: dict[int, tuple[int, ...]] = {1: (2, 3), 2: (4,), 3: (5,)}
@@ -60,9 +60,9 @@ class _HyperBatchNorm(_BatchNorm):
         per_feature_response.reset_response(self)
 
     @classmethod
-    def from_plain(cls, plain: Any, num_hyper: int, gain: Gain = "delta") -> Any:
+    def from_plain(cls, plain: Any, options: Options) -> Any:
         """A hyper layer around the very parameters and statistics of `plain`."""
-        return around(cls, plain, num_hyper, gain)
+        return around(cls, plain, options)
 
     def plain(self) -> nn.Module:
         """The plain normalisation of the same shape on the meta device, to be filled."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperopt_hn.nn.context import Home, scope_of
+from hyperopt_hn.nn.layers import squares
 from hyperopt_hn.nn.layers.affine_response import (
     Gain,
     Rows,
@@ -23,7 +24,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     respond,
     shared_weights,
 )
-from hyperopt_hn.nn.layers.plain import around, twin
+from hyperopt_hn.nn.layers.plain import Options, around, twin
 
 Size = int | tuple[int, ...]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
@@ -101,9 +102,9 @@ class _HyperConv(nn.Module):
             reset_gain(self.response_shift, self.gain)
 
     @classmethod
-    def from_plain(cls, plain: Any, num_hyper: int, gain: Gain = "delta") -> Any:
+    def from_plain(cls, plain: Any, options: Options) -> Any:
         """A hyper layer around the very parameters of `plain`."""
-        return around(cls, plain, num_hyper, gain)
+        return around(cls, plain, options)
 
     def plain(self) -> nn.Module:
         """The plain convolution of the same shape on the meta device, to be filled."""
@@ -117,6 +118,10 @@ class _HyperConv(nn.Module):
         if self.bias is not None:
             out["bias"] = merged(self.bias, product(h, self.response_shift), self.response_bias)
         return out
+
+    def norms(self) -> dict[str, squares.Quadratic]:
+        """|W(λ)|² in h, by name."""
+        return {"weight": squares.full(self.weight, self.response_weight, self.response_scale)}
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, ...) -> (B, C', ...)."""

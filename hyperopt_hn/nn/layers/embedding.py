@@ -13,15 +13,16 @@ from torch.nn import functional as F
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import Home, scope_of
+from hyperopt_hn.nn.layers import squares
 from hyperopt_hn.nn.layers.affine_response import Gain, joined, lift_features, merged, product, reset_gain
-from hyperopt_hn.nn.layers.masks import keep_mask, shared_rate
-from hyperopt_hn.nn.layers.plain import around, twin
+from hyperopt_hn.nn.layers.masks import kept_words
+from hyperopt_hn.nn.layers.plain import Options, around, twin
 
 
 class HyperEmbedding(nn.Module):
     """nn.Embedding with one response scalar per embedding dimension; tokens (...) -> (..., D).
 
-    `dropout` names a shared hyperparameter: the rate at which whole word types vanish in training, one mask per
+    `words` names a shared hyperparameter: the rate at which whole word types vanish in training, one mask per
     batch (Gal & Ghahramani 2016). Raises UserError for max_norm, which rewrites the table during forward.
     """
 
@@ -49,7 +50,7 @@ class HyperEmbedding(nn.Module):
         self.num_embeddings, self.embedding_dim, self.num_hyper = num_embeddings, embedding_dim, num_hyper
         self.padding_idx, self.max_norm, self.norm_type = shape.padding_idx, max_norm, norm_type
         self.scale_grad_by_freq, self.sparse, self.gain = scale_grad_by_freq, sparse, gain
-        self.dropout: str | None = None
+        self.words: str | None = None
         self.home = Home(None, num_hyper)
         kind = {"device": device, "dtype": dtype}
         self.weight = nn.Parameter(torch.empty(num_embeddings, embedding_dim, **kind))
@@ -78,9 +79,9 @@ class HyperEmbedding(nn.Module):
                 self.response_weight[self.padding_idx].zero_()
 
     @classmethod
-    def from_plain(cls, plain: nn.Embedding, num_hyper: int, gain: Gain = "delta") -> HyperEmbedding:
+    def from_plain(cls, plain: nn.Embedding, options: Options) -> HyperEmbedding:
         """A hyper layer around the very table of `plain`."""
-        return around(cls, plain, num_hyper, gain)
+        return around(cls, plain, options)
 
     def plain(self) -> nn.Embedding:
         """An nn.Embedding of the same shape on the meta device, to be filled."""
@@ -90,6 +91,10 @@ class HyperEmbedding(nn.Module):
         """The materialised response at one h (n,): {"weight"} as nn.Embedding holds it."""
         return {"weight": merged(self.weight, product(h, self.response_scale), self.response_weight)}
 
+    def norms(self) -> dict[str, squares.Quadratic]:
+        """|E(λ)|² in h, by name."""
+        return {"weight": squares.full(self.weight, self.response_weight, self.response_scale, 1)}
+
     def forward(self, tokens: Tensor) -> Tensor:
         """(...) -> (..., D). The table is never merged: a batch reads few of its rows."""
         scope = scope_of(self) if self.num_hyper else None
@@ -98,10 +103,7 @@ class HyperEmbedding(nn.Module):
             response = self._rows(tokens, self.response_weight, None)
             s = lift_features(product(scope.h, self.response_scale), response, self.home)
             out = joined(out, s * response) if scope.tangent else torch.addcmul(out, s, response)
-        if self.dropout is None or not self.training:
-            return out
-        mask = keep_mask((self.num_embeddings,), shared_rate(self, self.dropout), out)
-        return out * mask[tokens].unsqueeze(-1)
+        return kept_words(self, self.words, tokens, out)
 
     def _rows(self, tokens: Tensor, table: Tensor, max_norm: float | None) -> Tensor:
         return F.embedding(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperopt_hn.nn.context import Home, Scope, scope_of
+from hyperopt_hn.nn.layers import squares
 from hyperopt_hn.nn.layers.affine_response import (
     Gain,
     Rows,
@@ -26,7 +27,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     shared_weights,
 )
 from hyperopt_hn.nn.layers.masks import connected
-from hyperopt_hn.nn.layers.plain import around, twin
+from hyperopt_hn.nn.layers.plain import Options, around, twin
 
 MERGE_ROWS = 512
 """From how many rows on, with gradients, one product with merged weights is faster than two: merging W + diag(s) R and
@@ -95,9 +96,9 @@ class HyperLinear(nn.Module):
             reset_gain(self.response_shift, self.gain)
 
     @classmethod
-    def from_plain(cls, plain: nn.Linear, num_hyper: int, gain: Gain = "delta") -> HyperLinear:
+    def from_plain(cls, plain: nn.Linear, options: Options) -> HyperLinear:
         """A hyper layer around the very parameters of `plain`."""
-        return around(cls, plain, num_hyper, gain)
+        return around(cls, plain, options)
 
     def plain(self) -> nn.Linear:
         """An nn.Linear of the same shape on the meta device, to be filled."""
@@ -106,6 +107,10 @@ class HyperLinear(nn.Module):
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight", "bias"} as nn.Linear holds them."""
         return self._weights(h, self.weight, self.response_weight)
+
+    def norms(self) -> dict[str, squares.Quadratic]:
+        """|W(λ)|² in h, by name."""
+        return {"weight": squares.full(self.weight, self.response_weight, self.response_scale, int(self.along_input))}
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""

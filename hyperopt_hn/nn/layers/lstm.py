@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import Home, Scope, scope_of, value_of
+from hyperopt_hn.nn.context import Home, Scope, scope_of
+from hyperopt_hn.nn.layers import squares
 from hyperopt_hn.nn.layers.affine_response import (
     Gain,
     align,
@@ -26,11 +27,10 @@ from hyperopt_hn.nn.layers.affine_response import (
     reset_uniform,
     shared_weights,
 )
+from hyperopt_hn.nn.layers.lstm_calls import State, by_layers, by_torch, check_padded, whole_batch
 from hyperopt_hn.nn.layers.lstm_kernel import GateInput, Steps, recur, recur_tangent
-from hyperopt_hn.nn.layers.masks import connected, keep_mask
-from hyperopt_hn.nn.layers.plain import around, twin
-
-State = tuple[Tensor, Tensor]
+from hyperopt_hn.nn.layers.masks import connected
+from hyperopt_hn.nn.layers.plain import Options, around, twin
 
 
 class HyperLSTM(nn.Module):
@@ -92,9 +92,9 @@ class HyperLSTM(nn.Module):
                 reset_gain(self.get_parameter(_gain_name(name)), self.gain)
 
     @classmethod
-    def from_plain(cls, plain: nn.LSTM, num_hyper: int, gain: Gain = "delta") -> HyperLSTM:
+    def from_plain(cls, plain: nn.LSTM, options: Options) -> HyperLSTM:
         """A hyper layer around the very parameters of `plain`."""
-        return around(cls, plain, num_hyper, gain)
+        return around(cls, plain, options)
 
     def plain(self) -> nn.LSTM:
         """An nn.LSTM of the same shape on the meta device, to be filled."""
@@ -108,67 +108,26 @@ class HyperLSTM(nn.Module):
             out[name] = merged(own, s if own.dim() == 1 else s.unsqueeze(1), self.get_parameter("response_" + name))
         return out
 
+    def norms(self) -> dict[str, squares.Quadratic]:
+        """|W(λ)|² in h, by name."""
+        return {
+            name: squares.full(own, self.get_parameter("response_" + name), self._gain(name))
+            for name, own in self._elementary()
+            if name.startswith("weight")
+        }
+
     def forward(self, x: Tensor, hx: State | None = None) -> tuple[Tensor, State]:
         """(T, B, in), (B, T, in) if batch_first, or (T, in) -> outputs alike and the last states, as nn.LSTM."""
-        if not isinstance(x, Tensor):
-            raise UserError("HyperLSTM takes padded tensors, not packed sequences; unpack them and mask the loss")
+        check_padded(self, x)
         scope = scope_of(self) if self.num_hyper else None
-        h = None if scope is None else scope.h
-        if scope is None or h is None or (h.dim() == 1 and not scope.tangent):
-            return self._shared(x, hx, scope)
-        if x.dim() != 3:
-            raise UserError("one λ per example needs an input with a batch dimension; give λ as (n,) for one sequence")
-        x = x.transpose(0, 1) if self.batch_first else x
-        out, state = self._layers(x, hx, scope)
-        return (out.transpose(0, 1) if self.batch_first else out), state
-
-    def _shared(self, x: Tensor, hx: State | None, scope: Scope | None) -> tuple[Tensor, State]:
+        if scope is not None and not whole_batch(scope):
+            return by_layers(self, x, hx, lambda x, state, suffix: self._one(x, state, suffix, scope))
         own = dict(self._elementary())
         if scope is not None and scope.h is not None:
             own = shared_weights(self, scope, self.weights)
         if self.dropconnect is not None:
             own = {n: connected(self, self.dropconnect, w, None)[0] if "weight_hh" in n else w for n, w in own.items()}
-        lone = x.dim() == 2
-        time = x.unsqueeze(1) if lone else x.transpose(0, 1) if self.batch_first else x
-        zeros = time.new_zeros(self.num_layers * self._ways, time.shape[1], self.hidden_size)
-        hx = (zeros, zeros) if hx is None else (hx[0].unsqueeze(1), hx[1].unsqueeze(1)) if lone else hx
-        flat = list(own.values())
-        if self.dropout_name is None or not self.training or self.num_layers == 1:
-            out, h, c = torch.lstm(
-                time, hx, flat, self.bias, self.num_layers, self.dropout, self.training, self.bidirectional, False
-            )
-        else:
-            out, h, c = self._with_rates(time, hx, flat)
-        if lone:
-            return out.squeeze(1), (h.squeeze(1), c.squeeze(1))
-        return (out.transpose(0, 1) if self.batch_first else out), (h, c)
-
-    def _with_rates(self, x: Tensor, hx: State, flat: list[Tensor]) -> Steps:
-        each, ways = len(flat) // self.num_layers, self._ways
-        last: list[State] = []
-        for k in range(self.num_layers):
-            start = (hx[0][k * ways : (k + 1) * ways], hx[1][k * ways : (k + 1) * ways])
-            own = flat[k * each : (k + 1) * each]
-            x, h, c = torch.lstm(x, start, own, self.bias, 1, 0.0, self.training, self.bidirectional, False)
-            last.append((h, c))
-            x = self._between(x, k)
-        return x, torch.cat([h for h, _ in last]), torch.cat([c for _, c in last])
-
-    def _layers(self, x: Tensor, hx: State | None, scope: Scope) -> tuple[Tensor, State]:
-        last_h, last_c = [], []
-        for k in range(self.num_layers):
-            outs = []
-            for way in range(self._ways):
-                suffix = f"_l{k}" + ("_reverse" if way else "")
-                index = k * self._ways + way
-                zeros = torch.zeros(x.shape[1], self.hidden_size, device=x.device, dtype=x.dtype)
-                state = (zeros, zeros) if hx is None else (hx[0][index], hx[1][index])
-                out, h, c = self._one(x.flip(0) if way else x, state, suffix, scope)
-                outs.append(out.flip(0) if way else out)
-                last_h.append(h)
-                last_c.append(c)
-            x = self._between(outs[0] if len(outs) == 1 else torch.cat(outs, 2), k)
-        return x, (torch.stack(last_h), torch.stack(last_c))
+        return by_torch(self, x, hx, own)
 
     def _one(self, x: Tensor, state: State, suffix: str, scope: Scope) -> Steps:
         """One layer in one direction."""
@@ -194,7 +153,8 @@ class HyperLSTM(nn.Module):
         moved = moved if shift is None else moved + shift.to(z.dtype)
         if tangent is not None:
             moved = moved + F.linear(tangent, into.weight)
-        still, motion = recur_tangent((push, moved), state, GateInput(weight, response, s.to(z.dtype)))
+        scale = s.to(z.dtype)
+        still, motion = recur_tangent((push, moved), state, weight, lambda v: scale * F.linear(v, response))
         out, hidden, cell = (joined(p, d) for p, d in zip(still, motion, strict=True))
         return out, hidden, cell
 
@@ -206,16 +166,6 @@ class HyperLSTM(nn.Module):
         first, second = (product(h, self._gain(n)) * self.get_parameter("response_" + n) for n in names)
         return self.get_parameter(names[0]) + self.get_parameter(names[1]), first + second
 
-    def _between(self, x: Tensor, layer: int) -> Tensor:
-        if not self.training or layer == self.num_layers - 1:
-            return x
-        if self.dropout_name is None:
-            return F.dropout(x, self.dropout)
-        rate = value_of(self, self.dropout_name)
-        if isinstance(rate, Tensor) and rate.dim():
-            rate = align(rate, x.shape[1], self.home).unsqueeze(1)
-        return x * keep_mask(tuple(x.shape), rate, x)
-
     def _rows(self, rows: Tensor, x: Tensor) -> Tensor:
         return align(rows if rows.dim() == 2 else rows.expand(x.shape[1], -1), x.shape[1], self.home)
 
@@ -224,10 +174,6 @@ class HyperLSTM(nn.Module):
 
     def _elementary(self) -> Iterator[tuple[str, Tensor]]:
         return ((name, p) for name, p in self.named_parameters(recurse=False) if not name.startswith("response_"))
-
-    @property
-    def _ways(self) -> int:
-        return 2 if self.bidirectional else 1
 
     def extra_repr(self) -> str:
         return (

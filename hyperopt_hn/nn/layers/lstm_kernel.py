@@ -7,6 +7,7 @@ R, which take the same input, are one matrix in every product.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,21 +61,14 @@ class _Recurrence(torch.autograd.Function):
         hiddens, cells = x.new_empty(steps + 1, batch, size), x.new_empty(steps + 1, batch, size)
         hiddens[0], cells[0] = hidden, cell
         for t in range(steps):
-            a, tanh_c, c = gates[t], squashed[t if keep else 0], cells[t + 1]
+            a = gates[t]
             torch.mm(hiddens[t], turned, out=product)
             a.add_(product[:, :wide]).addcmul_(scale, product[:, wide:]).addcmul_(scale_in, z[t])
             if offset is not None:
                 a.add_(offset)
             if keep:
                 answers[t] = product[:, wide:]
-            a[:, : 2 * size].sigmoid_()
-            a[:, 2 * size : 3 * size].tanh_()
-            a[:, 3 * size :].sigmoid_()
-            i, f, g, o = a.chunk(4, 1)
-            torch.mul(f, cells[t], out=c)
-            c.addcmul_(i, g)
-            torch.tanh(c, out=tanh_c)
-            torch.mul(o, tanh_c, out=hiddens[t + 1])
+            open_gates(a, cells[t], cells[t + 1], squashed[t if keep else 0], hiddens[t + 1])
         if keep:
             ctx.save_for_backward(x, *given[:-1], gates, z, answers, squashed, hiddens, cells)
             ctx.offset = offset is not None
@@ -95,7 +89,7 @@ class _Recurrence(torch.autograd.Function):
         dh, dc = grad_hidden + grad_out[-1], grad_cell.clone()
         for t in range(steps - 1, -1, -1):
             left, d, right = moved[t].chunk(3, 1)
-            _gate_gradients(gates[t], squashed[t], cells[t], (dh, dc), d)
+            gate_gradients(gates[t], squashed[t], cells[t], (dh, dc), d)
             torch.mul(d, scale, out=left)
             torch.mul(d, scale_in, out=right)
             dscale.addcmul_(d, answers[t])
@@ -107,10 +101,31 @@ class _Recurrence(torch.autograd.Function):
         rows = moved.flatten(0, 1)
         pulled, pushed = rows[:, : 2 * wide], rows[:, wide:]
         dx = (pushed @ torch.cat([weight_in, response_in])).view(x.shape) if ctx.needs_input_grad[0] else None
-        own_in, own = any(ctx.needs_input_grad[3:5]), any(ctx.needs_input_grad[6:8])
-        dweight_in, dresponse_in = (pushed.t() @ x.flatten(0, 1)).chunk(2) if own_in else (None, None)
-        dresponse, dweight = (pulled.t() @ hiddens[:-1].flatten(0, 1)).chunk(2) if own else (None, None)
+        dweight_in, dresponse_in = _products(pushed, x.flatten(0, 1), ctx.needs_input_grad[3:5])
+        dresponse, dweight = _products(pulled, hiddens[:-1].flatten(0, 1), ctx.needs_input_grad[7:5:-1])
         return dx, dh, dc, dweight_in, dresponse_in, dscale_in, dweight, dresponse, dscale, doffset
+
+
+def _products(rows: Tensor, v: Tensor, needed: tuple[bool, ...]) -> tuple[Tensor | None, Tensor | None]:
+    """The gradients of two neighbouring matrices from those of their products with v; only those needed."""
+    if all(needed):
+        first, second = (rows.t() @ v).chunk(2)
+        return first, second
+    first, second = rows.chunk(2, 1)
+    return first.t() @ v if needed[0] else None, second.t() @ v if needed[1] else None
+
+
+def open_gates(a: Tensor, before: Tensor, c: Tensor, tanh_c: Tensor, hidden: Tensor) -> None:
+    """From the gates' arguments `a` (B, 4H), opened in place, and the last c: c, its tanh and the hidden state."""
+    size = before.shape[1]
+    a[:, : 2 * size].sigmoid_()
+    a[:, 2 * size : 3 * size].tanh_()
+    a[:, 3 * size :].sigmoid_()
+    i, f, g, o = a.chunk(4, 1)
+    torch.mul(f, before, out=c)
+    c.addcmul_(i, g)
+    torch.tanh(c, out=tanh_c)
+    torch.mul(o, tanh_c, out=hidden)
 
 
 def _turned(weight: Tensor, response: Tensor) -> Tensor:
@@ -118,7 +133,7 @@ def _turned(weight: Tensor, response: Tensor) -> Tensor:
     return torch.cat([weight.t(), response.t()], 1).contiguous()
 
 
-def _gate_gradients(a: Tensor, tanh_c: Tensor, before: Tensor, grads: tuple[Tensor, Tensor], out: Tensor) -> None:
+def gate_gradients(a: Tensor, tanh_c: Tensor, before: Tensor, grads: tuple[Tensor, Tensor], out: Tensor) -> None:
     """Gradients of the gates' arguments into `out` (B, 4H) from those of h and c; c's moves a step back, in place."""
     dh, dc = grads
     i, f, g, o = a.chunk(4, 1)
@@ -131,18 +146,23 @@ def _gate_gradients(a: Tensor, tanh_c: Tensor, before: Tensor, grads: tuple[Tens
     dc.mul_(f)
 
 
-def recur_tangent(pre: tuple[Tensor, Tensor], state: tuple[Tensor, Tensor], back: GateInput) -> tuple[Steps, Steps]:
-    """The recurrence at s = 0 and its tangent in direction s: gates_t = pre_t + W h, their tangent + W ḣ + s ⊙ (R h).
+def recur_tangent(
+    pre: tuple[Tensor, Tensor],
+    state: tuple[Tensor, Tensor],
+    weight: Tensor,
+    answer: Callable[[Tensor], Tensor] | None,
+) -> tuple[Steps, Steps]:
+    """The recurrence at h = 0 and its tangent: gates_t = pre_t + W v, their tangent + W v̇ + answer(v).
 
-    `pre` is a primal and a tangent (T, B, 4H); the given state does not move. Plain autograd operations throughout.
+    `answer` is the response of the product with v in first order, None where it has none. `pre` is a primal and a
+    tangent (T, B, 4H); the given state does not move. Plain autograd operations throughout.
     """
-    weight, response, scale = back.weight, back.response, back.scale
     (h, c), dh, dc = state, torch.zeros_like(state[0]), torch.zeros_like(state[1])
     outs, douts = [], []
     for a, da in zip(pre[0].unbind(0), pre[1].unbind(0), strict=True):
         a = a + torch.nn.functional.linear(h, weight)
         da = da + torch.nn.functional.linear(dh, weight)
-        da = torch.addcmul(da, scale, torch.nn.functional.linear(h, response))
+        da = da if answer is None else da + answer(h)
         (i, f, g, o), (di, df, dg, do) = a.chunk(4, -1), da.chunk(4, -1)
         i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
         di, df, dg, do = di * (i - i * i), df * (f - f * f), dg * (1 - g * g), do * (o - o * o)

@@ -37,6 +37,14 @@ def shared_rate(layer: HyperLayer, name: str) -> Any:
     return rate[0]
 
 
+def kept_words(layer: HyperLayer, name: str | None, tokens: Tensor, out: Tensor) -> Tensor:
+    """An embedding's rows (..., D) without the word types that its dropout takes, in training; no `name`, all."""
+    if name is None or not layer.training:
+        return out
+    words = layer.get_parameter("weight").shape[0]
+    return out * keep_mask((words,), shared_rate(layer, name), out)[tokens].unsqueeze(-1)
+
+
 def connected(
     layer: HyperLayer, name: str | None, weight: Tensor, response: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:

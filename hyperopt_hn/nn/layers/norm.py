@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from hyperopt_hn.nn.context import Home
 from hyperopt_hn.nn.layers import per_feature_response
 from hyperopt_hn.nn.layers.affine_response import Gain, align, batch_axis, lift_channels
-from hyperopt_hn.nn.layers.plain import around, twin
+from hyperopt_hn.nn.layers.plain import Options, around, twin
 
 
 class HyperLayerNorm(nn.Module):
@@ -50,9 +50,9 @@ class HyperLayerNorm(nn.Module):
         per_feature_response.reset_response(self)
 
     @classmethod
-    def from_plain(cls, plain: nn.LayerNorm, num_hyper: int, gain: Gain = "delta") -> HyperLayerNorm:
+    def from_plain(cls, plain: nn.LayerNorm, options: Options) -> HyperLayerNorm:
         """A hyper layer around the very parameters of `plain`."""
-        return around(cls, plain, num_hyper, gain)
+        return around(cls, plain, options)
 
     def plain(self) -> nn.LayerNorm:
         """An nn.LayerNorm of the same shape on the meta device, to be filled."""
@@ -114,9 +114,9 @@ class HyperGroupNorm(nn.Module):
         per_feature_response.reset_response(self)
 
     @classmethod
-    def from_plain(cls, plain: nn.GroupNorm, num_hyper: int, gain: Gain = "delta") -> HyperGroupNorm:
+    def from_plain(cls, plain: nn.GroupNorm, options: Options) -> HyperGroupNorm:
         """A hyper layer around the very parameters of `plain`."""
-        return around(cls, plain, num_hyper, gain)
+        return around(cls, plain, options)
 
     def plain(self) -> nn.GroupNorm:
         """An nn.GroupNorm of the same shape on the meta device, to be filled."""

@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
 from hyperopt_hn.nn import at, collapse, convert, response_parameters  # noqa: E402
@@ -37,10 +38,14 @@ MODELS = {
 }
 
 
+every_form = pytest.mark.parametrize("form", ["full", "lowrank", "gated"])
+
+
+@every_form
 @pytest.mark.parametrize("name", MODELS)
-def test_equals_the_collapsed_models_norm(name):
+def test_equals_the_collapsed_models_norm(name, form):
     torch.manual_seed(0)
-    model = convert(MODELS[name]().double(), SPACE)
+    model = convert(MODELS[name]().double(), SPACE, form=form)
     with torch.no_grad():
         for p in response_parameters(model):
             p.normal_(0, 0.5)
@@ -60,15 +65,17 @@ def test_equals_the_collapsed_models_norm(name):
         assert torch.allclose(squared_norm(model), general, rtol=1e-12)
 
 
-def test_slopes_reach_every_part():
-    model = convert(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)).double(), SPACE)
+@every_form
+def test_slopes_reach_every_part(form):
+    model = convert(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)).double(), SPACE, form=form)
     with torch.no_grad():
         for p in response_parameters(model):
             p.normal_(0, 0.5)
-    params = [p for n, p in model.named_parameters() if "shift" not in n and "bias" not in n]
+    lam = torch.tensor([[0.3, -0.2], [0.1, 0.5]]).double().requires_grad_()
+    params = [lam, *(p for n, p in model.named_parameters() if "shift" not in n and "bias" not in n)]
 
     def total():
-        with at(model, torch.tensor([[0.3, -0.2], [0.1, 0.5]]).double()):
+        with at(model, lam):
             return squared_norm(model).sum()
 
     grads = torch.autograd.grad(total(), params)
@@ -86,3 +93,48 @@ def test_slopes_reach_every_part():
 def test_a_model_without_weights_is_refused():
     with pytest.raises(ValueError, match="nothing to penalise"):
         squared_norm(nn.LayerNorm(3))
+
+
+@every_form
+def test_in_float32_it_is_exact_to_a_millionth(form):
+    torch.manual_seed(0)
+    model = convert(nn.Sequential(nn.Linear(400, 600), nn.Conv2d(30, 40, 5), nn.LSTM(80, 90)), SPACE, form=form)
+    with torch.no_grad():
+        for p in response_parameters(model):
+            p.normal_(0, 0.05)
+    lams = torch.randn(3, 2)
+    with at(model, lams):
+        low = squared_norm(model)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(squared_norm(model), low)
+    with at(model.double(), lams.double()):
+        torch.testing.assert_close(low.double(), squared_norm(model), rtol=1e-6, atol=0.0)
+
+
+def test_at_the_centre_it_costs_one_pass_and_has_a_second_derivative():
+    net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)).double()
+    plain = [p.detach().clone().requires_grad_() for p in net.parameters() if p.dim() > 1]
+    model, lam = convert(net, SPACE), torch.zeros(2).double()
+    with at(model, lam, lam), FlopCounterMode(display=False) as counter:
+        norm = squared_norm(model)
+    assert counter.get_total_flops() == 0  # no product of matrices
+    weights = [model[0].weight, model[1].weight]
+    torch.testing.assert_close(norm, sum(p.square().sum() for p in plain))
+    slopes = torch.autograd.grad(norm, weights, create_graph=True)
+    second = torch.autograd.grad(sum((g**3).sum() for g in slopes), weights)
+    for w, g, s in zip(plain, slopes, second, strict=True):
+        torch.testing.assert_close(g, 2 * w)
+        torch.testing.assert_close(s, 3 * (2 * w) ** 2 * 2)
+
+
+def test_two_models_in_one_penalty_keep_their_own_lambdas():
+    first, second = (convert(nn.Linear(3, 4).double(), SPACE, form="gated") for _ in range(2))
+    both = nn.ModuleList([first, second])
+    with torch.no_grad():
+        for p in response_parameters(both):
+            p.normal_()
+    a, b = torch.randn(2, 2).double()
+    with at(first, a), at(second, b):
+        total = squared_norm(both)
+    parts = [collapse(m, lam).weight.square().sum() for m, lam in ((first, a), (second, b))]
+    torch.testing.assert_close(total, sum(parts))

@@ -12,7 +12,8 @@ from torch import nn  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
 from hyperopt_hn.nn import convert, report  # noqa: E402
-from hyperopt_hn.nn.conversion.converter import KINDS  # noqa: E402
+from hyperopt_hn.nn.layers.kinds import FULL  # noqa: E402
+from hyperopt_hn.nn.layers.plain import Options  # noqa: E402
 
 MADE = [
     nn.Linear(3, 4, bias=False),
@@ -33,7 +34,7 @@ MADE = [
 
 @pytest.mark.parametrize("plain", MADE, ids=lambda layer: repr(layer).replace("\n", ""))
 def test_there_and_back_with_all_options(plain):
-    layer = KINDS[type(plain)].from_plain(plain, 2)
+    layer = FULL[type(plain)].from_plain(plain, Options(2))
     back = layer.plain()
     assert type(back) is type(plain) and repr(back) == repr(plain)
     assert {k: (v.shape, v.device.type) for k, v in back.state_dict().items()} == {

@@ -1,0 +1,54 @@
+"""Layers that share a parameter share its response, so that it stays one parameter when collapsed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn.layers.embedding import HyperEmbedding
+from hyperopt_hn.nn.layers.gated_layers import GatedEmbedding, GatedLinear
+from hyperopt_hn.nn.layers.linear import HyperLinear
+from hyperopt_hn.nn.layers.low_rank_layers import LowRankEmbedding, LowRankLinear
+
+_TABLES = (HyperEmbedding, LowRankEmbedding, GatedEmbedding)
+_READERS = (HyperLinear, LowRankLinear, GatedLinear)
+_OF_WEIGHTS = ("response_weight", "response_scale", "response_outer", "response_gain", "response_inner")
+
+
+def tie(layers: Iterable[nn.Module]) -> None:
+    """Let the holders of a shared parameter hold one response; UserError where no common response serves them."""
+    first: dict[int, tuple[nn.Module, str]] = {}
+    ordered = sorted(layers, key=lambda m: not isinstance(m, _TABLES))  # an embedding decides the direction
+    for layer in ordered:
+        for name, parameter in list(layer.named_parameters()):
+            if name.rpartition(".")[2].startswith("response_"):
+                continue
+            owner, known = first.setdefault(id(parameter), (layer, name))
+            responding: Any = layer
+            if owner is not layer and responding.num_hyper:
+                _share(owner, known, responding, name)
+
+
+def _share(owner: Any, known: str, layer: Any, name: str) -> None:
+    turned = isinstance(owner, _TABLES) and isinstance(layer, _READERS)
+    if known != name or name not in ("weight", "bias") or not (turned or type(owner) is type(layer)):
+        raise UserError(
+            f"a {type(layer).__name__} and a {type(owner).__name__} share a parameter in a way that no common response "
+            "serves; exclude one of them"
+        )
+    for response in _responses(layer, name):
+        if getattr(owner, response, None) is not None:
+            setattr(layer, response, getattr(owner, response))
+    if isinstance(layer, (HyperLinear, GatedLinear)) and name == "weight":
+        layer.along_input = turned or (isinstance(owner, type(layer)) and owner.along_input)
+
+
+def _responses(layer: nn.Module, name: str) -> tuple[str, ...]:
+    """The parameters of the response that move a weight or a bias."""
+    if name == "weight":
+        return _OF_WEIGHTS
+    gates_bias = isinstance(layer, GatedLinear) or type(layer).__name__.startswith("GatedConv")
+    return ("response_bias", "response_shift", *(("response_scale",) if gates_bias else ()))
