@@ -79,7 +79,7 @@ class RateNames:
         if kind in (nn.LSTM, nn.MultiheadAttention):
             layer.dropout_name = self._find(names, exact=layer.dropout == 0)
         elif kind is nn.Embedding:
-            layer.words = self._find(names, exact=True)
+            layer.dropout = self._find(names, exact=True)
         if kind in _DROPPED:
             layer.dropconnect = self._find([key for name in names for key in _weights(name, kind)], exact=True)
 

@@ -22,7 +22,7 @@ from hyperopt_hn.nn.layers.plain import Options, around, twin
 class HyperEmbedding(nn.Module):
     """nn.Embedding with one response scalar per embedding dimension; tokens (...) -> (..., D).
 
-    `words` names a shared hyperparameter: the rate at which whole word types vanish in training, one mask per
+    `dropout` names a shared hyperparameter: the rate at which whole word types vanish in training, one mask per
     batch (Gal & Ghahramani 2016). Raises UserError for max_norm, which rewrites the table during forward.
     """
 
@@ -50,7 +50,7 @@ class HyperEmbedding(nn.Module):
         self.num_embeddings, self.embedding_dim, self.num_hyper = num_embeddings, embedding_dim, num_hyper
         self.padding_idx, self.max_norm, self.norm_type = shape.padding_idx, max_norm, norm_type
         self.scale_grad_by_freq, self.sparse, self.gain = scale_grad_by_freq, sparse, gain
-        self.words: str | None = None
+        self.dropout: str | None = None
         self.home = Home(None, num_hyper)
         kind = {"device": device, "dtype": dtype}
         self.weight = nn.Parameter(torch.empty(num_embeddings, embedding_dim, **kind))
@@ -103,7 +103,7 @@ class HyperEmbedding(nn.Module):
             response = self._rows(tokens, self.response_weight, None)
             s = lift_features(product(scope.h, self.response_scale), response, self.home)
             out = joined(out, s * response) if scope.tangent else torch.addcmul(out, s, response)
-        return kept_words(self, self.words, tokens, out)
+        return kept_words(self, self.dropout, tokens, out)
 
     def _rows(self, tokens: Tensor, table: Tensor, max_norm: float | None) -> Tensor:
         return F.embedding(

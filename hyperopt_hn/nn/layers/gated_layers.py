@@ -154,13 +154,13 @@ class GatedConv3d(_GatedConv, nn.Conv3d):
 class GatedEmbedding(nn.Embedding):
     """E(λ)[token] = (1 + S h) ⊙ E[token], tokens (...) -> (..., D).
 
-    `words` names a shared hyperparameter: the rate at which whole word types vanish in training, one mask per batch.
+    `dropout` names a shared hyperparameter: the rate at which whole word types vanish in training, one mask per batch.
     """
 
     home: Home
     num_hyper: int = 0
     gain: Gain
-    words: str | None = None
+    dropout: str | None = None
     response_scale: nn.Parameter
 
     @classmethod
@@ -194,7 +194,7 @@ class GatedEmbedding(nn.Embedding):
         out = super().forward(input)
         if scope is not None and scope.h is not None:
             out = gate.opened(out, (self.response_scale, None), (scope, self.home), lift_features)
-        return kept_words(self, self.words, input, out)
+        return kept_words(self, self.dropout, input, out)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, num_hyper={self.num_hyper}"

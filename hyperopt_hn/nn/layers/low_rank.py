@@ -27,8 +27,9 @@ from hyperopt_hn.nn.layers.affine_response import (
     reset_uniform,
 )
 
-RANK, LEAST, SHARE, SMALL = 32, 8, 0.05, 2**14
-"""The rank without a setting: what takes SHARE of a weight's size, within LEAST and RANK; RANK up to SMALL weights.
+RANK, FILTERS, LEAST, SHARE, SMALL = 32, 16, 8, 0.05, 2**14
+"""The rank without a setting: what takes SHARE of a weight's size, within LEAST and RANK (a convolution: FILTERS);
+RANK for matrices of up to SMALL weights.
 
 On small networks rank 32 reaches the full response's quality, 8 not quite (excess validation loss .008, .008, .013)."""
 
@@ -58,8 +59,8 @@ def rank_of(rank: int | None, rows: int, columns: int, n: int, matrix: bool = Tr
     if rank is not None and rank < 1:
         raise UserError(f"rank={rank} leaves no response; give 1 or more, or None for a rank by the layer's size")
     fitting = int(SHARE * rows * columns / (rows + columns))
-    least = RANK if rows * columns <= SMALL and matrix else LEAST
-    wanted = min(max(fitting, least, n), RANK) if rank is None else rank
+    least, most = RANK if rows * columns <= SMALL and matrix else LEAST, RANK if matrix else FILTERS
+    wanted = min(max(fitting, least, n), most) if rank is None else rank
     return min(wanted, n * min(rows, columns))
 
 

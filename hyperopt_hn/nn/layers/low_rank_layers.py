@@ -165,14 +165,14 @@ class LowRankConv3d(_LowRankConv, nn.Conv3d):
 class LowRankEmbedding(nn.Embedding):
     """E(λ)[token] = E[token] + (V h ⊙ U[token]) Z, tokens (...) -> (..., D); U (words, k), Z (k, D).
 
-    `words` names a shared hyperparameter: the rate at which whole word types vanish in training, one mask per batch.
+    `dropout` names a shared hyperparameter: the rate at which whole word types vanish in training, one mask per batch.
     """
 
     home: Home
     num_hyper: int = 0
     gain: Gain
     rank: int | None
-    words: str | None = None
+    dropout: str | None = None
 
     @classmethod
     def from_plain(cls, plain: nn.Embedding, options: Options) -> LowRankEmbedding:
@@ -214,7 +214,7 @@ class LowRankEmbedding(nn.Embedding):
             z = F.embedding(input, part.outer, self.padding_idx, None, 2.0, self.scale_grad_by_freq, self.sparse)
             turned = LowRank(part.inner.t(), part.gain, part.outer, None)
             out = low_rank.add_to_features(out, z.movedim(-1, 0), turned, (scope, self.home), lift_features)
-        return kept_words(self, self.words, input, out)
+        return kept_words(self, self.dropout, input, out)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, num_hyper={self.num_hyper}, rank={_rank(self)}"

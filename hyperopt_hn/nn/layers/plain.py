@@ -26,7 +26,7 @@ class Options:
 
 
 _OURS = ("self", "num_hyper", "device", "dtype")
-_RESPONSE = ("home", "plain_class", "num_hyper", "gain", "rank", "along_input", "dropconnect", "dropout_name", "words")
+_RESPONSE = ("home", "plain_class", "num_hyper", "gain", "rank", "along_input", "dropconnect", "dropout_name")
 """Attributes of a layer of `become` that torch's layer does not have."""
 
 
@@ -86,7 +86,7 @@ def restore(layer: nn.Module) -> nn.Module:
     for name in [name for name in layer._parameters if name.startswith("response_")]:
         del layer._parameters[name]
     kind = vars(layer)["plain_class"]
-    for name in _RESPONSE:
+    for name in (*_RESPONSE, "dropout") if issubclass(kind, nn.Embedding) else _RESPONSE:
         vars(layer).pop(name, None)
     layer.__class__ = kind
     return layer
