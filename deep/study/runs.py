@@ -27,6 +27,7 @@ from hyperopt_hn.nn import (
     general_parameters,
     response_parameters,
 )
+from hyperopt_hn.nn.layers.kinds import Form
 from hyperopt_hn.nn.responses import Response
 
 RATE = 3e-3
@@ -42,7 +43,7 @@ class Way:
     """A way of self-tuning. `rate`: the response's own Adam; 0: it is trained by the network's optimizer."""
 
     kind: str = "split"
-    form: str = "full"
+    form: Form = "full"
     every: int = 2
     groups: int = 1
     eager: int = 0
@@ -120,7 +121,7 @@ def _tuner(task: StudyTask, splits: Splits, seed: int, way: Way) -> tuple[TorchT
     space = HyperSpace([replace(h, spread=way.spread, box=way.box) for h in task.hypers])
     model = convert(
         task.net(0.1), space, dropout={"*dropout" if task.name == "text" else "*": "dropout"},
-        gain="stn" if way.kind == "stn" else "delta", **({} if way.form == "full" else {"form": way.form}),
+        gain="stn" if way.kind == "stn" else "delta", form=way.form,
     )  # fmt: skip
     hypers = Hypers(space)
     problem = TorchProblem(
