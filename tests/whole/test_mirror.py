@@ -36,7 +36,7 @@ COVERED_BY = {
     "hyperopt_hn/nn/conversion/collapsing.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
     "hyperopt_hn/nn/conversion/selection.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
     "hyperopt_hn/nn/conversion/ties.py": "tests/hyperopt_hn/nn/conversion/test_forms.py",
-    "hyperopt_hn/nn/conversion/undone.py": "tests/hyperopt_hn/nn/conversion/test_forms.py",
+    "hyperopt_hn/nn/conversion/undone_gates.py": "tests/hyperopt_hn/nn/conversion/test_forms.py",
     "hyperopt_hn/nn/layers/*.py": "tests/hyperopt_hn/nn/layers/test_layers.py",
     "hyperopt_hn/nn/responses/*.py": "tests/hyperopt_hn/nn/responses/test_base.py",
     "hyperopt_hn/nn/setup/hypers.py": "tests/hyperopt_hn/nn/responses/test_base.py",

@@ -15,7 +15,7 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import bind, hyper_layers
 from hyperopt_hn.nn.conversion.selection import DROPOUTS, LayerSelection, RateNames, Select
 from hyperopt_hn.nn.conversion.ties import tie
-from hyperopt_hn.nn.conversion.undone import BEHIND, undone
+from hyperopt_hn.nn.conversion.undone_gates import BEHIND, undone
 from hyperopt_hn.nn.layers.affine_response import Gain
 from hyperopt_hn.nn.layers.kinds import Form, Table, table_of
 from hyperopt_hn.nn.layers.plain import Options, undo
