@@ -6,11 +6,15 @@ in it differ, so that each is one flag.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import inspect
+import itertools
 import math
+import textwrap
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from hyperopt_hn.errors import UserError, brief, on_command_line, unknown
 
@@ -35,6 +39,27 @@ def option(
     """
     bounds = {"least": least, "above": above, "most": most, "choices": choices, "technical": technical}
     return dataclasses.field(default=default, metadata={"help": help, "unit": unit, **bounds})
+
+
+Kind = TypeVar("Kind", bound=type)
+
+
+def described(kind: Kind) -> Kind:
+    """A dataclass whose docstring lists its fields with their sentences, so that help() shows them.
+
+    Sentences are those of `option`, or the strings under the fields in the source, where there is a source.
+    """
+    lines = []
+    strings = _strings_under_fields(kind)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        words = field.metadata.get("help") or strings.get(field.name)
+        if words:
+            default = "" if field.default is dataclasses.MISSING else f" (default {_shown(field.default)})"
+            unit = f" [{field.metadata['unit']}]" if field.metadata.get("unit") else ""
+            lines.append(f"    {field.name}: {words}{unit}{default}")
+    if lines:
+        kind.__doc__ = "\n".join([inspect.cleandoc(kind.__doc__ or ""), "", "Fields:", *lines])
+    return kind
 
 
 def check(config: Any) -> None:
@@ -132,3 +157,19 @@ def _fault(value: float, least: float | None, above: float | None, most: float |
 
 def _number(value: float) -> str:
     return brief(str(value)) if isinstance(value, int) else f"{value:g}"
+
+
+def _strings_under_fields(kind: type) -> dict[str, str]:
+    try:
+        (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return {}
+    found, nodes = {}, body.body if isinstance(body, ast.ClassDef) else []
+    for field, below in itertools.pairwise(nodes):
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            found[ast.unparse(field.target)] = " ".join(str(below.value.value).split())
+    return found
+
+
+def _shown(default: Any) -> str:
+    return getattr(default, "__name__", None) or (repr(default) if len(repr(default)) < 30 else type(default).__name__)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.reader import Run
 from hyperopt_hn.space import HyperSpace
@@ -71,6 +72,7 @@ class Sinusoid:
         return {name: _clip(self, x + shift) for name, x in self.centre.items()}
 
 
+@described
 @dataclass(frozen=True)
 class Replay:
     """A recorded schedule: at each step the last values recorded at or before it; the first ones before that."""

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.transforms import Array, bounded, unbounded
 
 
+@described
 @dataclass(frozen=True)
 class Hyper:
     """One hyperparameter: `value(raw(v)) == v`, exactly on a grid and to rounding (1e-12 relative) otherwise.

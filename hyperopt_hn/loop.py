@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hyperopt_hn.bilevel import Tuner
-from hyperopt_hn.config import check, option
+from hyperopt_hn.config import check, described, option
 from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError, in_script, on_command_line
 from hyperopt_hn.runs.progress import Progress
 
 
+@described
 @dataclass(frozen=True)
 class Alternation:
     """A schedule: a pure function from the number of steps done to the kind of the next one."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hyperopt_hn.bilevel import Tuner
+from hyperopt_hn.config import described
 from hyperopt_hn.data.catalogue import load
 from hyperopt_hn.errors import UserError, unknown
 from hyperopt_hn.loop import Alternation, Log
@@ -36,6 +37,7 @@ class Data(Protocol):
         ...
 
 
+@described
 @dataclass(frozen=True)
 class Context:
     """What an arm is built from beside its configuration: the data, and the runs made before it."""
@@ -58,6 +60,7 @@ def _as_given(config: Any, data: Any) -> Any:
     return config
 
 
+@described
 @dataclass(frozen=True)
 class Experiment:
     """A named experiment: presets of one configuration, and the arms that each make one run."""
@@ -107,6 +110,7 @@ def _always() -> bool:
     return True
 
 
+@described
 @dataclass(frozen=True)
 class Program:
     """A command line: its name, its experiments, the packages whose versions a run records, its checkpoints."""

@@ -11,13 +11,14 @@ from typing import Any, NoReturn, get_origin
 from hyperopt_hn.cli.experiment import Experiment, Program
 from hyperopt_hn.cli.start import StartingPoint, read_start
 from hyperopt_hn.cli.values import parse
-from hyperopt_hn.config import flat_fields, override, sections
+from hyperopt_hn.config import described, flat_fields, override, sections
 from hyperopt_hn.errors import UserError, brief, unknown
 
 LARGEST_SEED = 2**31 - 1
 TECHNICAL = "technical settings (no part of the folder's name)"
 
 
+@described
 @dataclass(frozen=True)
 class Parsed:
     """An experiment's command line, understood."""

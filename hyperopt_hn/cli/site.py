@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from hyperopt_hn.cli.experiment import Data, Experiment, Program
-from hyperopt_hn.config import fields
+from hyperopt_hn.config import described, fields
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.reader import Run
 
 
+@described
 @dataclass(frozen=True)
 class Site:
     """Where runs go and on what: the data, the folder of all runs of these settings, the common flags."""

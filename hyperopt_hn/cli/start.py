@@ -11,7 +11,7 @@ from typing import Any
 
 from hyperopt_hn.cli.experiment import Data, Experiment
 from hyperopt_hn.cli.values import coerce
-from hyperopt_hn.config import fields
+from hyperopt_hn.config import described, fields
 from hyperopt_hn.errors import UserError, brief, unknown
 from hyperopt_hn.runs.reader import Run
 
@@ -19,6 +19,7 @@ COMMON = ("preset", "seed", "data", "arms")
 """Flags that a written configuration may hold beside the experiment's settings."""
 
 
+@described
 @dataclass(frozen=True)
 class StartingPoint:
     """Settings and flags to begin with; flags on the command line win over them."""

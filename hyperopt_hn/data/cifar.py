@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hyperopt_hn.config import described
 from hyperopt_hn.data.cifar_pickles import byte_array, load_plain
 from hyperopt_hn.data.images import Images, Pixels
 from hyperopt_hn.data.locate import Access, Published, check, fetched, find, read, roots
@@ -29,6 +30,7 @@ LARGEST = 10**9  # bytes; no file of these data sets comes near
 Part = tuple[Pixels, Pixels]
 
 
+@described
 @dataclass(frozen=True)
 class CifarSet:
     """One of the two data sets: its three forms on disk, each with its train files first and the test file last."""

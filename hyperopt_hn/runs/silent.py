@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hyperopt_hn.config import described
 
+
+@described
 @dataclass(frozen=True)
 class NullLog:
     """What `alternate` asks of a log, without a file: the state to go on from and the clock that all agree on."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hyperopt_hn import files
+from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs import tables
 
@@ -172,6 +173,7 @@ class TensorBoard:
         self._writer.close()
 
 
+@described
 @dataclass(eq=False)
 class Tracker:
     """An experiment tracker with the common calls `init`, `log` and `finish`: trackio, wandb and their kind.

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError, unknown
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.search.grid import Grid
@@ -29,6 +30,7 @@ MARGIN = 1e-3
 """A search stays so far (as a share of the range) inside bounds at which a raw value would be infinite."""
 
 
+@described
 @dataclass(frozen=True)
 class Search:
     """Proposes trials. Raises UserError for an unknown method or a space without finite bounds (see `searchable`).

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from hyperopt_hn.config import described
 
+
+@described
 @dataclass(frozen=True)
 class Trial:
     """Tuned hyperparameters in natural units (name -> number or (size,) array) and the validation loss they reached."""

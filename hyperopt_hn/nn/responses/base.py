@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.setup.batches import Batch, Source
@@ -20,6 +21,7 @@ Slope = tuple[Tensor, Tensor | None]
 """L_V, (), and ∂L_V/∂λ in λ's shape; None where no path leads from λ to the loss."""
 
 
+@described
 @dataclass(frozen=True)
 class Phase:
     """A part of a train step: which parameters it trains, whether at perturbed λ or at λ̂, and how often it comes."""
@@ -39,6 +41,7 @@ class Phase:
         return done < self.eager or (done + 1) % self.every == 0
 
 
+@described
 @dataclass(frozen=True)
 class Losses:
     """The model as the losses call it, the bare module behind wrappers, λ̂, the problem, and the autocast dtype."""

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hyperopt_hn.config import check, option
+from hyperopt_hn.config import check, described, option
 from hyperopt_hn.nn.context import at
 from hyperopt_hn.nn.responses.base import Losses, Phase, Slope, slope
 from hyperopt_hn.nn.responses.delta import linearised
 from hyperopt_hn.nn.setup.batches import Batch
 
 
+@described
 @dataclass(frozen=True)
 class Split:
     """w_φ(λ) = W + the response at λ - λ̂; W trained at λ̂ alone, the response every `every` train steps."""

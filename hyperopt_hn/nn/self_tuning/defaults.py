@@ -10,13 +10,14 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from hyperopt_hn.config import check, option
+from hyperopt_hn.config import check, described, option
 from hyperopt_hn.nn.responses import Response, Split
 
 OPTIMIZER: Callable[[list[nn.Parameter]], Optimizer] = lambda parameters: torch.optim.Adam(parameters, 1e-3)  # noqa: E731
 """The network's optimizer where the user gives none."""
 
 
+@described
 @dataclass(frozen=True)
 class Tuning:
     """How a SelfTuner tunes. The defaults suit most models; docs/starting-values.md says when to change which."""

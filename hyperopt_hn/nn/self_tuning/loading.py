@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.nn.context import hyper_layers
@@ -25,6 +26,7 @@ from hyperopt_hn.runs.reader import Run
 from hyperopt_hn.space import HyperSpace
 
 
+@described
 @dataclass(frozen=True)
 class LoadedRun:
     """What `load_run` gives back."""

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from hyperopt_hn.config import described
 from hyperopt_hn.runs.reader import columns_of, number_at
 
 
+@described
 @dataclass(frozen=True, repr=False)
 class TuningResult:
     """The outcome of a run, natural units throughout; `print` shows it in a few lines."""

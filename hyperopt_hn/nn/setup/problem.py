@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
-from hyperopt_hn.config import check, option
+from hyperopt_hn.config import check, described, option
 from hyperopt_hn.course import Course
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.setup.batches import Batch, Source
@@ -52,6 +52,7 @@ def _lengths(node: Any) -> dict[type, int]:
     return found
 
 
+@described
 @dataclass(frozen=True)
 class TorchProblem:
     """L_T and L_V of a model, and the data they are taken on.
@@ -133,6 +134,7 @@ class Optimizers:
         return least_lr > 0 and all(group["lr"] < least_lr for group in groups)
 
 
+@described
 @dataclass(frozen=True)
 class TunerConfig:
     """How steps are taken."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from hyperopt_hn.config import check, option
+from hyperopt_hn.config import check, described, option
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.conversion.converter import general_parameters
 from hyperopt_hn.nn.responses import Implicit, Losses
@@ -35,6 +35,7 @@ Grid = Mapping[str, Sequence[float]] | Sequence[Mapping[str, Any]]
 """Natural values: name -> values to try one at a time, or a list of whole settings; the rest stay at λ̂."""
 
 
+@described
 @dataclass(frozen=True)
 class Retraining:
     """How each λ is retrained: from the weights at λ̂, elementary weights alone, on the training loss at that λ."""
@@ -48,6 +49,7 @@ class Retraining:
         check(self)
 
 
+@described
 @dataclass(frozen=True)
 class ResponseCheck:
     """Validation losses at K settings: what the response says, and what retraining gives (half way and at its end)."""
