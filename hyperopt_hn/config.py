@@ -51,7 +51,7 @@ def described(kind: Kind) -> Kind:
     """
     lines = []
     strings = _strings_under_fields(kind)
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+    for field in dataclasses.fields(kind):
         words = field.metadata.get("help") or strings.get(field.name)
         if words:
             default = "" if field.default is dataclasses.MISSING else f" (default {_shown(field.default)})"

@@ -50,7 +50,5 @@ def test_described():
         called."""
         crew: int = 0
 
-    assert (
-        Boat.__doc__
-        == "A boat.\n\nFields:\n    sails: how many sails [sails] (default 2)\n    name: What it is called. (default 'Ra')"
-    )
+    fields = "    sails: how many sails [sails] (default 2)\n    name: What it is called. (default 'Ra')"
+    assert f"A boat.\n\nFields:\n{fields}" == Boat.__doc__
