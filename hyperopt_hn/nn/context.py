@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
+from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.space import HyperSpace
 
@@ -29,6 +30,7 @@ class Home:
         self.report: object = None
 
 
+@described
 @dataclass(frozen=True)
 class Scope:
     """What one model sees inside `at`: λ, the response input h = λ or λ - centre (None: exactly zero), the values."""

@@ -34,7 +34,7 @@ def test_every_public_dataclass_shows_its_fields():
                 words = field.metadata.get("help") or strings.get(field.name)
                 if words:
                     seen += 1
-                    assert f"{field.name}: {words}" in (kind.__doc__ or ""), f"{kind.__name__}.{field.name}"
+                    assert f"{field.name}: {words}" in (kind.__doc__ or ""), f"put @described above {kind.__name__}"
     assert seen > 60
 
 
