@@ -1,6 +1,7 @@
 """`python -m deep.study`: ways of self-tuning on small tasks, against networks retrained on a grid; resumable.
 
     python -m deep.study --tasks digits-mlp,text --seeds 1,2,3 --ways split,lowrank --out study.jsonl
+    python -m deep.study --show study.jsonl
 
 Each run is a line of the record; what is there already is left out. One core is enough.
 """
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 
 from deep.study.runs import Way, grid_of, tuned
+from deep.study.summary import table
 from deep.study.tasks import TASKS
 from deep.study.ways import WAYS
 from hyperopt_hn.config import unknown
@@ -31,9 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", default="1,2,3", help="comma-separated whole numbers")
     parser.add_argument("--ways", default="split", help=f"comma-separated: {', '.join(WAYS)}")
     parser.add_argument("--out", type=Path, default=Path("runs/study.jsonl"), help="the record, a line a run")
+    parser.add_argument("--show", type=Path, metavar="RECORD", help="print a record as a table and run nothing")
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
     try:
+        if given.show is not None:
+            return _show(given.show)
         tasks, ways = _known("task", given.tasks, TASKS), _known("way", given.ways, WAYS)
         seeds = [_whole(word) for word in given.seeds.split(",")]
         given.out.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; {given.out} keeps what is finished: the same command goes on", file=sys.stderr)
         return 130
+    return 0
+
+
+def _show(path: Path) -> int:
+    found = records(path)
+    if not found:
+        raise UserError(f"{path} holds no finished run; make one with --out {path}")
+    print(table(found))
     return 0
 
 

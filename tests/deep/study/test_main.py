@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -44,6 +46,25 @@ def test_the_record_goes_on(tmp_path, monkeypatch, capsys):
     out.write_text(lines + '{"task": "cancer-mlp", "se')
     assert command.main(arguments) == 0 and len(command.records(out)) == 2
     assert capsys.readouterr().out.count("cancer-mlp seed 1") == 2
+
+
+def test_the_table_has_the_right_numbers(tmp_path, capsys):
+    rows = [{"values": {}, "losses": [loss, 0.0]} for loss in (0.5, 0.4, 0.9)]
+    run = {"task": "text", "gain": {"a": 0.5, "b": 0.9}, "seconds": 2.0, "name": "split"}
+    lines = [
+        {"task": "text", "seed": 1, "name": "grid", "rows": rows},
+        {**run, "seed": 1, "retrained": [0.5, 0.0], "trained": [0.41, 0.0]},
+        {**run, "seed": 1, "retrained": [0.42, 0.0], "trained": [0.43, 0.0], "gain": {"a": 2.0, "b": -1.0}},
+        {**run, "seed": 2, "retrained": [9.0, 0.0], "trained": [9.0, 0.0]},
+    ]
+    out = tmp_path / "study.jsonl"
+    out.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert command.main(["--show", str(out)]) == 0
+    words = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("split")).split()
+    sd = 0.08 / math.sqrt(2)
+    assert words[1:5] == ["2", "+0.060", "±", f"{sd:.3f}"] and words[5:7] == ["+0.100", "1"]
+    assert words[7] == "+0.020" and words[10:] == ["1", "of", "1", "0", "of", "1", "2.0"]
+    assert command.main(["--show", str(tmp_path / "none.jsonl")]) == 2
 
 
 @pytest.mark.parametrize(
