@@ -236,7 +236,7 @@ class _Run:
         for name, value in [*losses.items(), *hypers.items()]:
             if not all(math.isfinite(x) for x in (value.values() if isinstance(value, Mapping) else (value,))):
                 self.diverged(name, value)
-        known = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        known = {name: _finite(value) for name, value in metrics.items()}
         plan = self.alternation
         kind = plan.kind(max(self.done - 1, 0)) if plan.total else "train"
         self.final = {"step": self.done, "phase": kind, **self.losses, **known, "hypers": hypers}
@@ -282,6 +282,13 @@ def _unfit(path: Path, why: str) -> UserError:
     return UserError.spelled(
         lambda say: f"the checkpoint in {path} does not fit this experiment ({why}); use {say('overwrite')}"
     )
+
+
+def _finite(value: Any) -> Any:
+    """A metric, or metrics by name, None in place of what is not finite."""
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    return value if math.isfinite(value) else None
 
 
 def _summary(value: Any) -> Any:

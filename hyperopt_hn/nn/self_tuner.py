@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from hyperopt_hn.course import Replay
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.nn.context import hyper_layers
@@ -69,6 +71,7 @@ class SelfTuner:
         self._first = None if inplace else net
         self._build(net if inplace else copied(net))
         self._plan: running.FitPlan | None = None
+        self._records: Sequence[Mapping[str, Any]] = ()
 
     @property
     def model(self) -> nn.Module:
@@ -107,7 +110,9 @@ class SelfTuner:
         self._plan = running.FitPlan(
             train, valid, test, epochs, steps, batch_size, out, resume, overwrite, quiet, sinks
         )
-        return running.run(self.tuner, self._given, self._plan)
+        result = running.run(self.tuner, self._given, self._plan)
+        self._records = result.records
+        return result
 
     def train_step(self, batch: Batch) -> dict[str, float]:
         """One training step on a batch of your own loop: {"train_loss": …} (empty where a GPU is not waited for)."""
@@ -163,16 +168,36 @@ class SelfTuner:
         those of the last `fit` unless given. Names that a call leaves out stay where they start.
         """
         plan = self._objective_plan(train, valid, epochs, steps)
-        if self._first is None:
-            raise UserError("an inplace SelfTuner has no untouched network left to train; leave inplace out")
-        start = copied(self._first)
+        start = self._untouched()
 
         def trained_at(values: Mapping[str, Any]) -> float:
-            space = self._given.space.with_init(values).with_tuned([])
-            twin = SelfTuner._of(replace(self._given, net=copied(start), space=space))
+            twin = SelfTuner._of(replace(self._given, net=copied(start), space=self._fixed(values)))
             return running.run(twin.tuner, twin._given, plan).best_loss
 
         return trained_at
+
+    def retrain(self, values: Mapping[str, Any] | None = None) -> tuple[nn.Module, TuningResult]:
+        """The untouched network trained at the values of the last `fit` (or at `values`), fixed, as long as that was.
+
+        Returns the plain network at its best and the result. The weights of a self-tuning run lag behind λ̂, which
+        moved while they were trained; these do not.
+        """
+        plan = self._objective_plan(None, None, None, None)
+        found = self.hypers() if values is None else values
+        return self._again(replace(self._given, net=self._untouched(), space=self._fixed(found)), plan)
+
+    def replay(self) -> tuple[nn.Module, TuningResult]:
+        """The same along the course of the last `fit`: each hyperparameter at its value of the same training step."""
+        plan, space = self._objective_plan(None, None, None, None), self._given.space
+        vectors = [name for name in space.tuned if space[name].size is not None]
+        if vectors:
+            raise UserError(f"the course of {vectors[0]!r}, a vector, is not recorded entry by entry; use retrain()")
+        steps = np.array([record["train_steps"] for record in self._records])
+        values = {name: np.array([record["hypers"][name] for record in self._records]) for name in space.tuned}
+        fresh = np.concatenate([[True], np.diff(steps) > 0])
+        course = Replay(steps[fresh], {name: column[fresh] for name, column in values.items()})
+        given = replace(self._given, net=self._untouched(), space=space.with_tuned([]), course=course)
+        return self._again(given, plan)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next step depends on: tensors and plain data, for torch.save and weights_only loading."""
@@ -192,9 +217,23 @@ class SelfTuner:
     def _of(cls, given: Specification) -> SelfTuner:
         """One made from a specification, its network converted in place."""
         made = cls.__new__(cls)
-        made._given, made._first, made._plan = given, None, None
+        made._given, made._first, made._plan, made._records = given, None, None, ()
         made._build(given.net)
         return made
+
+    @staticmethod
+    def _again(given: Specification, plan: running.FitPlan) -> tuple[nn.Module, TuningResult]:
+        twin = SelfTuner._of(given)
+        result = running.run(twin.tuner, twin._given, plan)
+        return twin.plain(), result
+
+    def _untouched(self) -> nn.Module:
+        if self._first is None:
+            raise UserError("an inplace SelfTuner has no untouched network left to train; leave inplace out")
+        return copied(self._first)
+
+    def _fixed(self, values: Mapping[str, Any]) -> HyperSpace:
+        return self._given.space.with_init(values).with_tuned([])
 
     def _build(self, net: nn.Module) -> None:
         with torch.random.fork_rng(

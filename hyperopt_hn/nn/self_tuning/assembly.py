@@ -86,13 +86,14 @@ def assemble(given: Specification) -> tuple[TorchTuner, Hypers]:
     wrapped = model if given.tuning.wrap is None else given.tuning.wrap(model)
     problem = TorchProblem(
         with_steady_shapes(given.train_loss, given.space, given.rows), given.valid_loss,
-        NoData("training"), NoData("validation"),
+        NoData("training", empty=True), NoData("validation"),
         metrics=given.metrics, rows=given.rows,
     )  # fmt: skip
     optimizers = _optimizers(given, model, hypers)
     config = TunerConfig(
-        seed=given.seed, accumulate=tuning.accumulate, clip=tuning.clip, autocast=tuning.autocast, course=given.course
-    )
+        seed=given.seed, accumulate=tuning.accumulate, clip=tuning.clip, autocast=tuning.autocast,
+        gain=tuning.gain if given.space.n else 0.0, course=given.course,
+    )  # fmt: skip
     return TorchTuner(wrapped, hypers, problem, optimizers, tuning.learner(), config), hypers  # type: ignore[arg-type]
 
 

@@ -22,18 +22,21 @@ Data = Any
 
 
 class NoData:
-    """Stands where no data were given yet: a loop of one's own passes its batches to the steps."""
+    """In place of data that were not given yet: a custom loop passes its batches to the steps.
 
-    def __init__(self, split: str) -> None:
-        self.split = split
+    `empty`: a pass over it is one over no batch, instead of an error.
+    """
+
+    def __init__(self, split: str, empty: bool = False) -> None:
+        self.split, self.empty = split, empty
 
     def next(self) -> Batch:
         """Raises UserError: there is none."""
         raise UserError(f"there are no {self.split} data yet: pass a batch to the step, or call fit(train, valid)")
 
     def once(self) -> Iterable[Batch]:
-        """Raises UserError: there is none."""
-        return [self.next()]
+        """No batch if `empty`; else raises UserError: there is none."""
+        return [] if self.empty else [self.next()]
 
     def state(self) -> dict[str, Any]:
         """Nothing."""

@@ -33,7 +33,14 @@ class Tuning:
     spread: float = option(2.0, "standard deviation of the perturbations, raw units, where a Hyper has none", above=0)
     box: float = option(3.5, "how far hyperparameters go from the middle of their range, raw; inf: no box", above=0)
     lr_response: float = option(3e-3, "Adam's rate for the response of split", above=0)
-    respond_every: int = option(2, "training steps for each step of split's response", unit="train steps", least=1)
+    respond_every: int = option(4, "training steps for each step of split's response", unit="train steps", least=1)
+    respond_eager: int = option(
+        100, "training steps at the start of a run with a step of split's response each", unit="train steps", least=0
+    )
+    gain: float = option(
+        0.1, "share of the training work that goes into measuring the response gain, by which `trust` judges; 0: none",
+        least=0, most=1,
+    )  # fmt: skip
     response_optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = option(
         None, "makes the optimizer of the response's parameters; None: Adam of split's own, the network's of others"
     )
@@ -58,9 +65,9 @@ class Tuning:
     def learner(self) -> str | Response:
         """The response as TorchTuner takes it."""
         if self.response == "split":
-            return Split(every=self.respond_every, lr=self.lr_response)
+            return Split(self.respond_every, self.respond_eager, lr=self.lr_response)
         return self.response
 
     def least_warmup(self) -> int:
         """Training steps until the response has taken one: before that the hyperparameters have no gradient."""
-        return self.respond_every if self.response == "split" else 1
+        return self.respond_every if self.response == "split" and not self.respond_eager else 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hyperopt_hn.config import described
+from hyperopt_hn.nn.tuning.trust import Trust
 from hyperopt_hn.runs.reader import columns_of, number_at
 
 
@@ -36,8 +37,8 @@ class TuningResult:
     """Wall-clock seconds."""
     path: Path | None = None
     """The run's folder, if it has one."""
-    trust: Any = field(default=None)
-    """Whether the tuned values deserve trust, where the response says so."""
+    trust: Trust | None = None
+    """Which of the values can be believed at the end of the run, and why the others cannot: print it."""
 
     @property
     def steps(self) -> np.ndarray:

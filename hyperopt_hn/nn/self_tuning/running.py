@@ -176,6 +176,7 @@ def _result(
     tuner: TorchTuner, space: HyperSpace, best: Mapping[str, Any] | None, run: Mapping[str, Any], path: Path | None
 ) -> TuningResult:
     """The result of a run (its records, result and arrays), with the tuner put into its best state."""
+    verdict = tuner.trust() if space.n else None  # at the end of the run, before its best state is put back
     if best is not None:
         before = host_states()
         tuner.load_state(dict(best))
@@ -195,6 +196,7 @@ def _result(
         reason=outcome["reason"],
         seconds=float(outcome["seconds"]),
         path=path,
+        trust=verdict,
     )
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hyperopt_hn.nn.responses import Implicit, Losses, Response
 from hyperopt_hn.nn.responses.base import kept_buffers, training
+from hyperopt_hn.nn.setup.batches import Source
 from hyperopt_hn.nn.tuning import checkpoint
 
 WINDOW = 24
@@ -39,15 +40,20 @@ class ResponseGain:
         self._pairs = {name: deque[float](maxlen=WINDOW) for name in names}
         self._done, self._spent = 0, 0.0
 
-    def measure(self, losses: Losses, response: Response, steps: int) -> None:
-        """As many pairs as `steps` training steps have earned; weights, buffers and random streams stay as they are."""
+    def measure(self, losses: Losses, response: Response, train: Source, steps: int) -> None:
+        """As many pairs as `steps` training steps have earned; weights, buffers and random streams stay as they are.
+
+        `train` gives the batches; one that gives none (a loop of one's own that holds the data) leaves t unknown.
+        """
         count = int((self.share * steps - self._spent) / (2 * FORWARD))
         if count < 1 or not self._pairs or isinstance(response, Implicit):
             return
         self._spent += 2 * FORWARD * count
         kept = checkpoint.random_state(losses.hypers.lam.device)
         try:
-            batches = list(islice(losses.problem.train.once(), BATCHES))
+            batches = list(islice(train.once(), BATCHES))
+            if not batches:
+                return
             with torch.no_grad(), training(losses.bare), kept_buffers(losses.bare):
                 for _ in range(min(count, WINDOW * len(self._pairs))):
                     self._one(losses, response, batches)

@@ -141,7 +141,7 @@ class TorchTuner:
             self._over.update(sum(self.steps.values()), found["valid_loss"], found["test_loss"])
         for scheduler in self.optimizers.schedulers.evaluation:
             _step_scheduler(scheduler, found["valid_loss"])
-        self._gain.measure(self.losses, self.response, self.steps["train"])
+        self._gain.measure(self.losses, self.response, self.problem.train, self.steps["train"])
         gain = {"gain": t} if (t := self._gain.t()) else {}
         return {**found, "train_steps": self.steps["train"], **gain}
 

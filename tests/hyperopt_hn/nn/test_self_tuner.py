@@ -57,7 +57,7 @@ def test_fit_takes_the_steps_that_the_parts_take_by_hand():
     )
     phi = torch.optim.Adam(general_parameters(model), 1e-3)
     optimizers = Optimizers(phi, torch.optim.Adam([hypers.lam], 0.03))
-    parts = TorchTuner(model, hypers, problem, optimizers, "split", TunerConfig(seed=5))
+    parts = TorchTuner(model, hypers, problem, optimizers, "split", TunerConfig(seed=5, gain=0.1))
     torch.manual_seed(5)
     log = Memory()
     alternate(parts, Alternation(steps=30, warmup=3, evaluate_every=8), log, Progress("x", 1, quiet=True))
@@ -444,3 +444,46 @@ def test_squared_norm_of_a_part_is_a_penalty_of_that_part():
     train, valid, _ = data()
     tuner = self_tuner(train_loss=lambda m, b, h: valid_loss(m, b) + h["decay"] * squared_norm(m[0]))
     assert tuner.fit(train, valid, steps=5, **QUIET).best_loss > 0
+
+
+def test_a_result_says_which_values_can_be_believed():
+    train, valid, test = data()
+    result = self_tuner(tuning=Tuning(gain=1.0)).fit(train, valid, test, epochs=4, batch_size=50, **QUIET)
+    assert set(result.trust.reasons) == {"dropout", "decay"}
+    assert result.trust.verdict in ("trust", "partly", "distrust") and result.trust.verdict in str(result.trust)
+    assert result.records[-1]["gain"] == result.trust.gain
+    silent = self_tuner(tuning=Tuning(gain=0.0)).fit(train, valid, test, epochs=1, batch_size=50, **QUIET)
+    assert silent.trust.gain == {} and "gain" not in silent.records[-1]
+
+
+def test_retraining_is_the_fixed_network_at_the_values_found():
+    train, valid, test = data()
+    tuner = self_tuner()
+    found = tuner.fit(train, valid, test, steps=40, batch_size=50, **QUIET)
+    plain, result = tuner.retrain()
+    assert result.best_loss == tuner.objective()(found.best_hypers)
+    assert abs(cross_entropy(plain.eval()(valid[0]), valid[1]).item() - result.best_loss) < 1e-6
+    _, other = tuner.retrain({"dropout": 0.8})
+    assert set(other.column("hypers/dropout")) == {0.8} and other.best_loss != result.best_loss
+
+
+def test_a_replay_follows_the_course_of_the_run():
+    train, valid, test = data()
+    tuner = self_tuner()
+    found = tuner.fit(train, valid, test, steps=60, batch_size=50, **QUIET)
+    _, again = tuner.replay()
+    course = dict(zip(found.column("train_steps"), found.column("hypers/dropout"), strict=True))
+    for step, value in zip(again.column("train_steps"), again.column("hypers/dropout"), strict=True):
+        latest = max(s for s in course if s <= max(step - 1, 0))  # what the step before the record was taken at
+        assert value == course[latest]
+    assert len(set(again.column("hypers/dropout"))) > 2
+
+
+def test_what_cannot_be_replayed_or_retrained_is_refused():
+    with pytest.raises(UserError, match="call fit before"):
+        self_tuner().retrain()
+    inplace = self_tuner(inplace=True)
+    train, valid, test = data()
+    inplace.fit(train, valid, test, steps=10, batch_size=50, **QUIET)
+    with pytest.raises(UserError, match="leave inplace out"):
+        inplace.retrain()

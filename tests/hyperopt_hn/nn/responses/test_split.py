@@ -51,7 +51,7 @@ def build(split=None, clip=0.0, model=None, response=None):
 
 
 def test_the_weights_and_their_statistics_are_those_of_plain_training():
-    tuner, plain = build(Split(every=2), clip=0.3), net()
+    tuner, plain = build(Split(every=2, eager=0), clip=0.3), net()
     optimizer = torch.optim.SGD(plain.parameters(), 0.05, momentum=0.9)
     source = Batches.of(rows(1), 20, 3)
     for _ in range(12):
@@ -67,7 +67,7 @@ def test_the_weights_and_their_statistics_are_those_of_plain_training():
 
 
 def test_the_response_steps_every_kth_time_alone():
-    tuner = build(Split(every=3))
+    tuner = build(Split(every=3, eager=0))
     moved = []
     for _ in range(6):
         before = [p.detach().clone() for p in response_parameters(tuner.losses.bare)]
@@ -113,13 +113,13 @@ def test_a_foreign_parameter_in_the_responses_optimizer_is_refused():
 
 
 def test_state_goes_on_to_the_bit():
-    tuner = build(Split(every=2))
+    tuner = build(Split(every=2, eager=0))
     for _ in range(5):
         tuner.train_step()
     tuner.tune_step()
     state = copy.deepcopy(tuner.state())
     wanted = [tuner.train_step(), tuner.tune_step(), tuner.train_step(), tuner.hypers()]
-    other = build(Split(every=2))
+    other = build(Split(every=2, eager=0))
     other.load_state(state)
     assert [other.train_step(), other.tune_step(), other.train_step(), other.hypers()] == wanted
 

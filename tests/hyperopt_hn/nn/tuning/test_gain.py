@@ -67,7 +67,7 @@ def test_pairs_are_the_differences_of_collapsed_models():
     """Without dropout the two losses are those of the plain networks at λ̂ and at λ̂ ± 1, in training mode."""
     tuner = stirred(build(dropout=False))
     gain = ResponseGain(("decay", "rate"), 1.0, seed=0)
-    gain.measure(tuner.losses, tuner.response, 20)
+    gain.measure(tuner.losses, tuner.response, tuner.problem.train, 20)
     found = gain.state()["pairs"]
     lam = tuner.losses.hypers.lam.detach()
     batches = list(tuner.problem.train.once())
@@ -86,7 +86,7 @@ def test_the_same_masks_serve_both_losses():
     """A response that is zero changes nothing, so that with dropout, too, every difference is exactly zero."""
     tuner = build()
     gain = ResponseGain(("decay", "rate"), 1.0, seed=0)
-    gain.measure(tuner.losses, tuner.response, 20)
+    gain.measure(tuner.losses, tuner.response, tuner.problem.train, 20)
     assert {name: set(pairs) for name, pairs in gain.state()["pairs"].items()} == {"decay": {0.0}, "rate": {0.0}}
 
 
@@ -122,7 +122,7 @@ def test_the_work_is_the_share_that_was_asked_for():
     tuner = build()
     gain = ResponseGain(("decay", "rate"), 0.1, seed=0)
     for steps in range(0, 201, 20):
-        gain.measure(tuner.losses, tuner.response, steps)
+        gain.measure(tuner.losses, tuner.response, tuner.problem.train, steps)
     assert sum(map(len, gain.state()["pairs"].values())) == 30  # 0.1 · 200 steps of work, 2/3 of a step a pair
 
 
