@@ -19,6 +19,7 @@ from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.conversion.converter import convert, response_parameters
+from hyperopt_hn.nn.layers.kinds import Form
 from hyperopt_hn.nn.responses import Response, Split
 from hyperopt_hn.nn.self_tuning.data import NoData
 from hyperopt_hn.nn.self_tuning.defaults import OPTIMIZER, Tuning
@@ -76,7 +77,7 @@ def assemble(given: Specification) -> tuple[TorchTuner, Hypers]:
     """The converted network, λ̂ and the optimizers as a TorchTuner that has no data yet, and its λ̂."""
     _check_processes()
     tuning = given.tuning
-    model = converted(given.net, given.space, given.dropout, tuning.response)
+    model = converted(given.net, given.space, given.dropout, tuning.response, tuning.form)
     parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
     if parameter is None:
         raise UserError("this network has no parameters; there is nothing to train")
@@ -108,7 +109,9 @@ def copied(net: nn.Module) -> nn.Module:
         ) from None
 
 
-def converted(net: nn.Module, space: HyperSpace, dropout: Mapping[str, str], response: str | Response) -> nn.Module:
+def converted(
+    net: nn.Module, space: HyperSpace, dropout: Mapping[str, str], response: str | Response, form: Form = "full"
+) -> nn.Module:
     """The network itself, its layers responding where this response needs it; one that responds already stays."""
     kind = (response if isinstance(response, str) else type(response).__name__).lower()
     if next(hyper_layers(net), None) is not None:
@@ -120,7 +123,7 @@ def converted(net: nn.Module, space: HyperSpace, dropout: Mapping[str, str], res
             return net
     if not space.n and not dropout:
         return net
-    return convert(net, space, gain="stn" if kind == "stn" else "delta", dropout=dropout)
+    return convert(net, space, gain="stn" if kind == "stn" else "delta", dropout=dropout, form=form)
 
 
 def _optimizers(given: Specification, model: nn.Module, hypers: Hypers) -> Optimizers:

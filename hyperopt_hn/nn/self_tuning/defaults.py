@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from hyperopt_hn.config import check, described, option
+from hyperopt_hn.nn.layers.kinds import Form
 from hyperopt_hn.nn.responses import Response, Split
 
 OPTIMIZER: Callable[[list[nn.Parameter]], Optimizer] = lambda parameters: torch.optim.Adam(parameters, 1e-3)  # noqa: E731
@@ -25,6 +26,10 @@ class Tuning:
     response: str | Response = option(
         "split", "how the response is learned: split, delta, stn, implicit, or an instance"
     )
+    form: Form = option(
+        "full", "of the response: full (as many parameters as the network), lowrank (a tenth) or gated (a hundredth)",
+        choices=("full", "lowrank", "gated"),
+    )  # fmt: skip
     lr_lam: float = option(0.03, "Adam's rate for the hyperparameters, raw units a step", above=0)
     warmup: int | None = option(
         None, "training steps before the first tuning step; None: a tenth of the run, 100 in a loop of your own",

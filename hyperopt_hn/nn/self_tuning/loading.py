@@ -54,7 +54,7 @@ def load_run(path: Path | str, net: nn.Module) -> LoadedRun:
     checkpoint.check_kind(state)
     space = HyperSpace([_hyper(settings) for settings in run.config["hypers"]], run.config["config"]["tuned"])
     response = _response(run.config["response"])
-    model = converted(copied(net), space, run.config["dropout"], response)
+    model = converted(copied(net), space, run.config["dropout"], response, run.config["config"].get("form", "full"))
     checkpoint.check_fits(model, state["model"], "network")
     model.load_state_dict(state["model"])
     hypers = Hypers(space, next(model.parameters()).device, state["hypers"]["lam"].dtype)

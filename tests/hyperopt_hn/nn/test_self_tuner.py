@@ -31,6 +31,7 @@ from hyperopt_hn.nn import (  # noqa: E402
     convert,
     general_parameters,
     load_run,
+    response_parameters,
     squared_norm,
 )
 from hyperopt_hn.nn.self_tuning.memory import Memory  # noqa: E402
@@ -487,3 +488,17 @@ def test_what_cannot_be_replayed_or_retrained_is_refused():
     inplace.fit(train, valid, test, steps=10, batch_size=50, **QUIET)
     with pytest.raises(UserError, match="leave inplace out"):
         inplace.retrain()
+
+
+@pytest.mark.parametrize("form", ["lowrank", "gated"])
+def test_a_smaller_response_tunes_and_loads_too(form, tmp_path):
+    train, valid, test = data()
+    tuner = self_tuner(tuning=Tuning(form=form))
+    result = tuner.fit(train, valid, test, epochs=3, batch_size=50, out=tmp_path / "run", **QUIET)
+    own = sum(p.numel() for p in response_parameters(tuner.model))
+    assert own < sum(p.numel() for p in general_parameters(tuner.model))
+    assert result.records[-1]["hypers"] != result.records[0]["hypers"]
+    loaded = load_run(tmp_path / "run", network())
+    assert same(loaded.network, tuner.plain())
+    with pytest.raises(UserError, match="lowrank"):
+        Tuning(form="low-rank")
