@@ -27,7 +27,7 @@ class Tuning:
         "split", "how the response is learned: split, delta, stn, implicit, or an instance"
     )
     form: Form = option(
-        "full", "of the response: full (as many parameters as the network), lowrank (a tenth) or gated (a hundredth)",
+        "lowrank", "of the response: lowrank (a tenth of the parameters), full (as many) or gated (a hundredth)",
         choices=("full", "lowrank", "gated"),
     )  # fmt: skip
     lr_lam: float = option(0.03, "Adam's rate for the hyperparameters, raw units a step", above=0)
