@@ -30,6 +30,10 @@ class UserError(ValueError):
         return cls(write(in_script), write(on_command_line))
 
 
+class NewerError(UserError):
+    """A file that a newer version wrote: no damage, so that nothing older is taken in its place."""
+
+
 class NonFiniteError(ArithmeticError):
     """A loss or hyperparameter became NaN or infinite; the message names it, the step and λ (exit code 1)."""
 

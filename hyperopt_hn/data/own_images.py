@@ -18,7 +18,12 @@ import numpy as np
 
 from hyperopt_hn.data.images import Images, Pixels
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.files import check_headers
 
+FREE = 256 * 10**6
+"""Bytes that an archive may unpack to whatever its own size is."""
+RATIO = 150
+"""Above that, so many times its size: binary images reach 115; a compressed row of zeros reaches 1,030."""
 NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -39,7 +44,8 @@ def load_npz(path: str | Path) -> Images:
         raise UserError(f"{path} {fault}") from None
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(f"{array.shape}".encode() + array.tobytes())
+        digest.update(f"{array.shape}".encode())
+        digest.update(array.data)
         array.flags.writeable = False
     name = re.sub(r"[^A-Za-z0-9_.]", "_", path.name)
     note = f"{name}, custom images"
@@ -56,7 +62,10 @@ def read_npz(file: IO[bytes], names: Sequence[str]) -> dict[str, np.ndarray]:
             warnings.simplefilter("error")  # numpy warns of headers that it has to repair
             with np.load(file, allow_pickle=False) as archive:
                 lacking = [name for name in names if name not in archive.files]
+                _check_sizes(archive.zip, [f"{name}.npy" for name in names if name not in lacking])
                 held = {name: archive[name] for name in names if name not in lacking}
+    except _TooLarge as fault:
+        raise UserError(str(fault)) from None
     except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for damaged bytes
         what = " ".join(str(error).split()) or type(error).__name__
         if "Object arrays" in what:
@@ -65,6 +74,22 @@ def read_npz(file: IO[bytes], names: Sequence[str]) -> dict[str, np.ndarray]:
     if lacking:
         raise UserError(f"lacks {', '.join(lacking)}: it must hold {', '.join(names)}")
     return held
+
+
+class _TooLarge(Exception):
+    """An archive that claims far more than its size."""
+
+
+def _check_sizes(archive: zipfile.ZipFile, names: Sequence[str]) -> None:
+    """Before anything is unpacked: what the members claim against what they take, and each array's header."""
+    members = [archive.getinfo(name) for name in names if name in archive.namelist()]
+    claimed, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
+    if claimed > max(FREE, RATIO * packed):
+        raise _TooLarge(
+            f"claims {claimed / 1e9:.1f} GB in {packed / 1e6:.1f} MB: write it with numpy.savez, not compressed, if "
+            "that is what it holds"
+        )
+    check_headers(archive, [member.filename for member in members])
 
 
 def _images(name: str, array: np.ndarray) -> Pixels:

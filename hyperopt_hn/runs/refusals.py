@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 from hyperopt_hn import files
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.reader import FORMAT
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a full disk, a used-up quota and a limit on a file's size answer."""
 
 
 def check(where: Path, config: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
@@ -51,9 +55,11 @@ def again(what: str) -> UserError:
     return UserError.spelled(lambda say: f"{what}; start the run again with {say('overwrite')}")
 
 
-def make_room(what: str) -> UserError:
-    """The error of a disk that is full."""
-    return UserError.spelled(lambda say: f"{what}; make room, then use {say('resume')}")
+def unwritten(what: str, error: OSError, kept: str = "") -> UserError:
+    """The error of a disk that is full, or that fails; `kept` is what is not lost."""
+    remedy = "make room" if error.errno in FULL else "see to the disk"
+    why = f"{what} ({error.strerror})" + (f"; {kept}" if kept else "")
+    return UserError.spelled(lambda say: f"{why}; {remedy}, then use {say('resume')}")
 
 
 def _check_same(where: Path, old: Any, config: Mapping[str, Any]) -> None:

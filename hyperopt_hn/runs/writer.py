@@ -5,38 +5,27 @@ log.jsonl        one record per evaluation; no clock in it, so equal runs leave 
 clock.jsonl      the seconds of each record, resumed time included
 arrays.npz       what the finished run leaves for figures
 result.json      why it stopped, best and final record, seconds; written last: a run with it is finished
-checkpoint.npz   everything the next step depends on; best.npz the same at the best evaluation
+checkpoint.npz   everything the next step depends on, with the length and hash of the record; best.npz the same at
+                 the best evaluation; checkpoint.previous.npz the checkpoint before, until the run is finished
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from io import FileIO
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hyperopt_hn import files
 from hyperopt_hn.locks import InUseError, lock
-from hyperopt_hn.runs import refusals
+from hyperopt_hn.runs import generations, refusals
+from hyperopt_hn.runs.appended import Appended
+from hyperopt_hn.runs.generations import NPZ, Codec
 from hyperopt_hn.runs.reader import FORMAT, read_lines
 from hyperopt_hn.runs.settings import plain
 from hyperopt_hn.runs.sinks import Delivery, Sink
-
-
-@dataclass(frozen=True)
-class Codec:
-    """How a state becomes a file and back; `nn` has one for tensors."""
-
-    suffix: str
-    save: Callable[[BinaryIO, Mapping[str, Any]], None]
-    load: Callable[[Path], dict[str, Any]]
-
-
-NPZ = Codec("npz", files.save_state, files.load_state)
 
 
 class RunLog:
@@ -72,8 +61,12 @@ class RunLog:
         except OSError as error:
             raise refusals.elsewhere(f"cannot write to {self._shown} ({error.strerror})") from None
         try:
-            self._resumed = self._load() if resume and not overwrite else None
+            refusals.check(self._shown, self.config, resume, overwrite)  # another process may have been faster
+            self._resumed = generations.resume(self.path, codec) if resume and not overwrite else None
             self._open(sinks)
+        except OSError as error:
+            self._unlock()
+            raise refusals.unwritten(f"cannot write to {self._shown}", error) from None
         except BaseException:
             self._unlock()
             raise
@@ -103,29 +96,32 @@ class RunLog:
         self._delivery.add(entry)
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Replace checkpoint.* atomically by this state and the present length of the record."""
+        """Replace checkpoint.* atomically by this state, once the record is on disk; the one before is kept."""
+        self._guarded(self._shown, self._log.sync)
+        self._guarded(self._shown, self._clock.sync)
         whole = {
             "state": state,
-            "log_bytes": self._log.tell(),
-            "clock_bytes": self._clock.tell(),
+            **generations.marks("log", self._log),
+            **generations.marks("clock", self._clock),
             "seconds": self._seconds(),
             "cpu_seconds": self.cpu_seconds(),
         }
-        self._write(self._file("checkpoint"), lambda file: self.codec.save(file, whole))
+        older = generations.previous(self.path, self.codec)
+        self._write(generations.newest(self.path, self.codec), lambda file: self.codec.save(file, whole), older)
         self._delivery.flush()
 
     def best(self, state: Mapping[str, Any]) -> None:
         """Replace best.* atomically by this state."""
-        self._write(self._file("best"), lambda file: self.codec.save(file, state))
+        self._write(self.path / f"best.{self.codec.suffix}", lambda file: self.codec.save(file, state))
 
     def finish(self, result: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         """Write arrays.npz, then result.json: the run is finished."""
         self._write(self.path / "arrays.npz", lambda file: files.save_arrays(file, arrays))
         self._delivery.flush()
-        files.write_json(
-            self.path / "result.json",
-            {**result, "seconds": round(self._seconds(), 3), "cpu_seconds": round(self.cpu_seconds(), 3)},
-        )
+        whole = {**result, "seconds": round(self._seconds(), 3), "cpu_seconds": round(self.cpu_seconds(), 3)}
+        self._guarded(self.path / "result.json", lambda: files.write_json(self.path / "result.json", whole))
+        with suppress(OSError):
+            generations.previous(self.path, self.codec).unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:
@@ -143,29 +139,16 @@ class RunLog:
             self._lock.release()
             self._lock = None
 
-    def _load(self) -> dict[str, Any] | None:
-        file = self._file("checkpoint")
-        if not file.exists():  # killed before its first checkpoint: start again from nothing
-            return None
-        whole = self.codec.load(file)
-        if {"state", "log_bytes", "clock_bytes", "seconds", "cpu_seconds"} - set(whole):
-            raise refusals.again(f"{file} is not a checkpoint of this program")
-        for name, key in (("log.jsonl", "log_bytes"), ("clock.jsonl", "clock_bytes")):
-            path = self.path / name
-            if not path.exists() or path.stat().st_size < whole[key]:
-                raise refusals.again(f"{path} has lost its end: it is shorter than the checkpoint says")
-        return whole
-
     def _open(self, sinks: Sequence[Sink]) -> None:
         old = self._resumed or {"log_bytes": 0, "clock_bytes": 0, "seconds": 0.0, "cpu_seconds": 0.0}
         if self._resumed is None:
-            for name in ("result.json", "arrays.npz", self._file("checkpoint").name, self._file("best").name):
+            for name in ("result.json", "arrays.npz", *generations.names(self.codec)):
                 (self.path / name).unlink(missing_ok=True)
             files.write_json(self.path / "config.json", self.config)
         for stray in self.path.glob(".*.part"):
             stray.unlink(missing_ok=True)
-        self._log = _reopen(self.path / "log.jsonl", old["log_bytes"])
-        self._clock = _reopen(self.path / "clock.jsonl", old["clock_bytes"])
+        self._log = Appended(self.path / "log.jsonl", old["log_bytes"])
+        self._clock = Appended(self.path / "clock.jsonl", old["clock_bytes"])
         self._before, self._started = float(old["seconds"]), time.monotonic()
         self._cpu_before, self._cpu_started = float(old["cpu_seconds"]), time.process_time()
         try:
@@ -176,27 +159,15 @@ class RunLog:
             self._clock.close()
             raise
 
-    def _file(self, stem: str) -> Path:
-        return self.path / f"{stem}.{self.codec.suffix}"
+    def _write(self, path: Path, write: Callable[[BinaryIO], None], previous: Path | None = None) -> None:
+        self._guarded(path, lambda: files.write_atomic(path, write, previous))
 
-    def _write(self, path: Path, write: Callable[[BinaryIO], None]) -> None:
-        try:
-            files.write_atomic(path, write)
-        except OSError as error:
-            raise refusals.make_room(f"cannot write {path} ({error.strerror}); the last checkpoint is whole") from None
-
-    def _append(self, file: FileIO, entry: Mapping[str, Any]) -> None:
+    def _append(self, file: Appended, entry: Mapping[str, Any]) -> None:
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
+        self._guarded(self._shown, lambda: file.write(line.encode()))
+
+    def _guarded(self, path: Path, write: Callable[[], None]) -> None:
         try:
-            if file.write(line.encode()) < len(line.encode()):  # unbuffered: part of a line on a full disk
-                raise OSError(errno.ENOSPC, "No space left on device")
+            write()
         except OSError as error:
-            raise refusals.make_room(f"cannot write to {self._shown} ({error.strerror})") from None
-
-
-def _reopen(path: Path, size: int) -> FileIO:
-    # Unbuffered, so that every record is in the file at once and nothing is left to write when it is closed.
-    file = open(path, "r+b" if path.exists() else "w+b", buffering=0)  # noqa: SIM115  held for the life of the run
-    file.truncate(size)
-    file.seek(size)
-    return file
+            raise refusals.unwritten(f"cannot write {path}", error, "the last checkpoint is whole") from None

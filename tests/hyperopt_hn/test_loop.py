@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperopt_hn import Alternation, NonFiniteError, Run, RunLog, UserError, alternate
+from hyperopt_hn import Alternation, NonFiniteError, Run, RunLog, UserError, alternate, files
 from hyperopt_hn.loop import Interrupted
 from hyperopt_hn.runs.progress import Progress
 from tests.support.paths import ROOT
@@ -152,14 +152,18 @@ def test_a_run_in_use_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "foreign", "newer", "wrong shape"])
-def test_damaged_checkpoints_are_refused(tmp_path, damage):
+def test_damaged_checkpoints_are_refused(tmp_path, damage, monkeypatch):
     plan = Alternation(steps=20, tune_per_cycle=0, evaluate_every=2)
     with pytest.raises(NonFiniteError):
         run(tmp_path / "r", plan, RecordingTuner(nan_at=9))
     file = tmp_path / "r" / "checkpoint.npz"
     data = file.read_bytes()
+    (tmp_path / "r" / "checkpoint.previous.npz").write_bytes(b"neither is this one")
     if damage == "newer":
-        file.write_bytes(data.replace(b'{"format": 1', b'{"format": 9'))
+        monkeypatch.setattr(files, "FORMAT", 9)
+        with open(file, "wb") as out:
+            files.save_state(out, {})
+        monkeypatch.undo()
     elif damage == "wrong shape":
         from hyperopt_hn.files import load_state, save_state
 

@@ -95,3 +95,56 @@ def test_any_archive(content: st.DataObject, tmp_path_factory: pytest.TempPathFa
             assert "\n" not in str(error)
         else:
             assert images.train_images.shape == (6, 4, 5, 3) and images.test_labels.max() <= images.train_labels.max()
+
+
+def peak(code: str, path: Path) -> int:
+    """Bytes that a fresh process took at most for this code, which is handed the path."""
+    import subprocess
+    import sys
+
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak of a process's memory is read from Linux's /proc")
+    told = 'open("/proc/self/status").read().split("VmHWM:")[1].split()[0]'  # since it began, unlike ru_maxrss
+    program = f"import sys\n{code}\nprint(int({told}) * 1024)"
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.splitlines()[-1])
+
+
+LOAD = """
+from hyperopt_hn.data.own_images import load_npz
+from hyperopt_hn import UserError
+try:
+    load_npz(sys.argv[1])
+except UserError as fault:
+    assert "MB: write it with numpy.savez" in str(fault) or "for shape" in str(fault), fault
+else:
+    raise SystemExit("it was read")
+"""
+
+
+def bomb(path: Path, rows: int, header_rows: int) -> None:
+    """An archive whose train_images are `rows` images of zeros, packed; its header claims `header_rows`."""
+    import io
+    import zipfile
+
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (header_rows, 1000, 1000)}
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("train_images.npy", "w", force_zip64=True) as member:
+            member.write(header.getvalue())
+            for _ in range(rows):
+                member.write(bytes(1_000_000))
+        for name, array in own().items():
+            if name != "train_images":
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, array)
+
+
+@pytest.mark.parametrize(("rows", "header_rows"), [(600, 600), (2, 5000), (2, 10**9)])
+def test_an_archive_that_claims_far_more_than_its_size_is_refused_before_it_is_unpacked(tmp_path, rows, header_rows):
+    bomb(tmp_path / "a.npz", rows, header_rows)
+    assert (tmp_path / "a.npz").stat().st_size < 2_200_000
+    assert peak(LOAD, tmp_path / "a.npz") < 300e6

@@ -281,3 +281,70 @@ def test_a_state_of_version_1_goes_on():
     other = build()
     other.load_state(old)
     assert [other.train_step(), other.hypers()] == wanted
+
+
+def test_of_a_thousand_flipped_bits_none_loads_silently(tmp_path):
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, {"a": torch.arange(400.0), "b": [1, 2.5, "three"], "c": {"d": torch.zeros(3)}})
+    whole = path.read_bytes()
+    rng = random.Random(2)
+    for at in (rng.randrange(8 * len(whole)) for _ in range(1000)):
+        damaged = bytearray(whole)
+        damaged[at // 8] ^= 1 << at % 8
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="damaged"):
+            load_checkpoint(path)
+
+
+def test_a_file_of_format_1_has_no_checksum_and_loads(tmp_path):
+    torch.save({"kind": codec.KIND, "format": 1, "state": {"a": torch.arange(3)}}, tmp_path / "a.pt")
+    assert load_checkpoint(tmp_path / "a.pt")["a"].tolist() == [0, 1, 2]
+    torch.save({"kind": codec.KIND, "format": 2, "state": {"a": torch.arange(3)}}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match="its checksum is missing"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+class Full:
+    """A file on a full disk: the first bytes are taken."""
+
+    def __init__(self, room):
+        self.room = room
+
+    def write(self, data):
+        self.room -= len(data)
+        if self.room < 0:
+            raise OSError(28, "No space left on device")
+        return len(data)
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize("room", [0, 10, 700, 2000])
+def test_a_full_disk_is_the_systems_own_error_not_torchs(room):
+    with pytest.raises(OSError, match="No space left"):
+        codec.save(Full(room), {"a": torch.zeros(5000)})
+
+
+def test_what_unfolds_into_far_more_than_the_file_holds_is_refused(tmp_path):
+    import zipfile
+
+    path = tmp_path / "a.pt"
+    nest = [0]
+    for _ in range(40):
+        nest = [nest, nest]  # 2^40 numbers to whoever copies it
+    for state in ({"a": nest}, {"a": torch.zeros(1).expand(10**12)}):
+        torch.save({"kind": codec.KIND, "format": 1, "state": state}, path)
+        with pytest.raises(UserError, match="claims far more"):
+            load_checkpoint(path)
+    torch.save({"kind": codec.KIND, "format": 1, "state": {"a": torch.zeros(10**7)}}, tmp_path / "b.pt")
+    with zipfile.ZipFile(tmp_path / "b.pt") as whole, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))
+    with pytest.raises(UserError, match="claims 4000"):
+        load_checkpoint(path)
+
+
+def test_a_tensor_that_repeats_its_elements_comes_back(tmp_path):
+    save_checkpoint(tmp_path / "a.pt", {"a": torch.ones(1).expand(1000, 7)})
+    assert torch.equal(load_checkpoint(tmp_path / "a.pt")["a"], torch.ones(1000, 7))
