@@ -73,6 +73,11 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def no_link(path: str, flags: int) -> int:
+    """For `open(..., opener=no_link)`: OSError for a symbolic link, which would have another file written."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 class Signed:
     """A binary stream that only grows and knows its checksum; `sign` makes it the archive's comment.
 

@@ -27,6 +27,8 @@ def lock(path: Path, wait: float = 0.0) -> BaseFileLock | None:
 
     Raises InUseError, without waiting if this process holds it, and OSError where the file cannot be made.
     """
+    if path.is_symlink():  # it would have another file opened for writing
+        raise OSError(errno.ELOOP, "it is a symbolic link", str(path))
     taken = FileLock(path, thread_local=False, is_singleton=True)
     if taken.is_locked:
         raise InUseError(own=True)

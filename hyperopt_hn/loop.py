@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.config import check, described, option
 from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError, in_script, on_command_line
 from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.team import Team
 
 
 @described
@@ -102,6 +104,11 @@ class Log(Protocol):
         """The state to go on from, None for a fresh run."""
         ...
 
+    @property
+    def team(self) -> Team:
+        """How the processes that share the run stop together."""
+        ...
+
     def seconds(self) -> float: ...
 
     def cpu_seconds(self) -> float: ...
@@ -147,7 +154,7 @@ class Improvement:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM: the run was saved; the message says where and how to go on (`typed`: on a command line)."""
+    """Ctrl-C, SIGTERM, SIGUSR1: the run was saved; the message says where and how to go on (`typed`: on a shell)."""
 
     def __init__(self, saved: str) -> None:
         super().__init__(f"{saved}; go on with {in_script('resume')}")
@@ -157,17 +164,19 @@ class Interrupted(KeyboardInterrupt):
 def alternate(tuner: Tuner, alternation: Alternation, log: Log, progress: Progress | None = None) -> Outcome:
     """Run a tuner through its schedule, from `log`'s checkpoint if it has one, and finish the run's directory.
 
-    Raises NonFiniteError (the last checkpoint stays) and Interrupted (a checkpoint of this very step is written).
+    Raises NonFiniteError (the last checkpoint stays) and Interrupted (a checkpoint of this very step is written). Of
+    several processes none returns before the run's files are written.
     """
     try:
         run = _Run(tuner, alternation, log)
         run.progress = progress or Progress("run", alternation.total, run.done)
         try:
-            with _signals() as stop:
+            with _signals(log.team.grace) as stop:
                 outcome = run.to_the_end(stop)
         finally:
             run.progress.close()
         log.finish(asdict(outcome), tuner.arrays())
+        log.team.meet()
     finally:
         log.close()
     return outcome
@@ -198,6 +207,7 @@ class _Run:
     def to_the_end(self, stop: threading.Event) -> Outcome:
         plan = self.alternation
         if self.done == 0 and not self.final:
+            self.save(checkpoint=True, best=False)  # before a search asks for its first trial
             self.save(checkpoint=True, best=self.evaluate())
         while self.done < plan.total:
             reason = self.stopped()
@@ -210,8 +220,10 @@ class _Run:
             due = plan.evaluates(self.done)
             improved = self.evaluate() if due else False
             regular = due if plan.checkpoint_every == 0 else self.done % plan.checkpoint_every == 0
-            self.save(checkpoint=regular or stop.is_set(), best=improved)
-            if stop.is_set() and self.done < plan.total:
+            stopping = self.log.team.stops(stop.is_set())
+            self.save(checkpoint=regular or stopping, best=improved)
+            if stopping and self.done < plan.total:
+                self.log.team.meet()
                 raise Interrupted(f"stopped after step {self.done}; saved in {self.log.path}")
         return Outcome("finished", "all steps are done", self.done, self.best, self.final)
 
@@ -298,20 +310,27 @@ def _summary(value: Any) -> Any:
 
 
 @contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second one interrupts at once."""
+def _signals(grace: float) -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C, SIGTERM or SIGUSR1 sets; one more, after `grace` seconds, interrupts at once."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
+    first = -math.inf
 
     def ask(number: int, frame: Any) -> None:
-        if stop.is_set():
+        nonlocal first
+        if stop.is_set() and time.monotonic() - first >= grace:
             raise KeyboardInterrupt
-        stop.set()
+        if not stop.is_set():
+            first = time.monotonic()
+            stop.set()
 
     # A handler that was not set from Python cannot be put back: the host that set it keeps it.
     ours = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
+    warning = getattr(signal, "SIGUSR1", None)  # what batch systems send ahead of the time limit; Windows has none
+    if warning is not None and signal.getsignal(warning) is signal.SIG_DFL:
+        ours.append(warning)
     old = {number: signal.signal(number, ask) for number in ours}
     try:
         yield stop

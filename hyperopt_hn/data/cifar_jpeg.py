@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -21,6 +23,8 @@ FILE = "cifar10_jpeg.npz"
 SHA256 = "6ded9b9800d4c4c85cdaaa351175397fee41e5b69e7ecfd477c72bb6479910b3"
 LARGEST = 55_792_477  # bytes of the archive
 SIDE = 32
+LOOKED_AT = 128
+"""Images of each split that are decoded again whenever the cache is read."""
 SPLITS = ("train", "test")
 
 
@@ -37,7 +41,7 @@ def load_cifar10_jpeg(access: Access) -> Images:
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise UserError(f"{path} is damaged or altered: its sha256 is not the known one; put the right file there")
     try:
-        arrays = cached(f"cifar10-jpeg-{SHA256[:16]}", lambda: decode_archive(data))
+        arrays = cached(f"cifar10-jpeg-{SHA256[:16]}", lambda: decode_archive(data), partial(agrees, data))
     except UserError as fault:
         raise UserError(f"{path} {fault}") from None
     for array in arrays.values():
@@ -59,9 +63,37 @@ def decode_archive(data: bytes) -> dict[str, Pixels]:
 
     Raises UserError when an array is missing or misshapen, or an image is not a 32 x 32 JPEG in colour.
     """
+    arrays: dict[str, Pixels] = {}
+    for split, (files, labels) in _packed(data).items():
+        images = np.empty((len(labels), SIDE, SIDE, 3), np.uint8)
+        for i in range(len(labels)):
+            images[i] = decode(files(i))
+        arrays |= {f"{split}_images": images, f"{split}_labels": labels}
+    return arrays
+
+
+def agrees(data: bytes, arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether decoded arrays are an archive's: shapes, every label, and some images, other ones each time."""
+    if sorted(arrays) != sorted(f"{split}_{what}" for split in SPLITS for what in ("images", "labels")):
+        return False
+    draw = np.random.default_rng()
+    for split, (files, labels) in _packed(data).items():
+        images = arrays[f"{split}_images"]
+        if images.dtype != np.uint8 or images.shape != (len(labels), SIDE, SIDE, 3):
+            return False
+        if not np.array_equal(arrays[f"{split}_labels"], labels):
+            return False
+        some = draw.choice(len(labels), min(LOOKED_AT, len(labels)), replace=False)
+        if not all(np.array_equal(images[i], decode(files(i))) for i in some.tolist()):
+            return False
+    return True
+
+
+def _packed(data: bytes) -> dict[str, tuple[Callable[[int], bytes], Pixels]]:
+    """Split -> (the bytes of image i, the labels)."""
     names = [f"{split}_{what}" for split in SPLITS for what in ("jpeg", "offsets", "labels")]
     held = read_npz(io.BytesIO(data), names)
-    arrays: dict[str, Pixels] = {}
+    found: dict[str, tuple[Callable[[int], bytes], Pixels]] = {}
     for split in SPLITS:
         jpeg, offsets, labels = (held[f"{split}_{what}"] for what in ("jpeg", "offsets", "labels"))
         if jpeg.dtype != np.uint8 or jpeg.ndim != 1 or offsets.dtype != np.int64 or offsets.ndim != 1:
@@ -70,12 +102,12 @@ def decode_archive(data: bytes) -> dict[str, Pixels]:
             raise UserError(f"is misshapen: {split}_labels must hold one class 0..9 (uint8) for each image")
         if offsets[0] != 0 or offsets[-1] != len(jpeg) or np.any(np.diff(offsets) <= 0):
             raise UserError(f"is misshapen: {split}_offsets do not cut {split}_jpeg into files")
-        content = jpeg.tobytes()
-        images = np.empty((len(labels), SIDE, SIDE, 3), np.uint8)
-        for i, (start, stop) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
-            images[i] = decode(content[start:stop])
-        arrays |= {f"{split}_images": images, f"{split}_labels": labels}
-    return arrays
+        found[split] = (partial(_file, jpeg.tobytes(), offsets.tolist()), labels)
+    return found
+
+
+def _file(content: bytes, offsets: list[int], i: int) -> bytes:
+    return content[offsets[i] : offsets[i + 1]]
 
 
 def decode(jpeg: bytes) -> Pixels:

@@ -24,6 +24,7 @@ import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
+from hyperopt_hn.files import no_link
 from hyperopt_hn.locks import FileLock, Timeout
 
 CHUNK = 1 << 16  # bytes asked for in one read
@@ -94,6 +95,8 @@ def _from_mirror(remote: Remote, mirror: str, folder: Path, patience: Patience) 
 
 def _download(remote: Remote, part: Path, patience: Patience, url: str, output: str, _pooch: object) -> None:
     """Bring `part` to its full size, continuing where it stops, and move it to pooch's temporary `output`."""
+    if part.is_symlink():  # it would have another file written
+        part.unlink()
     have = part.stat().st_size if part.exists() else 0
     if have > remote.size:
         part.unlink()
@@ -130,7 +133,7 @@ def _append(answer: requests.Response, part: Path, start: int, remote: Remote, p
     """Write the body at `start`; FetchError when it is slow, short (kept for a resume) or long (deleted)."""
     have, window, since = start, 0, time.monotonic()
     bar = tqdm(total=remote.size, initial=start, unit="B", unit_scale=True, desc=remote.name, disable=None)
-    with bar, open(part, "ab" if start else "wb") as file:
+    with bar, open(part, "ab" if start else "wb", opener=no_link) as file:
         while chunk := answer.raw.read1(CHUNK):
             have += len(chunk)
             if have > remote.size:

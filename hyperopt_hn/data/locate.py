@@ -132,14 +132,25 @@ def missing(what: str, instead: tuple[str, str], folder: Path) -> MissingData:
     return MissingData(f"{remedy} the data set {other!r}", f"{remedy} --data {other}")
 
 
-def cached(key: str, make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def _sound(arrays: Mapping[str, np.ndarray]) -> bool:
+    return True
+
+
+def cached(
+    key: str,
+    make: Callable[[], Mapping[str, np.ndarray]],
+    agrees: Callable[[Mapping[str, np.ndarray]], bool] = _sound,
+) -> dict[str, np.ndarray]:
     """The arrays kept in the user's cache under `key`, which names all that they depend on; else made and kept.
 
-    A damaged copy is made anew; where the cache cannot be written, the arrays are made every time.
+    A damaged copy, and one that does not agree with what it was made from, is made anew; where the cache cannot be
+    written, the arrays are made every time.
     """
     path = platformdirs.user_cache_path(APP) / "arrays" / f"{key}.npz"
     with suppress(UserError):
-        return load_arrays(path)
+        held = load_arrays(path)
+        if agrees(held):
+            return held
     arrays = dict(make())
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,8 @@ SPLITS = ("train", "valid", "test")
 UNSEEN = ("keep", "unknown", "refuse")
 NAMES = ("ptb", "topics", "auto")
 LARGEST = 4 * 10**9  # bytes of one text
+LOOKED_AT = 1 << 16
+"""Bytes at a text's beginning and end that are read again whenever its word ids come from the cache."""
 DEAR = 20_000_000  # bytes from which word ids are cached; PTB's 6 MB take a second, about what reading a cache takes
 PTB = (
     Published("ptb.train.txt", 5_101_618, "f26c4b92c5fdc7b3f8c7cdcb991d8420"),
@@ -92,6 +96,10 @@ def read_text(content: bytes) -> list[str]:
         raise UserError(f"is not UTF-8 (byte {error.start}): save it as UTF-8") from None
     if not text.strip():
         raise UserError("is empty: put some text there")
+    return _words(text)
+
+
+def _words(text: str) -> list[str]:
     lines = text.removesuffix("\n").split("\n")
     return [word for line in lines for word in (*line.split(), EOS)]
 
@@ -121,13 +129,32 @@ def _make(name: str, contents: dict[str, bytes], unseen: str, note: str) -> Text
     if sum(map(len, contents.values())) < DEAR:
         arrays = _arrays(contents, unseen)
     else:
-        arrays = cached(f"text-{digest[:32]}-{unseen}", lambda: _arrays(contents, unseen))
+        arrays = cached(f"text-{digest[:32]}-{unseen}", lambda: _arrays(contents, unseen), partial(_agrees, contents))
     streams = [arrays[split] for split in SPLITS]
     for stream in streams:
         stream.flags.writeable = False
     words = tuple(arrays["words"].tobytes().decode().split("\n"))
     counts = arrays["unseen"].tolist()
     return Text(name, streams[0], streams[1], streams[2], words, (counts[0], counts[1]), digest, note)
+
+
+def _agrees(contents: Mapping[str, bytes], arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether kept arrays are these texts': as many lines in each, and the same first and last words."""
+    if sorted(arrays) != sorted((*SPLITS, "words", "unseen")):
+        return False
+    words = arrays["words"].tobytes().decode(errors="replace").split("\n")
+    for split, content in contents.items():
+        stream = arrays[split]
+        if stream.ndim != 1 or stream.size == 0 or stream.min() < 0 or stream.max() >= len(words):
+            return False
+        lines = content.count(b"\n") + (not content.endswith(b"\n"))
+        head, tail = content[:LOOKED_AT].rpartition(b"\n")[0], content[-LOOKED_AT:].partition(b"\n")[2]
+        first, last = (_words(part.decode("utf-8-sig")) if part.strip() else [] for part in (head, tail))
+        kept = [words[i] for i in stream[: len(first)].tolist()], [words[i] for i in stream[-len(last) :].tolist()]
+        same = (a in (b, UNKNOWN) for a, b in zip(kept[0] + kept[1][: len(last)], first + last, strict=False))
+        if not all(same) or np.count_nonzero(stream == words.index(EOS)) < lines:
+            return False
+    return True
 
 
 def _arrays(contents: dict[str, bytes], unseen: str) -> dict[str, np.ndarray]:

@@ -10,10 +10,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Log
+from hyperopt_hn.runs.generations import Codec, newest
 from hyperopt_hn.runs.silent import NullLog
 from hyperopt_hn.runs.sinks import Sink
-from hyperopt_hn.runs.writer import Codec, RunLog
+from hyperopt_hn.runs.team import ALONE, Team
+from hyperopt_hn.runs.writer import RunLog
 
 
 def rank() -> int:
@@ -80,19 +83,71 @@ def open_log(
 ) -> Log:
     """What `alternate` asks of a log, on every rank: rank 0 writes the run's directory, the others read along.
 
-    The directory must be visible to all ranks. Ctrl-C may reach ranks at different steps: a parallel run that was
-    interrupted goes on from its last regular checkpoint.
+    The directory must be visible to all ranks. Ctrl-C, SIGTERM and SIGUSR1 on any rank end all of them within two
+    steps, with a checkpoint. Raises on every rank where rank 0 refuses.
     """
     if world() == 1:
         return RunLog(path, config, resume, overwrite, codec, sinks)
-    log = RunLog(path, config, resume, overwrite, codec, sinks) if rank() == 0 else None
-    dist.barrier()
-    if log is not None:
-        log.agree = first
+    if rank() == 0:
+        try:
+            log = RunLog(path, config, resume, overwrite, codec, sinks)
+        except BaseException:
+            first(_REFUSED)
+            raise
+        first(0.0 if log.resumed is None else 1.0)
+        log.agree, log.team = first, team()
         return log
-    file = Path(path) / f"checkpoint.{codec.suffix}"
-    resumed = codec.load(file)["state"] if resume and not overwrite and file.exists() else None
-    return NullLog(Path(path), resumed, first)
+    found = first(0.0)
+    if found == _REFUSED:
+        raise UserError(f"the first process could not begin {path}; its message says why")
+    resumed = codec.load(newest(Path(path), codec))["state"] if found else None
+    return NullLog(Path(path), resumed, first, team())
+
+
+_REFUSED = -1.0
+GRACE = 10.0
+"""Seconds in which a second signal is the first one again: torchrun hands Ctrl-C on to ranks that have it already."""
+
+
+def team() -> Team:
+    """How all ranks stop together; they must call it together."""
+    if world() == 1:
+        return ALONE
+    flag = _StopFlag(None if dist.get_backend() == "gloo" else _processor_group())
+    return Team(flag.stops, flag.meet, GRACE)
+
+
+class _StopFlag:
+    """Whether any rank was asked to stop, known one step later, so that no step waits for it."""
+
+    def __init__(self, group: Any) -> None:
+        self._group = group
+        self._flag = torch.zeros(1)
+        self._work: Any = None
+
+    def stops(self, asked: bool) -> bool:
+        """What the ranks said a step ago; asks anew."""
+        before = self._answer()
+        self._flag = torch.tensor([float(asked)], device=_wire() if self._group is None else "cpu")
+        self._work = dist.all_reduce(self._flag, dist.ReduceOp.MAX, group=self._group, async_op=True)
+        return before
+
+    def meet(self) -> None:
+        """All ranks are here, and nothing is under way."""
+        self._answer()
+        dist.barrier()
+
+    def _answer(self) -> bool:
+        if self._work is None:
+            return False
+        self._work.wait()
+        self._work = None
+        return bool(self._flag.item())
+
+
+def _processor_group() -> Any:
+    """A group that talks without the GPU, which a flag would otherwise wait for; None where there is no gloo."""
+    return dist.new_group(backend="gloo") if dist.is_gloo_available() else None
 
 
 def first(number: float) -> float:

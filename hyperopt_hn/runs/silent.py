@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperopt_hn.config import described
+from hyperopt_hn.runs.team import ALONE, Team
 
 
 @described
@@ -19,6 +20,8 @@ class NullLog:
     resumed: dict[str, Any] | None = None
     agree: Callable[[float], float] = float
     """What the processes make of their clocks (see `RunLog.agree`)."""
+    team: Team = ALONE
+    """How the processes stop together."""
 
     def seconds(self) -> float:
         """What the processes agree on."""

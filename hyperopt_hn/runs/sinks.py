@@ -116,7 +116,7 @@ class CSV:
             self._names += new
             self._write()
         else:
-            with open(self._path, "a", encoding="utf-8") as file:
+            with open(self._path, "a", encoding="utf-8", opener=files.no_link) as file:
                 file.write(tables.csv_text([], [self._cells(row)]))
 
     def close(self) -> None:

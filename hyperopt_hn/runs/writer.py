@@ -26,6 +26,7 @@ from hyperopt_hn.runs.generations import NPZ, Codec
 from hyperopt_hn.runs.reader import FORMAT, read_lines
 from hyperopt_hn.runs.settings import plain
 from hyperopt_hn.runs.sinks import Delivery, Sink
+from hyperopt_hn.runs.team import ALONE, Team
 
 
 class RunLog:
@@ -52,6 +53,8 @@ class RunLog:
         self.codec = codec
         self.agree: Callable[[float], float] = float
         """What several processes that share the run make of their clocks; one goes by its own."""
+        self.team: Team = ALONE
+        """How they stop together."""
         refusals.check(self._shown, self.config, resume, overwrite)
         try:
             self.path.mkdir(parents=True, exist_ok=True)

@@ -115,6 +115,12 @@ def propose(space: Space, sampler: BaseSampler, trials: Sequence[Trial], count: 
     return [suggest(space, study.ask()) for _ in range(count)]
 
 
+def ask(study: Study, attributes: Mapping[str, Any]) -> Any:
+    """`study.ask()` with attributes that the trial has from its first moment: a kill leaves none without them."""
+    begun = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=dict(attributes))
+    return optuna.trial.Trial(study, study._storage.create_new_trial(study._study_id, template_trial=begun))
+
+
 def tell(study: Study, number: int, loss: float) -> None:
     """The loss of a trial, which failed where it is not finite; an already reported trial keeps its value."""
     study.tell(number, _value(loss), _state(loss), skip_if_finished=True)

@@ -74,11 +74,10 @@ class SharedStudy:
         return None
 
     def _new(self) -> Asked | None:
-        trial = self._study.ask()
+        trial = self._optuna.ask(self._study, {OWNER: self._owner})
         if self.search.method == "grid" and trial.number >= self.search.grid.size:
             self._optuna.give_up(self._study, trial)
             return None
-        trial.set_user_attr(OWNER, self._owner)
         return Asked(trial.number, self.search.space.to_optuna(trial))
 
     def _agree(self, terms: str) -> None:

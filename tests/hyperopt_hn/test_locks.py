@@ -35,3 +35,10 @@ def test_a_place_that_cannot_be_is_no_lack_of_locks(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"Not a directory|exists"):
         lock(tmp_path / "file" / "l")
+
+
+def test_a_link_is_not_followed(tmp_path):
+    (tmp_path / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic link"):
+        lock(tmp_path / ".lock")
+    assert not (tmp_path / "elsewhere").exists()

@@ -250,7 +250,7 @@ def test_sigkill_in_the_middle_of_saving_loses_nothing(tmp_path):
     assert not list((tmp_path / "killed").glob(".*.part"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_interrupt_saves_says_where_and_exits_130(tmp_path, number):
     process = child(tmp_path / "r", steps=100_000)
     process.send_signal(number)
@@ -333,4 +333,35 @@ def test_a_handler_that_was_not_set_from_python_stays(tmp_path, monkeypatch):
     monkeypatch.setattr(signal, "getsignal", lambda number: None if number == signal.SIGTERM else signal.SIG_DFL)
     monkeypatch.setattr(signal, "signal", lambda number, handler: seen.append(number))
     run(tmp_path / "r", Alternation(steps=2))
-    assert set(seen) == {signal.SIGINT}
+    assert set(seen) == {signal.SIGINT, signal.SIGUSR1}
+
+
+def test_a_hosts_own_handler_of_sigusr1_stays(tmp_path):
+    heard = []
+    old = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
+    try:
+
+        class Signalled(RecordingTuner):
+            def train_step(self):
+                os.kill(os.getpid(), signal.SIGUSR1)
+                return super().train_step()
+
+        _, outcome = run(tmp_path / "r", Alternation(steps=2, tune_per_cycle=0), Signalled())
+        assert heard == [signal.SIGUSR1] * 2 and outcome.steps == 2
+    finally:
+        signal.signal(signal.SIGUSR1, old)
+
+
+def test_a_checkpoint_precedes_the_first_evaluation(tmp_path):
+    """A search asks for its first trial there: the name under which it asked must be saved by then."""
+
+    class Killed(RecordingTuner):
+        def evaluate(self):
+            raise SystemExit
+
+    tuner = Killed(seed=3)
+    with pytest.raises(SystemExit):
+        run(tmp_path / "cut", Alternation(steps=5), tuner)
+    run(tmp_path / "cut", Alternation(steps=5), RecordingTuner(seed=4), resume=True)
+    run(tmp_path / "whole", Alternation(steps=5), RecordingTuner(seed=3))
+    assert record(tmp_path / "cut") == record(tmp_path / "whole")

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hyperopt_hn.runs.team import ALONE, Team
+
 
 class Memory:
     """Records, the best state, the result and the arrays of one run; nothing is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, team: Team = ALONE) -> None:
+        self.team = team
         self.records: list[dict[str, Any]] = []
         self.result: dict[str, Any] = {}
         self.arrays: dict[str, Any] = {}

@@ -113,7 +113,7 @@ def _run(tuner: TorchTuner, given: Specification, plan: FitPlan) -> TuningResult
     give_data(tuner, plan, given.seed)
     course = schedule(tuner, plan, given.tuning)
     if plan.out is None:
-        log = Memory()
+        log = Memory(distributed.team())
         alternate(tuner, course, log, Progress("fit", course.total, quiet=_quiet(plan)))
         return _result(tuner, given.space, log.best_state, vars(log), None)
     place = choose(plan.out, plan.resume, plan.overwrite)

@@ -67,6 +67,34 @@ def test_jpegs_are_pillows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "sha256 is not the known one" in refused(lambda: load("cifar10-jpeg", tmp_path))
 
 
+@pytest.mark.parametrize("damage", ["black", "one label", "fewer"])
+def test_a_cache_that_is_not_this_archive_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """Its own checksum is right: somebody else wrote it."""
+    from hyperopt_hn.files import load_arrays, save_arrays
+
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda app: tmp_path / "cache" / app)
+    content = packed()
+    monkeypatch.setattr(cifar_jpeg, "SHA256", hashlib.sha256(content).hexdigest())
+    (tmp_path / "cifar10_jpeg.npz").write_bytes(content)
+    first = load("cifar10-jpeg", tmp_path)
+    (kept,) = (tmp_path / "cache" / "hyperopt_hn" / "arrays").iterdir()
+    arrays = {name: array.copy() for name, array in load_arrays(kept).items()}
+    if damage == "black":
+        arrays["train_images"][:] = 0
+    elif damage == "one label":
+        arrays["test_labels"][-1] += 1
+    else:
+        arrays["test_images"] = arrays["test_images"][:1]
+    with open(kept, "wb") as file:
+        save_arrays(file, arrays)
+    again = load("cifar10-jpeg", tmp_path)
+    np.testing.assert_array_equal(again.train_images, first.train_images)
+    np.testing.assert_array_equal(again.test_labels, first.test_labels)
+    assert again.test_images.shape == first.test_images.shape
+
+
 OFFSETS = np.array([0, 5, 4, 900], np.int64)
 
 

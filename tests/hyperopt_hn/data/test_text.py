@@ -207,6 +207,32 @@ def test_large_texts_are_cached_by_content(tmp_path: Path, monkeypatch: pytest.M
     assert load_text(tmp_path / "elsewhere").words == first.words
 
 
+@pytest.mark.parametrize("damage", ["first word", "last word", "lines", "outside", "lacks"])
+def test_a_cache_that_is_not_these_texts_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    from hyperopt_hn.files import load_arrays, save_arrays
+
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda app: tmp_path / "cache" / app)
+    monkeypatch.setattr(text, "DEAR", 1)
+    folder = lay(tmp_path / "own")
+    first = load_text(folder)
+    (kept,) = (tmp_path / "cache" / "hyperopt_hn" / "arrays").iterdir()
+    arrays = {name: array.copy() for name, array in load_arrays(kept).items()}
+    stream = arrays["train"]
+    if damage == "lacks":
+        del arrays["valid"]
+    elif damage == "lines":
+        arrays["train"] = np.concatenate([stream[:2], stream[2:][stream[2:] != first.words.index(EOS)], stream[-2:]])
+    else:
+        at = {"first word": 0, "last word": -2, "outside": 3}[damage]
+        stream[at] = 10**6 if damage == "outside" else (stream[at] + 1) % len(first.words)
+    with open(kept, "wb") as file:
+        save_arrays(file, arrays)
+    again = load_text(folder)
+    assert all(np.array_equal(getattr(again, split), getattr(first, split)) for split in SPLITS)
+
+
 # embedded
 
 

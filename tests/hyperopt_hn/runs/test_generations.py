@@ -175,3 +175,16 @@ def test_starting_again_leaves_no_older_generation(cut):
     assert not list(cut.glob("checkpoint*")) and json.loads((cut / "config.json").read_text())["experiment"] == "walk"
     assert generations.resume(cut, generations.NPZ) is None
     shutil.rmtree(cut)
+
+
+@pytest.mark.parametrize("name", [".lock", "log.jsonl", "clock.jsonl", "config.json", "checkpoint.npz", "best.npz",
+                                  "checkpoint.previous.npz", "arrays.npz", "result.json", "record.csv"])  # fmt: skip
+def test_links_in_a_runs_folder_are_not_followed_for_writing(tmp_path, name):
+    (tmp_path / "thesis").write_bytes(b"years of work")
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / name).symlink_to(tmp_path / "thesis")
+    try:
+        run(tmp_path / "r", overwrite=True, sinks=[CSV()])
+    except UserError as refused:
+        assert name in (".lock", "log.jsonl", "clock.jsonl") and "\n" not in str(refused)
+    assert (tmp_path / "thesis").read_bytes() == b"years of work"

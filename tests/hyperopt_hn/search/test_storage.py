@@ -62,3 +62,26 @@ def test_a_journal_that_a_kill_cut_short_goes_on(tmp_path):
     after = losses(2)
     assert after[:2] == before[:2] and after[2] is None and None not in after[3:] and len(after) == 5
     assert losses(1)[:5] == after
+
+
+@pytest.mark.parametrize("kind", ["journal:{}/study.log", "sqlite:///{}/study.db"])
+def test_a_trial_has_its_owner_from_its_first_moment(tmp_path, kind, monkeypatch):
+    """Killed at any later call of the storage, the run that goes on finds its trial; none stays running for ever."""
+    storage = kind.format(tmp_path)
+    study = SharedStudy(Search(SPACE, "random", 1), storage, "s", {})
+    begun = study.state()
+    with monkeypatch.context() as killed:
+        killed.setattr(type(study._study._storage), "set_trial_param", lambda *given: (_ for _ in ()).throw(SystemExit))
+        killed.setattr(
+            type(study._study._storage), "set_trial_user_attr", lambda *given: (_ for _ in ()).throw(SystemExit)
+        )
+        with pytest.raises(SystemExit):
+            study.ask()
+    again = SharedStudy(Search(SPACE, "random", 1), storage, "s", {})
+    again.load_state(begun)
+    asked = again.ask()
+    assert asked.number == 0
+    whole = SharedStudy(Search(SPACE, "random", 1), kind.format(tmp_path).replace("study.", "other."), "s", {})
+    assert asked.values == whole.ask().values
+    again.tell(asked, 1.0)
+    assert [trial.state.name for trial in again._study.trials] == ["COMPLETE"]
