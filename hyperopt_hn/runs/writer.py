@@ -151,7 +151,11 @@ class RunLog:
         for stray in self.path.glob(".*.part"):
             stray.unlink(missing_ok=True)
         self._log = Appended(self.path / "log.jsonl", old["log_bytes"])
-        self._clock = Appended(self.path / "clock.jsonl", old["clock_bytes"])
+        try:
+            self._clock = Appended(self.path / "clock.jsonl", old["clock_bytes"])
+        except BaseException:
+            self._log.close()
+            raise
         self._before, self._started = float(old["seconds"]), time.monotonic()
         self._cpu_before, self._cpu_started = float(old["cpu_seconds"]), time.process_time()
         try:
