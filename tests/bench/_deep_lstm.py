@@ -38,7 +38,7 @@ def sides(
     """Train, tune and evaluation step of one precision."""
     config = replace(config, machine=replace(config.machine, device="cpu", amp=amp))
     tuner = build_tuner(config, text(config, count), space_of_config(config))
-    bench = tuner.bench
+    bench = tuner.losses
     model, hypers = copy.deepcopy(bench.bare), copy.deepcopy(bench.hypers)
     loop = Loop(model, hypers, config.descent.lr, config.descent.clip, config.method.lr_lam)
     noise = Noise(hypers.space.n, config.seed)
@@ -114,6 +114,6 @@ def _valid(tuner: object) -> float:
     """The validation loss alone: the reference has no test text."""
     from hyperopt_hn.nn.responses.base import means
 
-    bench = tuner.bench  # type: ignore[attr-defined]
+    bench = tuner.losses  # type: ignore[attr-defined]
     with torch.no_grad(), tuner.response.view(bench, bench.hypers.lam.detach(), False):  # type: ignore[attr-defined]
         return means(bench, tuner.problem.valid)["loss"]  # type: ignore[attr-defined]

@@ -59,7 +59,7 @@ def _compared(name: str, machine: object, pil: bool, bar: float | None) -> Row:
     tuner = experiment.build_tuner(config, data, experiment.space_of_config(config, data))
     handed = iter(_handed(tuner, REPEATS + 1))
     train = tuner.problem.train
-    reference = Step(tuner.bench.bare, data.train_images, train.labels, _view(tuner).normal, config.descent, pil)
+    reference = Step(tuner.losses.bare, data.train_images, train.labels, _view(tuner).normal, config.descent, pil)
 
     def fast() -> float:
         torch.manual_seed(0)
@@ -81,7 +81,7 @@ def _handed(tuner: object, count: int) -> list[object]:
     from deep.augment.pipeline import draw
     from tests.reference.deep_step_loops import Outside
 
-    train, hypers, before = tuner.problem.train, tuner.bench.hypers, tuner.state()  # type: ignore[attr-defined]
+    train, hypers, before = tuner.problem.train, tuner.losses.hypers, tuner.state()  # type: ignore[attr-defined]
     found = []
     for _ in range(count):
         place = train.batches.state()["place"]

@@ -78,7 +78,7 @@ def cases(device: str) -> Iterator[tuple[str, Make]]:
 
 def measure(tuner: TorchTuner, steps: int) -> dict[str, float]:
     """The numbers of one configuration."""
-    device = tuner.bench.hypers.lam.device
+    device = tuner.losses.hypers.lam.device
     for step in (tuner.train_step, tuner.tune_step) * 3:
         step()
     if device.type == "cuda":
@@ -91,7 +91,7 @@ def measure(tuner: TorchTuner, steps: int) -> dict[str, float]:
             f"{kind} steps/s": 1.0 / seconds,
             f"{kind} launches": _launches(step, device),
             f"{kind} GFLOP": flops / 1e9,
-            f"{kind} times the floor": seconds / (flops / _rate(device, tuner.bench.dtype or torch.float32)),
+            f"{kind} times the floor": seconds / (flops / _rate(device, tuner.losses.dtype or torch.float32)),
         }
     if device.type == "cuda":
         found["peak MiB"] = torch.cuda.max_memory_allocated(device) / 2**20

@@ -265,7 +265,7 @@ def test_two_answers_to_one_signal_are_refused():
 
 def test_whole_steps_equal_the_loop_by_the_book():
     """Losses of train and tune steps, five of each in a row, masks and perturbations the same; and of an evaluation."""
-    from tests.losses._deep_lstm import sides
+    from tests.bench._deep_lstm import sides
 
     paper = PRESETS["lstm"]["paper"]
     descent = replace(paper.descent, batch=4, lr=1.0)  # so that rounding does not grow from step to step

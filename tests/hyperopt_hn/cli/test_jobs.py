@@ -95,7 +95,7 @@ def wait_for(*paths):
 def test_jobs_end_with_their_parent_however_it_ends(tmp_path, number):
     process, saved = parent(tmp_path)
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=200)
     wait_for(*saved)
     assert [path.read_text() for path in saved] == [str(int(signal.SIGTERM))] * 2
     assert process.returncode != 0
