@@ -48,8 +48,8 @@ class Hyper:
     spread: float | None = None
     """Initial standard deviation σ of the perturbation, in raw units; 0 is no perturbation.
 
-    None is 0.5, as published, or what the training asks for (a SelfTuner's 2). Too small: the response cannot be told
-    from noise and λ̂ wanders. Too large: it answers for values far away.
+    None is 0.5, as published, or what the training asks for (a SelfTuner's 2). Too small: the response drowns
+    in noise and λ̂ wanders. Too large: it answers for values far away.
     """
     box: float | None = None
     """How far λ̂ may go from the middle of its range, in raw units, where both bounds are finite; inf is no box.

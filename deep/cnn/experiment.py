@@ -145,9 +145,9 @@ def build_tuner(config: CNNConfig, data: Images, space: HyperSpace, course: Cour
     last = config.machine.channels_last
     train = Pictures(parts.train, batch, config.seed, device, last)
     valid = Pictures(parts.valid, batch, config.seed + 1, device, last)
-    held = Pictures(parts.test, 1, config.seed + 2, device, last)
+    test = Pictures(parts.test, 1, config.seed + 2, device, last)
     losses = ImageLosses(_view(config, parts, train.generator))
-    problem = TorchProblem(losses.train, losses.valid, train, valid, held, losses.judge)
+    problem = TorchProblem(losses.train, losses.valid, train, valid, test, losses.judge)
     recipe = Recipe(config.method, config.descent, config.machine, config.seed, config.span.warmup_epochs, course)
     return make_tuner(model, space, problem, recipe, per_epoch(config))
 

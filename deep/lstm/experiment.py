@@ -168,8 +168,8 @@ def problem_of(config: LSTMConfig, text: Text, device: torch.device) -> TorchPro
     train = Streams(words(text.train, device), batch, net.bptt, "training")
     ids = words(text.valid, device)
     valid = TextSplit(Streams(ids, batch, net.bptt, "validation"), Streams(ids, net.eval_batch, net.bptt, "validation"))
-    held = Streams(words(text.test, device), net.test_batch, net.bptt, "test")
-    return TorchProblem(train_loss, valid_loss, train, valid, held, rows=rows_of)
+    test = Streams(words(text.test, device), net.test_batch, net.bptt, "test")
+    return TorchProblem(train_loss, valid_loss, train, valid, test, rows=rows_of)
 
 
 class TextSplit:

@@ -86,7 +86,7 @@ class Experiment:
     after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Arm -> arms of this experiment whose finished runs it reads; they come first."""
     subcommand: bool = False
-    """Whether it is shown as two words where a command is told, `compare cnn`."""
+    """Whether it is shown as two words in a command, `compare cnn`."""
 
     @property
     def words(self) -> list[str]:

@@ -133,7 +133,7 @@ def _reason(code: int) -> str:
 
 @contextmanager
 def _pipe() -> Iterator[tuple[int, dict[str, str]]]:
-    """A descriptor that closes with this process, for its jobs, and how they are told of it."""
+    """A descriptor that closes with this process, for its jobs, and how they learn its number."""
     read, write = os.pipe()
     try:
         yield read, {PARENT: str(read)}

@@ -2,7 +2,7 @@
 
 At λ̂ ± e_j (one raw unit of one hyperparameter) the training loss with the weights held at λ̂, minus the same with the
 weights that the response gives, the same masks in both. What a response knows makes the difference positive; t is its
-mean over its standard error. Below 1 the response is not to be told from noise, and neither is λ̂'s gradient.
+mean over its standard error. Below 1 the response cannot be distinguished from noise, nor can λ̂'s gradient.
 """
 
 from __future__ import annotations

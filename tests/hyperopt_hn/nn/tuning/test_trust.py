@@ -30,7 +30,7 @@ def test_each_reason_is_named_where_it_belongs():
     drift = moved[199, 3] - moved[160, 3]
     found = judged(NAMES, PLACES, {"a": 0.4, "v": 5.0}, ["b"], moved)
     assert found.verdict == "distrust"
-    assert "not to be told from noise" in found.reasons["a"][0] and len(found.reasons["a"]) == 1
+    assert "cannot be distinguished from noise" in found.reasons["a"][0] and len(found.reasons["a"]) == 1
     assert "edge of its box" in found.reasons["b"][0] and len(found.reasons["b"]) == 1
     assert f"still moves ({drift:.1f} raw units" in found.reasons["v"][0] and len(found.reasons["v"]) == 1
     assert "b: it rests" in str(found) and "gain not measured" in str(found)
