@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hyperopt_hn.config import described
+
 
 def _here() -> None:
     """Nobody to wait for."""
 
 
+@described
 @dataclass(frozen=True)
 class Team:
     """What the loop asks at the end of each step and of the run."""

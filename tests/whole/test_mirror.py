@@ -24,6 +24,7 @@ COVERED_BY = {
     "hyperopt_hn/runs/__main__.py": "tests/hyperopt_hn/runs/test_writer.py",
     "hyperopt_hn/search/grid.py": "tests/hyperopt_hn/search/test_proposals.py",
     "hyperopt_hn/search/study.py": "tests/hyperopt_hn/search/test_proposals.py",
+    "hyperopt_hn/runs/team.py": "tests/hyperopt_hn/nn/test_distributed.py",
     "hyperopt_hn/nn/conversion/collapsing.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
     "hyperopt_hn/nn/conversion/selection.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
     "hyperopt_hn/nn/conversion/ties.py": "tests/hyperopt_hn/nn/conversion/test_forms.py",

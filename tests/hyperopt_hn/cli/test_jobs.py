@@ -57,8 +57,10 @@ def test_many_more_places_than_jobs(tmp_path):
 
 
 PARENT_SCRIPT = """
-import sys
+import signal, sys
 from hyperopt_hn.cli.jobs import Job, run_jobs
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests may run under nohup or in the background, where these are ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 child = '''
 import pathlib, signal, sys, time
 from hyperopt_hn.cli.jobs import end_with_parent
