@@ -28,6 +28,8 @@ class Home:
         self.n = n
         self.batch_dim = batch_dim
         self.report: object = None
+        self.responds = True
+        """False where a response would be wrong: its layers then answer as plain ones (see `silence`)."""
 
 
 @described
@@ -109,6 +111,17 @@ def set_batch_dim(model: nn.Module, batch_dim: int) -> None:
     """Say which dimension of the inputs of linear, embedding, norm and dropout layers is the batch (see `bind`)."""
     for home in _homes(model):
         home.batch_dim = batch_dim
+
+
+def silence(layer: HyperLayer) -> None:
+    """Let a layer answer as its plain one from now on; its response is set to zero and trained no more."""
+    home = Home(layer.home.space, layer.home.n, layer.home.batch_dim)
+    home.report, home.responds, layer.home = layer.home.report, False, home
+    for name, parameter in layer.named_parameters():
+        if name.rpartition(".")[2].startswith("response_"):
+            parameter.requires_grad_(False)
+            if parameter.shape[-1] == layer.num_hyper:
+                nn.init.zeros_(parameter)
 
 
 def space_of(model: nn.Module) -> HyperSpace:
@@ -214,7 +227,7 @@ def _scope(home: Home, lam: Tensor, h: Tensor | None, values: Mapping[str, Any],
             home.space[name]
         with torch.no_grad():
             natural = {**home.space.values(lam.detach(), torch), **values}
-    return Scope(lam, h, natural, {}, tangent)
+    return Scope(lam, h if home.responds else None, natural, {}, tangent)
 
 
 def _check(lam: Tensor, home: Home, model: nn.Module) -> None:

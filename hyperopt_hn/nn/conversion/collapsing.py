@@ -50,7 +50,7 @@ def _plain(layer: Any, h: Tensor, values: dict[str, Any], tied: dict[int, nn.Par
             plain.dropout = rate
         else:
             vars(plain)["p"] = rate
-    weights = layer.weights(h) if layer.num_hyper else {}
+    weights = layer.weights(h) if layer.num_hyper and layer.home.responds else {}
     for path, _ in list(plain.named_parameters()):
         own = layer.get_parameter(path)
         value = weights.get(path, own)

@@ -124,6 +124,15 @@ def report(model: nn.Module) -> Report:
     return found or Report()
 
 
+def leave(model: nn.Module, name: str, reason: str) -> None:
+    """Say in the report that a converted layer does not respond after all."""
+    old = report(model)
+    new = Report({k: v for k, v in old.converted.items() if k != name}, {**old.left, name: reason})
+    for _, layer in hyper_layers(model):
+        if isinstance(layer.home.report, Report) or layer.home.report is None:
+            layer.home.report = new
+
+
 def response_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
     """The parameters of the response: R, b_R, V and C of every hyper layer, each once."""
     ids = _response_ids(model)

@@ -59,22 +59,23 @@ class Losses:
         h = {**self.hypers.values(lam), **self.fixed}
         if not keep:
             h = {name: value.detach() if isinstance(value, Tensor) else value for name, value in h.items()}
-        with self._autocast():
+        with self.autocast():
             return _mean(self.problem.train_loss(self.model, batch, h), "train_loss")
 
     def valid_loss(self, batch: Batch) -> Tensor:
         """L_V in the present context, ()."""
-        with self._autocast():
+        with self.autocast():
             return _mean(self.problem.valid_loss(self.model, batch), "valid_loss")
 
     def metrics(self, batch: Batch) -> dict[str, Tensor]:
         """The problem's metrics in the present context, name -> ()."""
         if self.problem.metrics is None:
             return {}
-        with self._autocast():
+        with self.autocast():
             return dict(self.problem.metrics(self.model, batch))
 
-    def _autocast(self) -> AbstractContextManager[object]:
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision in which the model runs."""
         if self.dtype is None:
             return nullcontext()
         return torch.autocast(self.hypers.lam.device.type, self.dtype)

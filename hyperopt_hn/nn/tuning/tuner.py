@@ -26,11 +26,13 @@ from hyperopt_hn.nn.responses.base import means, training
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.tuning.calls import recorded
 from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit, unwrap, with_response
 from hyperopt_hn.nn.tuning.gain import ResponseGain
 from hyperopt_hn.nn.tuning.guard import look, reached
 from hyperopt_hn.nn.tuning.history import Trace
 from hyperopt_hn.nn.tuning.overtuning import OverTuning
+from hyperopt_hn.nn.tuning.past_reads import settle
 from hyperopt_hn.nn.tuning.phases import Perturbations, Trainer
 from hyperopt_hn.nn.tuning.trust import Trust, judged
 from hyperopt_hn.nn.tuning.whole_state import WholeState
@@ -74,6 +76,7 @@ class TorchTuner:
             bare, self._draws, self.optimizers, self.config.clip, lambda loss: self._look("train_loss", loss, "train")
         )
         self._answers = next(hyper_layers(bare), None) is not None
+        self._start = 0
         self._norms = [m for m in bare.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
         self._follow(0)
         distributed.broadcast_([*bare.state_dict().values(), *hypers.state_dict().values()])
@@ -99,8 +102,10 @@ class TorchTuner:
         count = self.config.accumulate if batch is None else 1
         batches = [batch] if batch is not None else [self.problem.train.next() for _ in range(count)]
         due = [phase for phase in self.response.phases if phase.due(self.steps["train"])]
-        with training(self.losses.bare):
+        first = self._answers and self.steps["train"] == self._start and not isinstance(self.response, Implicit)
+        with training(self.losses.bare), recorded(self.losses.bare, first) as calls:
             reports = self._trainer.run(due, self.losses, self._view, batches)
+        settle(self.losses, calls)
         self._average_norms()
         self.steps["train"] += 1
         for scheduler in self.optimizers.schedulers.train:
@@ -185,6 +190,7 @@ class TorchTuner:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state()` was taken; UserError if it belongs to another model, space or optimizers."""
         self.steps = self._whole().put(state)
+        self._start = self.steps["train"]
         self._follow(max(self.steps["train"] - 1, 0))
 
     def _whole(self) -> WholeState:

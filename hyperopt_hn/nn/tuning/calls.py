@@ -1,0 +1,114 @@
+"""What a model does in its calls: which ones a step made, and which weights were read past their layers in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
+
+from hyperopt_hn.nn.context import HyperLayer, hyper_layers
+
+Call = tuple[nn.Module, tuple[Any, ...], dict[str, Any]]
+"""A module, its arguments and its keyword arguments."""
+_QUESTIONS = (
+    "shape dtype device ndim requires_grad is_cuda layout is_leaf grad grad_fn itemsize nbytes size dim numel stride "
+    "is_floating_point is_complex is_contiguous data_ptr element_size get_device new_zeros new_ones new_empty new_full "
+    "new_tensor zeros_like ones_like empty_like rand_like randn_like full_like __len__ __hash__ __repr__ _version "
+    "register_hook untyped_storage nelement ndimension"
+)
+"""What can be asked of a tensor without reading its values."""
+_AS = frozenset(("to", "type_as", "expand_as", "view_as", "reshape_as"))
+"""Where a tensor in a later place gives its type or shape alone."""
+
+
+@contextmanager
+def recorded(model: nn.Module, wanted: bool = True) -> Iterator[list[Call]]:
+    """Inside, every outermost call of the model, or of a part of it, is added to a list, where this is wanted."""
+    calls: list[Call] = []
+    depth = [0]
+
+    def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+        if not depth[0]:
+            kept = tree_map(lambda x: x.detach().clone() if isinstance(x, Tensor) else x, (args, kwargs))
+            calls.append((module, *kept))
+        depth[0] += 1
+
+    def leave_it(*_: Any) -> None:
+        depth[0] -= 1
+
+    hooks: list[Any] = []
+    for module in model.modules() if wanted else ():
+        hooks.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+        hooks.append(module.register_forward_hook(leave_it, always_call=True))
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class Watch(TorchFunctionMode):
+    """Which weights of responding layers torch's functions are given outside these layers' own forward."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.layers: list[Any] = [layer for _, layer in responding(model)]
+        self.weights = {id(p) for layer in self.layers for n, p in layer.named_parameters() if elementary(n)}
+        self.inside = set[int]()
+        self.idle = set[int]()
+        self._model, self._within, self._called = model, 0, set[int]()
+        self._hooks: list[Any] = []
+        self._questions = frozenset(_QUESTIONS.split())
+
+    def __enter__(self) -> Any:
+        responding = {id(layer) for layer in self.layers}
+        for module in self._model.modules():
+            one = int(id(module) in responding)
+            self._hooks += [
+                module.register_forward_pre_hook(lambda m, _, one=one: self._enter(m, one)),
+                module.register_forward_hook(lambda m, _, __, one=one: self._leave(one), always_call=True),
+            ]
+        return super().__enter__()
+
+    def __exit__(self, *how: Any) -> None:
+        super().__exit__(*how)
+        for hook in self._hooks:
+            hook.remove()
+        waiting = [layer for layer in self.layers if id(layer) not in self._called]
+        self.idle = {id(p) for layer in waiting for n, p in layer.named_parameters() if elementary(n)}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        name = func.__self__.__name__ if name == "__get__" and hasattr(func.__self__, "__name__") else name
+        if not self._within and name not in self._questions:
+            given = [*(args[:1] if name in _AS else args), *(kwargs or {}).values()]
+            for part in given:
+                for leaf in part if isinstance(part, (list, tuple)) else (part,):
+                    if id(leaf) in self.weights:
+                        self._read(leaf)
+        return func(*args, **(kwargs or {}))
+
+    def _read(self, weight: Tensor) -> None:
+        self.inside.add(id(weight))
+
+    def _enter(self, module: nn.Module, one: int) -> None:
+        self._within += one
+        if one:
+            self._called.add(id(module))
+
+    def _leave(self, one: int) -> None:
+        self._within -= one
+
+
+def elementary(name: str) -> bool:
+    """Whether a parameter of this name belongs to the plain layer."""
+    return not name.rpartition(".")[2].startswith("response_")
+
+
+def responding(model: nn.Module) -> list[tuple[str, HyperLayer]]:
+    """The layers that respond, with their names."""
+    return [(name, layer) for name, layer in hyper_layers(model) if layer.num_hyper and layer.home.responds]

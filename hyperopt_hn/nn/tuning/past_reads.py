@@ -1,0 +1,168 @@
+"""Whether layers that respond are the only readers of their weights; those that are not are made plain again.
+
+A model may read a weight past its layer: F.linear(h, emb.weight), a fused product of qkv weights, layers kept in a
+Python list. Such a read sees W where the layer answers with w(λ), so that training and `collapse` would disagree.
+After the first train step the model's calls in it are made again twice at the same λ: through the response, and with
+the weights that `collapse` would write. Where the outputs of a module differ, weights are read past their layers. The
+losses are not called again, as they may count or carry something from batch to batch.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn.context import Home, at, silence
+from hyperopt_hn.nn.conversion.converter import leave
+from hyperopt_hn.nn.responses.base import Losses, frozen, kept_buffers, training
+from hyperopt_hn.nn.tuning.calls import Call, Watch, elementary, responding
+from hyperopt_hn.nn.tuning.checkpoint import random_state, set_random_state
+from hyperopt_hn.nn.tuning.prints import Prints, parted
+
+REASON = "its weights are read past it, by code that does not call it, so it cannot respond"
+_GAIN = {torch.float64: 0.05, torch.float32: 0.05}
+
+
+def settle(losses: Losses, calls: list[Call]) -> list[str]:
+    """Make layers plain whose weights are read past them, and warn once; their names. Nothing else changes.
+
+    Raises UserError with the first module whose output still differs from that of the collapsed model. What a loss
+    reads itself, outside the model's calls, is not looked at.
+    """
+    if not responding(losses.bare) or not calls:
+        return []
+    check = _Check(losses, calls)
+    try:
+        place, seen = check.run()
+    except Exception:
+        return []  # a model that cannot be called again with what it was called with: nothing is known of it
+    if place is None:
+        return []
+    silenced: list[str] = []
+    for ids in (seen.inside, seen.idle):
+        silenced += _silence(losses.bare, ids)
+        place, _ = check.run()
+        if place is None:
+            break
+    if place is not None:
+        raise UserError(
+            f"from module {place!r} on, outputs at λ differ from those of the collapsed model: it, or code just "
+            "before it, reads a weight past its layer; leave that layer out by convert(..., exclude=[...])"
+        )
+    _warn(losses.bare, silenced)
+    return silenced
+
+
+@dataclass
+class _Check:
+    """The recorded calls of a model at λ, and with its collapsed weights."""
+
+    losses: Losses
+    calls: list[Call]
+
+    def run(self) -> tuple[str | None, Watch]:
+        """The first module at which the two differ, and what the first of them read."""
+        bare, lam = self.losses.bare, self.losses.hypers.lam.detach()
+        start = random_state(lam.device)
+        watch = Watch(bare)
+        h = torch.ones_like(lam)
+        try:
+            with frozen(list(bare.parameters())), training(bare), _filled(_moved(bare)):
+                with at(bare, lam, h=h, values=self.losses.fixed), watch:
+                    one = self._prints(lam, start)
+                with at(bare, lam, h=h, values=self.losses.fixed), torch.no_grad():
+                    written = _written(bare, h)
+                with _filled(written), at(bare, lam, lam, values=self.losses.fixed):
+                    two = self._prints(lam, start)
+                place = parted(one, two)
+                if place is not None:  # models that draw random numbers in a way of their own differ from pass to pass
+                    with at(bare, lam, h=h, values=self.losses.fixed):
+                        again = parted(one, self._prints(lam, start))
+                    place = None if again is not None else place
+        finally:
+            set_random_state(start, lam.device)
+        return place, watch
+
+    def _prints(self, lam: Tensor, start: Any) -> Prints:
+        set_random_state(start, lam.device)
+        bare = self.losses.bare
+        with kept_buffers(bare), Prints(bare) as prints, torch.no_grad(), self.losses.autocast():
+            for module, args, kwargs in self.calls:  # forward: hooks of the user's own may count calls
+                inner = isinstance(getattr(module, "home", None), Home)
+                output = module(*args, **kwargs) if inner else module.forward(*args, **kwargs)
+                if not inner:
+                    prints.take(module, args, output)
+        return prints
+
+
+@contextmanager
+def _filled(values: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Inside, these parameters hold these numbers, whoever else refers to them."""
+    kept = [(parameter, parameter.data) for parameter, _ in values]
+    try:
+        for parameter, value in values:
+            parameter.data = value
+        yield
+    finally:
+        for parameter, data in kept:
+            parameter.data = data
+
+
+def _moved(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Gains drawn anew, so that every response is large enough to be seen."""
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+    for _, layer in responding(model):
+        for name, p in layer.named_parameters():
+            if not elementary(name) and p.shape[-1] == layer.num_hyper and id(p) not in found:
+                noise = torch.randn(p.shape, generator=torch.Generator().manual_seed(len(found)))
+                found[id(p)] = p, _GAIN.get(p.dtype, 0.25) * noise.to(p)
+    return list(found.values())
+
+
+def _written(model: nn.Module, h: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """What `collapse` writes into the plain layers."""
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+    for _, layer in responding(model):
+        module: Any = layer
+        for path, value in module.weights(h).items():
+            parameter = module.get_parameter(path)
+            found.setdefault(id(parameter), (parameter, value.detach().clone()))
+    return list(found.values())
+
+
+def _silence(model: nn.Module, ids: set[int]) -> list[str]:
+    """Make plain the layers that hold one of these parameters, or one of a layer that does; their names."""
+    names: list[str] = []
+    layers = responding(model)
+    while True:
+        hit = [(n, x) for n, x in layers if n not in names and ids & {id(p) for _, p in x.named_parameters()}]
+        if not hit:
+            return names
+        for name, layer in hit:
+            names.append(name)
+            ids = ids | {id(p) for _, p in layer.named_parameters()}
+            silence(layer)
+            leave(model, name, REASON)
+
+
+def _warn(model: nn.Module, names: list[str]) -> None:
+    if not responding(model):
+        raise UserError(
+            f"no layer of this model can respond to λ: of {_few(names)} the weights are read past the layer"
+        )
+    warnings.warn(
+        f"{len(names)} of {len(names) + len(responding(model))} layers do not respond to λ: {_few(names)}; the model "
+        "reads their weights past them, without calling them. They train as plain layers; report(model) lists them",
+        stacklevel=4,
+    )
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

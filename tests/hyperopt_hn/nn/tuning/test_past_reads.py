@@ -1,0 +1,231 @@
+"""Weights read past their layers: such layers are made plain, so that training and the collapsed model agree."""
+
+from __future__ import annotations
+
+import random
+import warnings
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+from hyperopt_hn import Hyper, HyperSpace, UserError  # noqa: E402
+from hyperopt_hn.nn import (  # noqa: E402
+    Batches,
+    Hypers,
+    Optimizers,
+    TorchProblem,
+    TorchTuner,
+    collapse,
+    convert,
+    report,
+)
+from hyperopt_hn.nn.tuning import past_reads  # noqa: E402
+from hyperopt_hn.nn.tuning.prints import Prints, parted  # noqa: E402
+
+SPACE = HyperSpace([Hyper("p", 0.3, 0.0, 0.9)])
+DATA = torch.randn(40, 4, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 2
+
+
+class Embedded(nn.Module):
+    """The table is called, and read past its layer as the output weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.emb, self.mid = nn.Embedding(11, 6), nn.Linear(6, 6)
+
+    def forward(self, x):
+        tokens = (x.abs() * 3).long().clamp(max=10)
+        return F.linear(self.mid(self.emb(tokens)).tanh(), self.emb.weight).mean(1)[:, :2]
+
+
+class Fused(nn.Module):
+    """Layers that are never called: their weights go into a function, one as a part of another tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.out = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        both = torch.cat([self.q.weight, self.k.weight])
+        return self.out(F.linear(x, both, torch.cat([self.q.bias, self.k.bias])).tanh().view(-1, 2, 4).mean(1))
+
+
+class Listed(nn.Module):
+    """Layers kept in a Python list beside their registration."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = [nn.Linear(4, 4), nn.Linear(4, 4)]
+        for i, block in enumerate(self.blocks):
+            self.add_module(f"block{i}", block)
+        self.out = nn.Linear(4, 2)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x).tanh()
+        return self.out(x)
+
+
+class Doubled(torch.autograd.Function):
+    """A function of the user's own."""
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x, weight)
+        return 2 * x @ weight.T
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        return 2 * grad @ weight, 2 * grad.T @ x
+
+
+class Hidden(nn.Module):
+    """A weight that only an own autograd function reads; called as well if `twice`."""
+
+    def __init__(self, twice=False):
+        super().__init__()
+        self.a, self.out, self.twice = nn.Linear(4, 4, bias=False), nn.Linear(4, 2), twice
+
+    def forward(self, x):
+        return self.out(Doubled.apply(self.a(x) if self.twice else x, self.a.weight).tanh())
+
+
+class Fine(nn.Module):
+    """Asks a weight for its type, device and shape, as many models do; reads it nowhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.out = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        start = self.a.weight.new_zeros(len(x), self.a.weight.shape[0])
+        return self.out(self.a(x.to(self.a.weight)).tanh() + start)
+
+
+def loss(model, batch, h=None):
+    return F.cross_entropy(model(batch[0]), batch[1])
+
+
+def tuner_of(net, space=SPACE, train=loss, response="stn"):
+    torch.manual_seed(0)
+    model, hypers = convert(net, space), Hypers(space)
+    problem = TorchProblem(train, loss, Batches.of(DATA, 8), Batches.of(DATA, 40))
+    optimizers = Optimizers(torch.optim.Adam(model.parameters(), 0.02), torch.optim.Adam([hypers.lam], 0.03))
+    return TorchTuner(model, hypers, problem, optimizers, response)
+
+
+CASES = [
+    (Embedded, ["emb"], ["mid"]),
+    (Fused, ["k", "q"], ["out"]),
+    (Listed, ["block0", "block1"], ["out"]),
+    (Hidden, ["a"], ["out"]),
+]
+
+
+@pytest.mark.parametrize("response", ["stn", "delta", "split"])
+@pytest.mark.parametrize(("net", "plain", "responding"), CASES, ids=lambda x: getattr(x, "__name__", ""))
+def test_read_past_is_made_plain(net, plain, responding, response):
+    tuner = tuner_of(net(), response=response)
+    with pytest.warns(UserWarning, match=f"{len(plain)} of .*do not respond.*{plain[0]}"):
+        tuner.train_step()
+    for _ in range(30):
+        tuner.train_step()
+        tuner.tune_step()
+    made = report(tuner.losses.bare)
+    assert sorted(made.converted) == responding
+    assert sorted(made.left) == plain and "read past" in made.left[plain[0]]
+    twin = tuner.collapsed().eval()
+    assert loss(twin, DATA).item() == pytest.approx(tuner.evaluate()["valid_loss"], abs=1e-6)
+    other = collapse(tuner.losses.bare, torch.tensor([2.0]))
+    for name in plain:  # collapse never moves a weight that did not respond
+        assert torch.equal(other.get_parameter(name + ".weight"), tuner.losses.bare.get_parameter(name + ".weight"))
+    assert not torch.equal(
+        other.get_parameter(responding[0] + ".weight"), twin.get_parameter(responding[0] + ".weight")
+    )
+
+
+def test_what_only_asks_for_a_type_responds():
+    tuner = tuner_of(Fine())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tuner.train_step()
+    assert sorted(report(tuner.losses.bare).converted) == ["a", "out"]
+
+
+def test_what_cannot_be_cured_is_refused_by_name(monkeypatch):
+    monkeypatch.setattr(past_reads, "_silence", lambda model, ids: [])
+    with pytest.raises(UserError, match=r"from module '1\.out' on, outputs at λ differ"):
+        tuner_of(nn.Sequential(nn.Linear(4, 4), Hidden(twice=True))).train_step()
+
+
+def test_nothing_left_to_respond():
+    class Bare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return F.linear(x, self.a.weight)
+
+    with pytest.raises(UserError, match="no layer of this model can respond"):
+        tuner_of(Bare()).train_step()
+
+
+def test_the_check_leaves_no_trace():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.norm, self.drop = nn.Linear(4, 2), nn.BatchNorm1d(2), nn.Dropout(0.5)
+
+        def forward(self, x):
+            return self.drop(self.norm(self.a(x + random.random() + float(np.random.rand()))))
+
+    tuner = tuner_of(Noisy())
+    before = {k: v.clone() for k, v in tuner.losses.bare.state_dict().items()}
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    assert past_reads.settle(tuner.losses, [(tuner.losses.bare, (DATA[0],), {})]) == []
+    assert torch.equal(torch.get_rng_state(), states[0]) and random.getstate() == states[1]
+    assert np.array_equal(np.random.get_state()[1], states[2])
+    after = tuner.losses.bare.state_dict()
+    assert all(torch.equal(before[k], after[k]) for k in before)
+    assert all(p.requires_grad and p.is_leaf for p in tuner.losses.bare.parameters())
+
+
+def test_goes_on_from_a_checkpoint():
+    def made():
+        return tuner_of(Embedded())
+
+    with pytest.warns(UserWarning, match="do not respond"):
+        one = made()
+        for _ in range(3):
+            one.train_step()
+        two = made()
+        two.load_state(one.state())
+        for tuner in (one, two):
+            for _ in range(3):
+                tuner.train_step()
+                tuner.tune_step()
+    mine, other = one.losses.bare.state_dict(), two.losses.bare.state_dict()
+    assert all(torch.equal(mine[k], other[k]) for k in mine)
+    assert torch.equal(one._hypers.lam, two._hypers.lam)
+
+
+def test_prints_name_the_first_module_that_differs():
+    torch.manual_seed(0)
+    net, x = nn.Sequential(nn.Linear(4, 40), nn.Sequential(nn.Linear(40, 3)), nn.ReLU()), torch.randn(5, 4)
+    with Prints(net) as one:
+        net(x)
+    with Prints(net) as same:
+        net(x + 1e-7)
+    with torch.no_grad():
+        net[1][0].weight[0, 0] += 1.0
+    with Prints(net) as two:
+        net(x)
+    assert parted(one, same) is None
+    assert parted(one, two) == "1.0"
