@@ -98,7 +98,10 @@ def _respond(
     converted: dict[str, str] = {}
     left: dict[str, str] = {}
     every = list(_outermost(model))
-    reasons = {module: _obstacle(module, how.table) or chosen.reason(names, module) for names, module in every}
+    reasons = {
+        module: _obstacle(module, how.table) or chosen.reason(names, module) or _frozen(module, space)
+        for names, module in every
+    }
     for names, module in every:
         layer: nn.Module | None = rates.dropout_for(names, module)
         reason, wanted = reasons[module], rates.wants(names, module)
@@ -116,6 +119,12 @@ def _respond(
     chosen.check()
     rates.check()
     return Report(converted, left)
+
+
+def _frozen(module: nn.Module, space: HyperSpace) -> str | None:
+    """Why a layer with frozen parameters is left: a response would move what its owner holds fixed."""
+    still = [name for name, p in module.named_parameters() if not p.requires_grad]
+    return f"{', '.join(still)} frozen (requires_grad=False)" if still and space.n else None
 
 
 def report(model: nn.Module) -> Report:

@@ -323,3 +323,20 @@ def test_compiled_models_agree(name: str) -> None:
                 loss = which(x).square().sum()
             grads.append((loss.detach(), *torch.autograd.grad(loss, lam)))
         torch.testing.assert_close(grads[0], grads[1], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["full", "lowrank", "gated"])
+def test_a_frozen_layer_stays_as_it_is(form):
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    net[0].requires_grad_(False)
+    start = net[0].weight.clone()
+    space = HyperSpace([Hyper("a", 0.1, 0.0, 0.9)])
+    model = convert(net, space, form=form)
+    with torch.no_grad():
+        for p in response_parameters(model):
+            p.normal_()
+    lam = torch.tensor([0.7])
+    plain = collapse(model, lam, torch.zeros(1))
+    assert torch.equal(plain[0].weight, start) and not plain[0].weight.requires_grad
+    assert not torch.equal(plain[2].weight, net[2].weight)
+    assert "weight, bias frozen" in report(model).left["0"] and "0" not in report(model).converted
