@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -54,6 +54,24 @@ def plot(runs: Sequence[Run], out: Path) -> None:
     _write(figure, out)
 
 
+def plot_response(
+    label: str, places: Sequence[float], losses: Mapping[str, Sequence[float]], now: float, out: Path
+) -> None:
+    """A learned and a retrained validation loss over settings, beside the present one; refuses what `plot` does."""
+    _check(out)
+    figure = Figure(figsize=(5.0, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    looks = ({"marker": "o"}, {"marker": "x", "linestyle": "", "markersize": 8, "markeredgewidth": 2})
+    for (name, values), look, colour in zip(losses.items(), looks, ("#0072B2", "#D55E00"), strict=True):
+        axes.plot(places, values, color=colour, label=name, **look)  # type: ignore[arg-type]
+    axes.axhline(now, color="0.6", linestyle=":", label="at the present hyperparameters")
+    axes.set_xlabel(label)
+    axes.set_ylabel("validation loss")
+    axes.legend(frameon=False)
+    _write(figure, out)
+
+
 def plot_one(run: Recorded, out: Path) -> None:
     """All losses of one run above, its hyperparameters below; otherwise as `plot`."""
     figure, top, bottom = _page(out)
@@ -65,13 +83,17 @@ def plot_one(run: Recorded, out: Path) -> None:
     _write(figure, out)
 
 
-def _page(out: Path) -> tuple[Figure, Axes, Axes]:
+def _check(out: Path) -> None:
     if out.suffix not in FORMATS:
         raise UserError(f"{out}: a picture's name ends in {', '.join(FORMATS)}")
     if not out.parent.is_dir():
         raise UserError.spelled(
             lambda say: f"there is no folder {out.parent} for the picture; make it, or choose another {say('out', ...)}"
         )
+
+
+def _page(out: Path) -> tuple[Figure, Axes, Axes]:
+    _check(out)
     figure = Figure(figsize=(6, 5), layout="constrained")
     FigureCanvasAgg(figure)
     top, bottom = figure.subplots(2, 1, sharex=True)

@@ -117,23 +117,14 @@ class ResponseCheck:
     def picture(self, path: Path | str) -> None:
         """Draw both losses over the settings to a file. Raises UserError without matplotlib."""
         try:
-            from matplotlib.figure import Figure
+            from hyperopt_hn.runs.plotting import plot_response
         except ImportError:
             raise UserError("a picture needs matplotlib: pip install matplotlib, or print the check") from None
-        figure = Figure(figsize=(5.0, 3.4), layout="constrained")
-        axes = figure.add_subplot()
-        places: Sequence[Any] = range(len(self.settings))
         names = {name for setting in self.settings for name in setting}
         single = len(names) == 1 and all(isinstance(v, (int, float)) for s in self.settings for v in s.values())
-        if single:
-            places = [next(iter(setting.values())) for setting in self.settings]
-        axes.plot(places, self.response, "o-", color="#0072B2", label="learned response")
-        axes.plot(places, self.truth, "x", color="#D55E00", label="retrained", markersize=8, markeredgewidth=2)
-        axes.axhline(self.unmoved, color="0.6", linestyle=":", label="at the present hyperparameters")
-        axes.set_xlabel(next(iter(names)) if single else "setting")
-        axes.set_ylabel("validation loss")
-        axes.legend(frameon=False)
-        figure.savefig(path)
+        places = [next(iter(s.values())) for s in self.settings] if single else list(range(len(self.settings)))
+        losses = {"learned response": self.response, "retrained": self.truth}
+        plot_response(next(iter(names)) if single else "setting", places, losses, self.unmoved, Path(path))
 
 
 def check_response(
