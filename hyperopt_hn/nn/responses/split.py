@@ -4,7 +4,7 @@
 is exactly zero at λ̂, the first half is plain training of the plain network and needs nothing of the second. Here the
 two are apart: the train step costs what plain training costs, and every `every`-th is followed by a step of the
 response parameters alone, on the same batch, with an optimizer of their own, outside the clipping and the schedule of
-the weights. Ours, after Bae & Grosse 2020, sec. 4; what it is worth is measured in the README.
+the weights. Ours, after Bae & Grosse 2020, sec. 4; what it is worth: docs/split.md.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hyperopt_hn.config import check, described, option
-from hyperopt_hn.nn.context import at
-from hyperopt_hn.nn.responses.base import Losses, Phase, Slope, slope
-from hyperopt_hn.nn.responses.delta import linearised
+from hyperopt_hn.nn.responses.base import Losses, Phase, Slope
+from hyperopt_hn.nn.responses.delta import Delta
 from hyperopt_hn.nn.setup.batches import Batch
 
 
@@ -43,20 +42,22 @@ class Split:
         return Phase("general", perturbed=False), Phase("response", True, self.every, self.groups, self.eager)
 
     def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
-        """The plain network at λ̂ itself, the responding one elsewhere."""
-        centre = losses.hypers.lam.detach()
-        if perturbed and self.linear:
-            return linearised(losses.bare, lam, centre, losses.fixed)
-        return at(losses.bare, lam, centre if perturbed or lam.requires_grad else lam, values=losses.fixed)
+        """The plain network at λ̂ itself, the responding one elsewhere: Δ-STN's."""
+        return self._delta.view(losses, lam, perturbed)
 
     def input(self, losses: Losses, lam: Tensor) -> Tensor:
         """λ - λ̂."""
-        return lam - losses.hypers.lam.detach()
+        return self._delta.input(losses, lam)
 
     def unmoved(self, losses: Losses, lam: Tensor) -> AbstractContextManager[object]:
         """The general network."""
-        return at(losses.bare, lam, lam, values=losses.fixed)
+        return self._delta.unmoved(losses, lam)
 
     def tune(self, losses: Losses, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
-        """L_V and its gradient; at λ̂ itself λ - stop(λ̂) is zero and only its gradient lives."""
-        return slope(losses, self.view(losses, lam, perturbed), lam, batches[0])
+        """L_V and its gradient, as Δ-STN takes them."""
+        return self._delta.tune(losses, lam, perturbed, batches)
+
+    @property
+    def _delta(self) -> Delta:
+        """The same model of the response; only its training differs."""
+        return Delta(self.linear)
