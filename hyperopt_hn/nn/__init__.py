@@ -18,14 +18,14 @@ from hyperopt_hn.nn.context import at, bind, hyper_values, set_batch_dim, space_
 from hyperopt_hn.nn.conversion.collapsing import collapse
 from hyperopt_hn.nn.conversion.converter import Report, convert, general_parameters, report, response_parameters
 from hyperopt_hn.nn.conversion.penalty import squared_norm
-from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
-from hyperopt_hn.nn.layers.batchnorm import HyperBatchNorm1d, HyperBatchNorm2d, HyperBatchNorm3d
-from hyperopt_hn.nn.layers.conv import HyperConv1d, HyperConv2d, HyperConv3d
+from hyperopt_hn.nn.layers.attention.attention import HyperMultiheadAttention
 from hyperopt_hn.nn.layers.dropout import HyperChannelDropout, HyperDropout, HyperLockedDropout, LockedDropout
-from hyperopt_hn.nn.layers.embedding import HyperEmbedding
-from hyperopt_hn.nn.layers.linear import HyperLinear
-from hyperopt_hn.nn.layers.lstm import HyperLSTM
-from hyperopt_hn.nn.layers.norm import HyperGroupNorm, HyperLayerNorm
+from hyperopt_hn.nn.layers.feedforward.batchnorm import HyperBatchNorm1d, HyperBatchNorm2d, HyperBatchNorm3d
+from hyperopt_hn.nn.layers.feedforward.conv import HyperConv1d, HyperConv2d, HyperConv3d
+from hyperopt_hn.nn.layers.feedforward.embedding import HyperEmbedding
+from hyperopt_hn.nn.layers.feedforward.linear import HyperLinear
+from hyperopt_hn.nn.layers.feedforward.norm import HyperGroupNorm, HyperLayerNorm
+from hyperopt_hn.nn.layers.lstm.lstm import HyperLSTM
 from hyperopt_hn.nn.per_example.erasing import random_erase
 from hyperopt_hn.nn.per_example.label_smoothing import smoothed_cross_entropy
 from hyperopt_hn.nn.per_example.rotation import random_rotate

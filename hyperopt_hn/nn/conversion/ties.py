@@ -8,10 +8,10 @@ from typing import Any
 from torch import nn
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.layers.embedding import HyperEmbedding
-from hyperopt_hn.nn.layers.gated_layers import GatedEmbedding, GatedLinear
-from hyperopt_hn.nn.layers.linear import HyperLinear
-from hyperopt_hn.nn.layers.low_rank_layers import LowRankEmbedding, LowRankLinear
+from hyperopt_hn.nn.layers.feedforward.embedding import HyperEmbedding
+from hyperopt_hn.nn.layers.feedforward.gated_layers import GatedEmbedding, GatedLinear
+from hyperopt_hn.nn.layers.feedforward.linear import HyperLinear
+from hyperopt_hn.nn.layers.feedforward.low_rank_layers import LowRankEmbedding, LowRankLinear
 
 _TABLES = (HyperEmbedding, LowRankEmbedding, GatedEmbedding)
 _READERS = (HyperLinear, LowRankLinear, GatedLinear)

@@ -13,14 +13,14 @@ from typing import Any, Literal
 from torch import nn
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.layers import batchnorm, conv, gated_layers, low_rank_layers, norm
-from hyperopt_hn.nn.layers.attention import HyperMultiheadAttention
-from hyperopt_hn.nn.layers.embedding import HyperEmbedding
-from hyperopt_hn.nn.layers.form_attention import GatedMultiheadAttention, LowRankMultiheadAttention
-from hyperopt_hn.nn.layers.gated_lstm import GatedLSTM
-from hyperopt_hn.nn.layers.linear import HyperLinear
-from hyperopt_hn.nn.layers.low_rank_lstm import LowRankLSTM
-from hyperopt_hn.nn.layers.lstm import HyperLSTM
+from hyperopt_hn.nn.layers.attention.attention import HyperMultiheadAttention
+from hyperopt_hn.nn.layers.attention.form_attention import GatedMultiheadAttention, LowRankMultiheadAttention
+from hyperopt_hn.nn.layers.feedforward import batchnorm, conv, gated_layers, low_rank_layers, norm
+from hyperopt_hn.nn.layers.feedforward.embedding import HyperEmbedding
+from hyperopt_hn.nn.layers.feedforward.linear import HyperLinear
+from hyperopt_hn.nn.layers.lstm.gated_lstm import GatedLSTM
+from hyperopt_hn.nn.layers.lstm.low_rank_lstm import LowRankLSTM
+from hyperopt_hn.nn.layers.lstm.lstm import HyperLSTM
 
 Form = Literal["full", "lowrank", "gated"]
 Table = dict[type[nn.Module], Any]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hyperopt_hn.config import described
-from hyperopt_hn.nn.tuning.trust import Trust
+from hyperopt_hn.nn.diagnosis.trust import Trust
 from hyperopt_hn.runs.reader import columns_of, number_at
 
 

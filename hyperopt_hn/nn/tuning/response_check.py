@@ -21,13 +21,13 @@ from torch.optim import Optimizer
 from hyperopt_hn.config import check, described, option
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.conversion.converter import general_parameters
+from hyperopt_hn.nn.diagnosis.overtuning import OverTuning, OverTuningWarning
+from hyperopt_hn.nn.diagnosis.verdict import Word, judge, rms
 from hyperopt_hn.nn.responses import Implicit, Losses
 from hyperopt_hn.nn.responses.base import means, training
 from hyperopt_hn.nn.setup.problem import TorchProblem
 from hyperopt_hn.nn.tuning import checkpoint
-from hyperopt_hn.nn.tuning.overtuning import OverTuning, OverTuningWarning
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
-from hyperopt_hn.nn.tuning.verdict import Word, judge, rms
 
 __all__ = ["OverTuning", "OverTuningWarning", "ResponseCheck", "Retraining", "check_response"]
 

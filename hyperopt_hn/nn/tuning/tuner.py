@@ -21,20 +21,20 @@ from hyperopt_hn.errors import Exhausted, UserError
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.conversion.collapsing import collapse
+from hyperopt_hn.nn.diagnosis.calls import recorded
+from hyperopt_hn.nn.diagnosis.gain import ResponseGain
+from hyperopt_hn.nn.diagnosis.overtuning import OverTuning
+from hyperopt_hn.nn.diagnosis.past_reads import settle
+from hyperopt_hn.nn.diagnosis.trust import Trust, judged
 from hyperopt_hn.nn.responses import STN, Delta, Implicit, Losses, Response, Split
 from hyperopt_hn.nn.responses.base import means, training
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
-from hyperopt_hn.nn.tuning.calls import recorded
 from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit, unwrap, with_response
-from hyperopt_hn.nn.tuning.gain import ResponseGain
 from hyperopt_hn.nn.tuning.guard import look, reached
 from hyperopt_hn.nn.tuning.history import Trace
-from hyperopt_hn.nn.tuning.overtuning import OverTuning
-from hyperopt_hn.nn.tuning.past_reads import settle
 from hyperopt_hn.nn.tuning.phases import Perturbations, Trainer
-from hyperopt_hn.nn.tuning.trust import Trust, judged
 from hyperopt_hn.nn.tuning.whole_state import WholeState
 
 NAMES: dict[str, Response] = {"stn": STN(), "delta": Delta(), "split": Split(), "implicit": Implicit()}

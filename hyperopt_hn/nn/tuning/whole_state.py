@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hyperopt_hn.nn.diagnosis.gain import ResponseGain
+from hyperopt_hn.nn.diagnosis.overtuning import OverTuning
 from hyperopt_hn.nn.responses import Losses, Response
 from hyperopt_hn.nn.setup.hypers import Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem
 from hyperopt_hn.nn.tuning import checkpoint
-from hyperopt_hn.nn.tuning.gain import ResponseGain
 from hyperopt_hn.nn.tuning.history import Trace
-from hyperopt_hn.nn.tuning.overtuning import OverTuning
 
 
 @dataclass(frozen=True)

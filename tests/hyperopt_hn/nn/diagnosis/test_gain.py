@@ -24,7 +24,7 @@ from hyperopt_hn.nn import (  # noqa: E402
     convert,
     response_parameters,
 )
-from hyperopt_hn.nn.tuning.gain import FEWEST, ResponseGain  # noqa: E402
+from hyperopt_hn.nn.diagnosis.gain import FEWEST, ResponseGain  # noqa: E402
 
 SPACE = HyperSpace([Hyper("decay", 0.01, 1e-4, 1.0, log=True, shared=True), Hyper("rate", 0.2, 0.0, 0.9)])
 

@@ -27,8 +27,8 @@ from hyperopt_hn.nn.layers.affine_response import (
     reset_uniform,
     shared_weights,
 )
-from hyperopt_hn.nn.layers.lstm_calls import State, by_layers, by_torch, check_padded, whole_batch
-from hyperopt_hn.nn.layers.lstm_kernel import GateInput, Steps, recur, recur_tangent
+from hyperopt_hn.nn.layers.lstm.lstm_calls import State, by_layers, by_torch, check_padded, whole_batch
+from hyperopt_hn.nn.layers.lstm.lstm_kernel import GateInput, Steps, recur, recur_tangent
 from hyperopt_hn.nn.layers.masks import connected
 from hyperopt_hn.nn.layers.plain import Options, around, twin
 

@@ -21,7 +21,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     reset_gain,
     with_tangent,
 )
-from hyperopt_hn.nn.layers.lstm_calls import (
+from hyperopt_hn.nn.layers.lstm.lstm_calls import (
     State,
     between,
     by_layers,
@@ -31,7 +31,7 @@ from hyperopt_hn.nn.layers.lstm_calls import (
     ways,
     whole_batch,
 )
-from hyperopt_hn.nn.layers.lstm_kernel import Steps, recur_tangent
+from hyperopt_hn.nn.layers.lstm.lstm_kernel import Steps, recur_tangent
 from hyperopt_hn.nn.layers.masks import connected
 from hyperopt_hn.nn.layers.plain import Options, become, restored
 

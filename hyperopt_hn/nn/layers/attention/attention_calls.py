@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import Scope, value_of
 from hyperopt_hn.nn.layers.affine_response import align
-from hyperopt_hn.nn.layers.attention_scores import Masks, attend
+from hyperopt_hn.nn.layers.attention.attention_scores import Masks, attend
 
 PACKED = ("in_proj_weight",)
 SEPARATE = ("q_proj_weight", "k_proj_weight", "v_proj_weight")

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import Scope, value_of
 from hyperopt_hn.nn.layers.affine_response import align
-from hyperopt_hn.nn.layers.lstm_kernel import Steps
+from hyperopt_hn.nn.layers.lstm.lstm_kernel import Steps
 from hyperopt_hn.nn.layers.masks import keep_mask
 
 State = tuple[Tensor, Tensor]

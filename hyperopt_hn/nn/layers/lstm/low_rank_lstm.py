@@ -19,9 +19,9 @@ from hyperopt_hn.nn.layers.affine_response import (
     shared_weights,
     with_tangent,
 )
-from hyperopt_hn.nn.layers.low_rank_kernel import recur_low_rank
-from hyperopt_hn.nn.layers.lstm_calls import State, by_layers, by_torch, check_padded, whole_batch
-from hyperopt_hn.nn.layers.lstm_kernel import Steps, recur_tangent
+from hyperopt_hn.nn.layers.lstm.low_rank_kernel import recur_low_rank
+from hyperopt_hn.nn.layers.lstm.lstm_calls import State, by_layers, by_torch, check_padded, whole_batch
+from hyperopt_hn.nn.layers.lstm.lstm_kernel import Steps, recur_tangent
 from hyperopt_hn.nn.layers.masks import connected
 from hyperopt_hn.nn.layers.plain import Options, become, restored
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hyperopt_hn.nn.layers.lstm_kernel import Steps, gate_gradients, open_gates
+from hyperopt_hn.nn.layers.lstm.lstm_kernel import Steps, gate_gradients, open_gates
 
 Low = tuple[Tensor, Tensor, Tensor]
 """U (4H, k), Z (k, H), and V h for each example, (B, k)."""

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hyperopt_hn.nn.tuning.verdict import judge, rms
+from hyperopt_hn.nn.diagnosis.verdict import judge, rms
 
 NAMES = ["a=1", "a=2", "a=3"]
 

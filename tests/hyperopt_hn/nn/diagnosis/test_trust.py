@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hyperopt_hn.nn.tuning.trust import judged
+from hyperopt_hn.nn.diagnosis.trust import judged
 
 PLACES = {"a": slice(0, 1), "b": slice(1, 2), "v": slice(2, 5)}
 NAMES = tuple(PLACES)

@@ -25,8 +25,16 @@ from hyperopt_hn.nn.layers.affine_response import (
     respond,
     shared_weights,
 )
-from hyperopt_hn.nn.layers.attention_calls import PACKED, SEPARATE, Given, own_projections, responding, same, thirds
-from hyperopt_hn.nn.layers.linear import HyperLinear
+from hyperopt_hn.nn.layers.attention.attention_calls import (
+    PACKED,
+    SEPARATE,
+    Given,
+    own_projections,
+    responding,
+    same,
+    thirds,
+)
+from hyperopt_hn.nn.layers.feedforward.linear import HyperLinear
 from hyperopt_hn.nn.layers.plain import Options, around, twin
 
 

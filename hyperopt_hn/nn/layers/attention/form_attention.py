@@ -14,10 +14,17 @@ from torch.nn import functional as F
 from hyperopt_hn.nn.context import Home, Scope, scope_of
 from hyperopt_hn.nn.layers import gate, low_rank, squares
 from hyperopt_hn.nn.layers.affine_response import Gain, lift_time, merged_once, parts, product, reset_gain, with_tangent
-from hyperopt_hn.nn.layers.attention_calls import Given, names_of, own_projections, responding, same, thirds
-from hyperopt_hn.nn.layers.gated_layers import GatedLinear
+from hyperopt_hn.nn.layers.attention.attention_calls import (
+    Given,
+    names_of,
+    own_projections,
+    responding,
+    same,
+    thirds,
+)
+from hyperopt_hn.nn.layers.feedforward.gated_layers import GatedLinear
+from hyperopt_hn.nn.layers.feedforward.low_rank_layers import LowRankLinear
 from hyperopt_hn.nn.layers.low_rank import LowRank
-from hyperopt_hn.nn.layers.low_rank_layers import LowRankLinear
 from hyperopt_hn.nn.layers.plain import Options, become, restored
 
 

@@ -1,0 +1,1 @@
+"""Linear, convolution, embedding and normalisation layers, in every form of the response."""

@@ -1,0 +1,1 @@
+"""LSTMs, in every form of the response."""
