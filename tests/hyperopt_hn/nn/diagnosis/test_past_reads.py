@@ -24,8 +24,8 @@ from hyperopt_hn.nn import (  # noqa: E402
     convert,
     report,
 )
-from hyperopt_hn.nn.diagnosis.prints import Prints, parted  # noqa: E402
 from hyperopt_hn.nn.diagnosis import past_reads  # noqa: E402
+from hyperopt_hn.nn.diagnosis.prints import Prints, parted  # noqa: E402
 
 SPACE = HyperSpace([Hyper("p", 0.3, 0.0, 0.9)])
 DATA = torch.randn(40, 4, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 2
