@@ -17,7 +17,7 @@ from figures.kit import render
 from figures.kit.runs import expand
 from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runs.output import protected
+from hyperopt_hn.runs.display.output import protected
 from hyperopt_hn.runs.reader import Run
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from figures.kit import budget_lines, style
+from figures.kit import style
+from figures.kit.drawing import budget_lines
 from figures.kit.runs import Runs
 
 EXPERIMENT = "compare-cnn"

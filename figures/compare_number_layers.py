@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures.kit import style
-from figures.kit.loss_lines import ArmLine, Comparison, compare
+from figures.kit.drawing.loss_lines import ArmLine, Comparison, compare
 from figures.kit.runs import Needs, Runs
 from hyperopt_hn.runs.reader import Run
 

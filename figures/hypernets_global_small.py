@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from figures.kit import axis_limits, small_print, style
+from figures.kit import small_print, style
+from figures.kit.drawing import axis_limits
 from figures.kit.runs import Array, Needs, Runs, arrays
 
 READS = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from figures.kit import style
-from figures.kit.loss_lines import ArmLine, Comparison, compare
+from figures.kit.drawing.loss_lines import ArmLine, Comparison, compare
 from figures.kit.runs import Needs, Runs
 
 COMPARISON = Comparison(

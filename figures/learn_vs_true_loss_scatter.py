@@ -14,9 +14,19 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from figures.kit import axis_limits, small_print, style
+from figures.kit import small_print, style
+from figures.kit.drawing import axis_limits
+from figures.kit.drawing.surrogate_panels import (
+    READS,
+    RUNS,
+    SURROGATES,
+    Surrogate,
+    head,
+    is_published_setting,
+    losses,
+    window,
+)
 from figures.kit.runs import Array, Runs
-from figures.kit.surrogate_panels import READS, RUNS, SURROGATES, Surrogate, head, is_published_setting, losses, window
 
 __all__ = ["READS", "RUNS", "draw", "draw_panel"]
 

@@ -16,7 +16,7 @@ from figures.catalogue import SHEETS
 from figures.kit.runs import expand, is_finished, run_folder
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.files import save_arrays, write_atomic
-from hyperopt_hn.runs.output import protected
+from hyperopt_hn.runs.display.output import protected
 from hyperopt_hn.runs.reader import Run
 
 WHOLE = ("config.json", "log.jsonl", "clock.jsonl", "result.json")

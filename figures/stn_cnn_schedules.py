@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from figures.kit import schedule_lines, style
+from figures.kit import style
+from figures.kit.drawing import schedule_lines
+from figures.kit.drawing.schedule_lines import Line, Panel
 from figures.kit.runs import Runs
-from figures.kit.schedule_lines import Line, Panel
 
 READS = {"compare-cnn/stn": schedule_lines.NEEDS, "cnn/network": schedule_lines.NEEDS}
 RUNS = tuple(READS)

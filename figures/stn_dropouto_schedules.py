@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from figures.kit import schedule_lines, small_print, style
+from figures.kit import small_print, style
+from figures.kit.drawing import schedule_lines
+from figures.kit.drawing.schedule_lines import Line
 from figures.kit.runs import Runs, check_seeds
-from figures.kit.schedule_lines import Line
 from figures.kit.seeds import lines_remark
 
 HYPER = "dropouto"

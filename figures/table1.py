@@ -9,7 +9,8 @@ import math
 
 from matplotlib.figure import Figure
 
-from figures.kit import budget_lines, published, style, tables
+from figures.kit import published, style, tables
+from figures.kit.drawing import budget_lines
 from figures.kit.runs import Runs
 from figures.kit.tables import Layout, Measure
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from figures.kit import small_print, style, wireframe
+from figures.kit import small_print, style
+from figures.kit.drawing import wireframe
 from figures.kit.runs import Needs, Runs, arrays
 
 READS = {

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.config import check, described, option
 from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError, in_script, on_command_line
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from hyperopt_hn.runs.team import Team
 
 

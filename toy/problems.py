@@ -14,9 +14,9 @@ import autograd.numpy as anp
 import numpy as np
 
 from hyperopt_hn import Hyper, HyperSpace, UserError
-from toy import mlp
-from toy.gram import Gram
-from toy.penalties import penalise, penalty_length
+from toy.network import mlp
+from toy.network.gram import Gram
+from toy.network.penalties import penalise, penalty_length
 from toy.responses import WeightResponse
 
 Array = Any

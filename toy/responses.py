@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from autograd.extend import defvjp, primitive
 
-from toy.mlp import augment, relu
+from toy.network.mlp import augment, relu
 
 Array = Any
 

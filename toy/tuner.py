@@ -16,7 +16,7 @@ import numpy as np
 from hyperopt_hn import HyperSpace, UserError, perturb
 from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import unknown
-from toy.graph import value_and_grads
+from toy.network.graph import value_and_grads
 from toy.optim import SGD, Adam
 from toy.responses import WeightResponse
 from toy.shapes import check_losses, check_response

@@ -83,7 +83,7 @@ def _trained(experiment: str, config: Any, data: Any) -> float:
     from hyperopt_hn.loop import alternate
     from hyperopt_hn.nn import OverTuningWarning
     from hyperopt_hn.nn.self_tuning.memory import Memory
-    from hyperopt_hn.runs.progress import Progress
+    from hyperopt_hn.runs.display.progress import Progress
 
     found, log = PROGRAM.find(experiment), Memory()
     tuner, plan = found.build(config, found.arms[0], Context(data, Path()))

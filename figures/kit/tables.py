@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from figures.kit import published as published_values
 from figures.kit import small_print, style
+from figures.kit.drawing.schedule_lines import HYPERS
 from figures.kit.runs import Array, Runs, check_seeds, column
-from figures.kit.schedule_lines import HYPERS
 from hyperopt_hn.runs.reader import Run
 
 ROW = 1.6 * style.TEXT / 72.0  # inches

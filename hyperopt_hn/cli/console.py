@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hyperopt_hn.config import unknown
-from hyperopt_hn.runs.output import one_line, protected
+from hyperopt_hn.runs.display.output import one_line, protected
 
 COMMANDS = {
     "runs": ("hyperopt_hn.runs", "show, tabulate and plot recorded runs"),

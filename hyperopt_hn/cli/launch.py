@@ -26,8 +26,8 @@ from hyperopt_hn.config import fields, flat_fields, override
 from hyperopt_hn.errors import NonFiniteError, UserError, unknown
 from hyperopt_hn.files import write_atomic
 from hyperopt_hn.loop import Interrupted, alternate
-from hyperopt_hn.runs.output import one_line, protected
-from hyperopt_hn.runs.progress import Budget, Progress
+from hyperopt_hn.runs.display.output import one_line, protected
+from hyperopt_hn.runs.display.progress import Budget, Progress
 from hyperopt_hn.runs.provenance import versions_and_commit
 from hyperopt_hn.runs.sinks import TensorBoard
 

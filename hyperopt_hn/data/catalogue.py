@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperopt_hn.data.cifar import CIFAR10, CIFAR100, load_cifar
-from hyperopt_hn.data.cifar_jpeg import load_cifar10_jpeg
+from hyperopt_hn.data.cifar.cifar import CIFAR10, CIFAR100, load_cifar
+from hyperopt_hn.data.cifar.cifar_jpeg import load_cifar10_jpeg
 from hyperopt_hn.data.fallback import first_there
 from hyperopt_hn.data.images import Images as Images
 from hyperopt_hn.data.locate import Access

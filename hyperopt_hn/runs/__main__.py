@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runs import summaries, tables
-from hyperopt_hn.runs.output import protected
+from hyperopt_hn.runs.display import summaries, tables
+from hyperopt_hn.runs.display.output import protected
 from hyperopt_hn.runs.reader import Run
 
 ABOUT = {
@@ -40,7 +40,7 @@ def _do(arguments: argparse.Namespace) -> None:
     elif arguments.action == "table":
         print(tables.best_records(summaries.expand(arguments.runs), arguments.format), end="")
     else:
-        from hyperopt_hn.runs.plotting import plot  # matplotlib
+        from hyperopt_hn.runs.display.plotting import plot  # matplotlib
 
         runs = summaries.expand(arguments.runs)
         out = arguments.out or (runs[0].path / "record.png" if len(runs) == 1 else Path("runs.png"))

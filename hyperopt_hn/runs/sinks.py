@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from hyperopt_hn import files
 from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runs import tables
+from hyperopt_hn.runs.display import tables
 
 Record = Mapping[str, Any]
 

@@ -17,7 +17,7 @@ from torchvision.models import resnet18
 from hyperopt_hn import Alternation, Hyper, HyperSpace, RunLog, alternate
 from hyperopt_hn.nn import Batches, Hypers, Optimizers, TorchProblem, TorchTuner, convert, squared_norm
 from hyperopt_hn.nn.tuning.codec import TORCH
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 
 SPACE = HyperSpace(
     [

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from hyperopt_hn import Alternation, Hyper, HyperSpace, RunLog, alternate
 from hyperopt_hn.nn import Batches, Hypers, Optimizers, TorchProblem, TorchTuner, TunerConfig, convert, squared_norm
 from hyperopt_hn.nn.tuning.codec import TORCH
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 
 LENGTH = 32
 SPACE = HyperSpace(

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from figures.catalogue import SHEETS, choose
-from figures.kit import loss_lines, render, style
+from figures.kit import render, style
+from figures.kit.drawing import loss_lines
 from figures.kit.runs import Needs, expand
 from hyperopt_hn.errors import UserError
 from tests.reference.synthetic_deep import write_deep

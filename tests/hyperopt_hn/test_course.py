@@ -5,7 +5,7 @@ import pytest
 
 from hyperopt_hn import Hyper, HyperSpace, Run, RunLog, UserError
 from hyperopt_hn.course import Gaussian, Replay, Sinusoid
-from hyperopt_hn.runs import tables
+from hyperopt_hn.runs.display import tables
 
 SPACE = HyperSpace([Hyper("rate", 0.05, 0.0, 0.99), Hyper("decay", 0.1, 0.0)])
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hyperopt_hn import Alternation, NonFiniteError, Run, RunLog, UserError, alternate, files
 from hyperopt_hn.loop import Interrupted
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from tests.support.paths import ROOT
 from tests.support.recording import RecordingTuner
 
@@ -201,7 +201,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from hyperopt_hn import Alternation, RunLog, alternate
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from tests.support.recording import RecordingTuner
 from tests.hyperopt_hn.test_loop import CONFIG
 
@@ -279,7 +279,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 import sys
 from pathlib import Path
 from hyperopt_hn import Alternation, RunLog, UserError, alternate
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from tests.support.recording import RecordingTuner
 from tests.hyperopt_hn.test_loop import CONFIG
 

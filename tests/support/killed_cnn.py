@@ -17,7 +17,7 @@ from deep.cnn import experiment
 from deep.training import Descent, Method, Span
 from hyperopt_hn import RunLog, alternate
 from hyperopt_hn.nn import TORCH, TorchTuner
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from tests.support.image_cases import images
 
 

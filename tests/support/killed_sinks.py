@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hyperopt_hn import Alternation, RunLog, alternate
 from hyperopt_hn.runs import writer
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from hyperopt_hn.runs.sinks import CSV, TensorBoard
 from tests.support.recording import RecordingTuner
 

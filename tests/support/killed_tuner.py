@@ -22,7 +22,7 @@ from hyperopt_hn.nn.setup.looped import Looped
 from hyperopt_hn.nn.setup.problem import Optimizers, Schedulers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning.codec import TORCH
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from tests.hyperopt_hn.nn.tuning.test_tuner import data, net, space_of_three, train_loss, valid_loss
 
 PLAN = Alternation(steps=24, warmup=4, train_per_cycle=2, evaluate_every=5, checkpoint_every=3)

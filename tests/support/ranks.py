@@ -19,7 +19,7 @@ from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning.codec import TORCH, save_checkpoint
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from tests.hyperopt_hn.nn.tuning.test_tuner import data, net, plain_loss, quiet, space_of_three, train_loss, valid_loss
 
 RESPONSES = ("stn", "delta", "implicit")

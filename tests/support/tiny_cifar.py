@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperopt_hn.data.catalogue import Images
-from hyperopt_hn.data.cifar import CIFAR10, CIFAR100, CifarSet
+from hyperopt_hn.data.cifar.cifar import CIFAR10, CIFAR100, CifarSet
 from hyperopt_hn.data.locate import Published
 
 

@@ -6,7 +6,7 @@ import pytest
 from autograd.tracer import getval
 
 from hyperopt_hn import Alternation, RunLog, alternate
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from tests.support.ridge import D, Ridge
 from toy.responses import LinearResponse
 from toy.tuner import HyperTuner, HyperTunerConfig

@@ -23,7 +23,7 @@ FORBIDDEN = {
 }
 DOORS = {  # the only places where a heavy library may be imported
     "optuna": ("hyperopt_hn/search/optuna_bridge.py",),
-    "matplotlib": ("figures/", "hyperopt_hn/runs/plotting.py"),
+    "matplotlib": ("figures/", "hyperopt_hn/runs/display/plotting.py"),
     "torch": ("hyperopt_hn/nn/", "deep/"),
     "torchvision": ("hyperopt_hn/nn/", "deep/"),
     "autograd": ("toy/",),

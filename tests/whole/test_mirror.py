@@ -16,9 +16,9 @@ COVERED_BY = {
     "hyperopt_hn/hyper.py": "tests/hyperopt_hn/test_space.py",
     "hyperopt_hn/cli/experiment.py": "tests/hyperopt_hn/cli/test_launch.py",
     "hyperopt_hn/cli/site.py": "tests/hyperopt_hn/cli/test_launch.py",
-    "hyperopt_hn/runs/lines.py": "tests/hyperopt_hn/runs/test_progress.py",
+    "hyperopt_hn/runs/display/lines.py": "tests/hyperopt_hn/runs/display/test_progress.py",
     "hyperopt_hn/cli/flags.py": "tests/hyperopt_hn/cli/test_launch.py",
-    "hyperopt_hn/data/cifar_pickles.py": "tests/hyperopt_hn/data/test_cifar.py",
+    "hyperopt_hn/data/cifar/cifar_pickles.py": "tests/hyperopt_hn/data/cifar/test_cifar.py",
     "hyperopt_hn/data/images.py": "tests/hyperopt_hn/data/test_catalogue.py",
     "hyperopt_hn/data/topics.py": "tests/hyperopt_hn/data/test_text.py",
     "hyperopt_hn/runs/__main__.py": "tests/hyperopt_hn/runs/test_writer.py",
@@ -53,6 +53,7 @@ COVERED_BY = {
     "deep/lstm/text.py": "tests/deep/lstm/test_experiment.py",
     "figures/*.py": "tests/figures/test_content.py",
     "figures/kit/*.py": "tests/figures/kit/test_tables.py",
+    "figures/kit/drawing/*.py": "tests/figures/test_content.py",
 }
 """Module, or all of a folder -> the test file in which it is tested, which imports it (perhaps through others)."""
 

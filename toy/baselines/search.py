@@ -17,8 +17,8 @@ from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.search.proposals import Search
 from hyperopt_hn.search.trial import Trial
 from hyperopt_hn.space import HyperSpace
-from toy import mlp
-from toy.graph import value_and_grads
+from toy.network import mlp
+from toy.network.graph import value_and_grads
 from toy.optim import Adam
 from toy.problems import DECAY, DecayProblem
 from toy.tuner import held_out

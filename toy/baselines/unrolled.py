@@ -20,7 +20,7 @@ import numpy as np
 from autograd import grad
 
 from hyperopt_hn.config import check, option
-from toy import mlp
+from toy.network import mlp
 from toy.optim import Adam
 from toy.problems import DecayProblem
 from toy.tuner import held_out

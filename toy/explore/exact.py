@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperopt_hn import UserError
-from toy import mlp
+from toy.network import mlp
 from toy.problems import DecayProblem, RowSplit
 
 MOST = 64  # singular values: a page holds a vector of P weights for each

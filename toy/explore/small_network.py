@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toy import mlp
 from toy.explore.exact import ExactResponse
-from toy.gram import Gram
+from toy.network import mlp
+from toy.network.gram import Gram
 from toy.problems import DecayProblem
 from toy.responses import MLPResponse
 from toy.saved import SavedRun

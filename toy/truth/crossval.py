@@ -14,7 +14,7 @@ import numpy as np
 
 from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
-from toy import mlp
+from toy.network import mlp
 from toy.optim import Adam
 from toy.problems import DecayProblem
 from toy.truth.linear_nets import NormPenalty, Windows

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toy.mlp import NLL_PER_MSE
+from toy.network.mlp import NLL_PER_MSE
+from toy.network.penalties import CLASS_SHARE
 from toy.optim import LINE, aligned_zeros
-from toy.penalties import CLASS_SHARE
 from toy.problems import RowSplit
 
 PER_LINE = LINE // 8  # doubles in a cache line

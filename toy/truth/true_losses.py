@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 from hyperopt_hn.config import check, option
 from hyperopt_hn.errors import UserError
-from toy import mlp
+from toy.network import mlp
 from toy.optim import Adam, aligned_zeros
 from toy.problems import DecayProblem
 from toy.truth.linear_nets import ClassPenalty, Windows

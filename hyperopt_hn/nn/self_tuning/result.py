@@ -55,7 +55,7 @@ class TuningResult:
 
     def plot(self, path: Path | str) -> None:
         """Losses and hyperparameters over steps, to a .png, .pdf or .svg. Raises UserError for another ending."""
-        from hyperopt_hn.runs.plotting import plot_one  # matplotlib
+        from hyperopt_hn.runs.display.plotting import plot_one  # matplotlib
 
         plot_one(self, Path(path))
 

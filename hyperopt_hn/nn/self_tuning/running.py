@@ -25,7 +25,7 @@ from hyperopt_hn.nn.self_tuning.result import TuningResult
 from hyperopt_hn.nn.setup.random_states import host_states, set_host_states
 from hyperopt_hn.nn.tuning.codec import TORCH
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from hyperopt_hn.runs.provenance import versions_and_commit
 from hyperopt_hn.runs.reader import Run
 from hyperopt_hn.runs.sinks import Sink

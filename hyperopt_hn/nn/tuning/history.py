@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hyperopt_hn.files import write_atomic
-from hyperopt_hn.runs.tables import csv_text, headings
+from hyperopt_hn.runs.display.tables import csv_text, headings
 from hyperopt_hn.space import HyperSpace
 
 

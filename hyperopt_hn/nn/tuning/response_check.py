@@ -117,7 +117,7 @@ class ResponseCheck:
     def picture(self, path: Path | str) -> None:
         """Draw both losses over the settings to a file. Raises UserError without matplotlib."""
         try:
-            from hyperopt_hn.runs.plotting import plot_response
+            from hyperopt_hn.runs.display.plotting import plot_response
         except ImportError:
             raise UserError("a picture needs matplotlib: pip install matplotlib, or print the check") from None
         names = {name for setting in self.settings for name in setting}

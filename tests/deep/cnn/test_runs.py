@@ -20,7 +20,7 @@ from deep.replay import ReplaySettings  # noqa: E402
 from deep.training import Descent, Method, Span  # noqa: E402
 from hyperopt_hn import RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.nn import TORCH, load_checkpoint  # noqa: E402
-from hyperopt_hn.runs.progress import Progress  # noqa: E402
+from hyperopt_hn.runs.display.progress import Progress  # noqa: E402
 from tests.hyperopt_hn.nn.tuning.test_checkpoint import equal  # noqa: E402
 from tests.support import killed_cnn  # noqa: E402
 from tests.support.cnn_cases import count, made  # noqa: E402

@@ -22,7 +22,7 @@ from deep.training import Span
 from hyperopt_hn import Run, RunLog, UserError, alternate
 from hyperopt_hn.config import fields, override
 from hyperopt_hn.nn import TORCH
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 
 TUNING = ("stn", "delta", "split")
 SEARCHING = ("random", "grid", "tpe", "gp")

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 from deep.compare.trials import TrialPlan, Trials
 from hyperopt_hn import Alternation, Run, RunLog, UserError, alternate
 from hyperopt_hn.nn import TORCH
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from hyperopt_hn.search.proposals import Search, searchable
 from hyperopt_hn.search.storage import SharedStudy
 from hyperopt_hn.search.study import OwnStudy

@@ -24,7 +24,7 @@ from hyperopt_hn import Run, RunLog, UserError, alternate  # noqa: E402
 from hyperopt_hn.cli.experiment import Context  # noqa: E402
 from hyperopt_hn.course import Gaussian, Replay, Sinusoid  # noqa: E402
 from hyperopt_hn.nn import TORCH  # noqa: E402
-from hyperopt_hn.runs.progress import Progress  # noqa: E402
+from hyperopt_hn.runs.display.progress import Progress  # noqa: E402
 from tests.hyperopt_hn.nn.tuning.test_checkpoint import equal  # noqa: E402
 from tests.support.lstm_cases import config, text  # noqa: E402
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from hyperopt_hn.data import cifar, text
-from hyperopt_hn.data.cifar import load_cifar
+from hyperopt_hn.data import text
+from hyperopt_hn.data.cifar import cifar
+from hyperopt_hn.data.cifar.cifar import load_cifar
 from hyperopt_hn.data.locate import Access, MissingData, Published, cached, missing
 from tests.support.tiny_cifar import SMALL
 from tests.support.tiny_mnist import Quiet

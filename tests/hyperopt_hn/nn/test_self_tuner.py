@@ -34,7 +34,7 @@ from hyperopt_hn.nn import (  # noqa: E402
     squared_norm,
 )
 from hyperopt_hn.nn.self_tuning.memory import Memory  # noqa: E402
-from hyperopt_hn.runs.progress import Progress  # noqa: E402
+from hyperopt_hn.runs.display.progress import Progress  # noqa: E402
 from tests.support.digits_mlp import accuracy, same  # noqa: E402
 from tests.support.self_tuned import HYPERS, data, network, self_tuner, train_loss, valid_loss  # noqa: E402
 

@@ -11,7 +11,7 @@ import pytest
 from hyperopt_hn import Alternation, NonFiniteError, Run, RunLog, UserError, alternate, files
 from hyperopt_hn.errors import NewerError
 from hyperopt_hn.runs import generations
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from hyperopt_hn.runs.sinks import CSV
 from tests.support.recording import RecordingTuner
 

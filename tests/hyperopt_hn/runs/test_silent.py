@@ -1,7 +1,7 @@
 """The log of the other ranks: it takes part in the loop, agrees on the clock, and writes nothing."""
 
 from hyperopt_hn import Alternation, alternate
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 from hyperopt_hn.runs.silent import NullLog
 from tests.support.recording import RecordingTuner
 

@@ -8,7 +8,7 @@ from autograd import grad
 
 from tests.reference.toy_loops import Data
 from tests.support.toy_cases import SIZES, problem_of, random_parts
-from toy import mlp
+from toy.network import mlp
 from toy.optim import aligned_zeros
 from toy.truth.linear_nets import ClassPenalty, NormPenalty, Windows
 

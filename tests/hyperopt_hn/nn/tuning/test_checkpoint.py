@@ -26,7 +26,7 @@ from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem  # noqa: E402
 from hyperopt_hn.nn.tuning import checkpoint, codec  # noqa: E402
 from hyperopt_hn.nn.tuning.codec import TORCH, load_checkpoint, save_checkpoint  # noqa: E402
 from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402
-from hyperopt_hn.runs.progress import Progress  # noqa: E402
+from hyperopt_hn.runs.display.progress import Progress  # noqa: E402
 from tests.hyperopt_hn.nn.tuning.test_tuner import build, data, space_of_three, train_loss, valid_loss  # noqa: E402
 from tests.support import killed_tuner as killed  # noqa: E402
 

@@ -12,13 +12,13 @@ import termios
 
 import pytest
 
-from hyperopt_hn.runs.lines import describe, fitted, most_moved
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.lines import describe, fitted, most_moved
+from hyperopt_hn.runs.display.progress import Progress
 from tests.support.paths import ROOT
 
 SCRIPT = """
 import time
-from hyperopt_hn.runs.progress import Progress
+from hyperopt_hn.runs.display.progress import Progress
 bar = Progress("walk", 40)
 for step in range(1, 41):
     time.sleep(0.01)
@@ -84,7 +84,7 @@ def test_further_numbers_stand_before_a_records_own(capsys):
 
 ELEVEN = """
 import time
-from hyperopt_hn.runs.progress import Budget, Progress
+from hyperopt_hn.runs.display.progress import Budget, Progress
 start = time.monotonic()
 budget = Budget(1.0, lambda: time.monotonic() - start)
 bar = Progress("compare-cnn/stn", 10**8, budget=budget)

@@ -13,8 +13,8 @@ import numpy as np
 from autograd.extend import defvjp, primitive
 
 from hyperopt_hn.errors import UserError
-from toy.graph import place
-from toy.mlp import Layer, count, layers
+from toy.network.graph import place
+from toy.network.mlp import Layer, count, layers
 
 Array = Any
 

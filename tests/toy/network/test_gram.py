@@ -6,8 +6,8 @@ import pytest
 from autograd import grad
 
 from tests.support.toy_cases import draws, rows_and_targets
-from toy import mlp
-from toy.gram import Gram
+from toy.network import mlp
+from toy.network.gram import Gram
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -7,8 +7,8 @@ import pytest
 
 from hyperopt_hn import Hyper, HyperSpace, Run, RunLog
 from hyperopt_hn.course import Replay
-from hyperopt_hn.runs import tables
 from hyperopt_hn.runs.__main__ import main
+from hyperopt_hn.runs.display import tables
 
 NAMES = ["layer1/dropout", "a/b/c", "l2 (w, b)", 'say "p"', "p rate", "λ₁", "step", "seconds", "valid_loss", "hypers/p"]
 

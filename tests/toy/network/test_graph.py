@@ -9,10 +9,10 @@ from autograd import grad
 from autograd.test_util import check_grads
 
 from tests.support.toy_cases import draws
-from toy import mlp, penalties
-from toy.gram import Gram
-from toy.graph import value_and_grads
-from toy.mlp import Layer
+from toy.network import mlp, penalties
+from toy.network.gram import Gram
+from toy.network.graph import value_and_grads
+from toy.network.mlp import Layer
 from toy.responses import affine
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperopt_hn.data import cifar_jpeg
 from hyperopt_hn.data.catalogue import load
-from hyperopt_hn.data.cifar_jpeg import decode, decode_archive
+from hyperopt_hn.data.cifar import cifar_jpeg
+from hyperopt_hn.data.cifar.cifar_jpeg import decode, decode_archive
 from hyperopt_hn.errors import UserError
 from tests.support.refusals import refused
 

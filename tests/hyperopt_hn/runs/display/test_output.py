@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from hyperopt_hn.runs.output import PLAIN, Patient, one_line, protected
+from hyperopt_hn.runs.display.output import PLAIN, Patient, one_line, protected
 from tests.support.paths import ROOT
 
 SCRIPT = """
 import sys
-from hyperopt_hn.runs.output import protected
+from hyperopt_hn.runs.display.output import protected
 def main():
     for i in range({lines}):
         print("λ̂ → Δ-STN … é", i)
@@ -62,7 +62,7 @@ def test_a_reader_that_leaves_does_not_end_the_run():
 def test_a_closed_descriptor_is_not_given_to_the_next_file(tmp_path):
     """With stdout closed the next open file would be descriptor 1, and what is printed would land in it."""
     code = (
-        "import os, sys; from hyperopt_hn.runs.output import protected\n"
+        "import os, sys; from hyperopt_hn.runs.display.output import protected\n"
         "def main():\n"
         f"    file = open({str(tmp_path / 'log')!r}, 'w'); assert file.fileno() > 2\n"
         "    print('x'); os.system('echo y'); return 0\n"

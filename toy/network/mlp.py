@@ -19,7 +19,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.extend import defvjp, primitive
 
-from toy.graph import place
+from toy.network.graph import place
 
 Array = Any
 """A numpy array or an autograd box around one."""

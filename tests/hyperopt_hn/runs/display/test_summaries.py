@@ -4,7 +4,7 @@ import pytest
 
 from hyperopt_hn import UserError
 from hyperopt_hn.runs.__main__ import main
-from hyperopt_hn.runs.summaries import expand
+from hyperopt_hn.runs.display.summaries import expand
 
 
 def test_a_folder_of_runs_is_shown_as_a_list(folder, capsys):

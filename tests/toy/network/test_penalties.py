@@ -10,8 +10,8 @@ from autograd.misc.flatten import flatten
 
 from tests.reference import toy_loops
 from tests.support.toy_cases import decay_problem, draws, rows_and_targets
-from toy import penalties
-from toy.mlp import Layer
+from toy.network import penalties
+from toy.network.mlp import Layer
 
 
 def test_the_norms_have_a_gradient_at_zero():

@@ -15,10 +15,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures.kit import seeds, small_print, style
-from figures.kit.axis_limits import around
-from figures.kit.loss_lines import best_so_far
+from figures.kit.drawing.axis_limits import around
+from figures.kit.drawing.loss_lines import best_so_far
+from figures.kit.drawing.schedule_lines import count_thousands
 from figures.kit.runs import Array, Needs, Runs, check_seeds, columns
-from figures.kit.schedule_lines import count_thousands
 from figures.kit.seeds import Band, Series, lines_remark, stepwise
 from hyperopt_hn.runs.reader import Run
 

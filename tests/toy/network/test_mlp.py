@@ -8,7 +8,7 @@ from autograd.misc.flatten import flatten
 
 from tests.reference import toy_loops
 from tests.support.toy_cases import rows_and_targets
-from toy import mlp
+from toy.network import mlp
 from toy.responses import FactorisedResponse
 
 NETWORKS = [(6, 4), (6, 5, 4), (6, 5, 3, 4)]

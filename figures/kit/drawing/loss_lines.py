@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures.kit import seeds, small_print, style
-from figures.kit.axis_limits import Window, around, widened
+from figures.kit.drawing.axis_limits import Window, around, widened
 from figures.kit.runs import Array, Needs, Runs, check_seeds, columns
 from figures.kit.seeds import Band, lines_remark, stepwise
 from hyperopt_hn.runs.reader import Run

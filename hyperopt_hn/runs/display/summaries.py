@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runs.lines import describe
+from hyperopt_hn.runs.display.lines import describe
 from hyperopt_hn.runs.reader import Run
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hyperopt_hn.runs.lines import describe, fitted, most_moved
-from hyperopt_hn.runs.output import Patient
+from hyperopt_hn.runs.display.lines import describe, fitted, most_moved
+from hyperopt_hn.runs.display.output import Patient
 
 UNLIMITED = 10**8
 """So many steps mean no limit (a run bounded in seconds): the number is not shown."""

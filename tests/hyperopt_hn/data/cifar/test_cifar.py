@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperopt_hn.data import cifar
 from hyperopt_hn.data.catalogue import load
-from hyperopt_hn.data.cifar import CIFAR10, CIFAR100, load_cifar, read_pickle, read_records
+from hyperopt_hn.data.cifar import cifar
+from hyperopt_hn.data.cifar.cifar import CIFAR10, CIFAR100, load_cifar, read_pickle, read_records
 from hyperopt_hn.data.locate import Access, MissingData
 from hyperopt_hn.errors import UserError
 from tests.support.refusals import refused, refused_typed

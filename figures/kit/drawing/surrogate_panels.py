@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from figures.kit import axis_limits, small_print, style
+from figures.kit import small_print, style
+from figures.kit.drawing import axis_limits
 from figures.kit.runs import Array, Needs, Runs, arrays
 
 READS = {

@@ -3,8 +3,8 @@
 import numpy as np
 
 from hyperopt_hn import Run
-from hyperopt_hn.runs import plotting
 from hyperopt_hn.runs.__main__ import main
+from hyperopt_hn.runs.display import plotting
 
 
 def test_several_runs_are_one_picture(folder, tmp_path, capsys, monkeypatch):

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperopt_hn.config import described
-from hyperopt_hn.data.cifar_pickles import byte_array, load_plain
+from hyperopt_hn.data.cifar.cifar_pickles import byte_array, load_plain
 from hyperopt_hn.data.images import Images, Pixels
 from hyperopt_hn.data.locate import Access, Published, check, fetched, find, read, roots
 from hyperopt_hn.errors import UserError

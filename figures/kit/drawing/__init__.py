@@ -1,0 +1,1 @@
+"""What several figures draw: lines over time, panels, axes."""

@@ -1,0 +1,1 @@
+"""Runs on a terminal and on paper: lines, bars, summaries, tables, pictures."""

@@ -1,0 +1,1 @@
+"""The elementary network: its losses for many weights at once, its penalties, their gradients."""
