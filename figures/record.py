@@ -15,7 +15,8 @@ from pathlib import Path
 from figures.catalogue import SHEETS
 from figures.kit.runs import expand, is_finished, run_folder
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.files import save_arrays, write_atomic
+from hyperopt_hn.files.atomic import write_atomic
+from hyperopt_hn.files.states import save_arrays
 from hyperopt_hn.runs.display.output import protected
 from hyperopt_hn.runs.reader import Run
 

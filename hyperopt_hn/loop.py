@@ -7,90 +7,18 @@ only, then `tune_after`. Local (Alg. 3, 4) and STN (MacKay et al. 2019, Alg. 1):
 from __future__ import annotations
 
 import math
-import signal
 import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from hyperopt_hn.bilevel import Tuner
-from hyperopt_hn.config import check, described, option
-from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError, in_script, on_command_line
+from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError
 from hyperopt_hn.runs.display.progress import Progress
 from hyperopt_hn.runs.team import Team
-
-
-@described
-@dataclass(frozen=True)
-class Alternation:
-    """A schedule: a pure function from the number of steps done to the kind of the next one."""
-
-    steps: int = option(1000, "training steps in all, warm-up included", unit="train steps", least=1)
-    warmup: int = option(0, "training steps before the first tuning step", unit="train steps", least=0)
-    train_per_cycle: int = option(1, "training steps in a cycle", unit="train steps", least=1)
-    tune_per_cycle: int = option(1, "tuning steps in a cycle; 0 keeps λ fixed", unit="tune steps", least=0)
-    rest: int = option(0, "training steps at the end in which λ rests", unit="train steps", least=0)
-    tune_after: int = option(0, "tuning steps after the last training step (Alg. 2)", unit="tune steps", least=0)
-    evaluate_every: int = option(100, "steps of either kind between evaluations", unit="steps", least=1)
-    evaluate_train: float = option(
-        0.0, "evaluate whenever so many training steps are done, as at epoch ends; 0: by evaluate_every",
-        unit="train steps", least=0,
-    )  # fmt: skip
-    checkpoint_every: int = option(0, "steps between checkpoints; 0: at every evaluation", unit="steps", least=0)
-    patience: int = option(0, "evaluations without improvement before stopping; 0: never", unit="evaluations", least=0)
-    max_seconds: float = option(0.0, "stop at the first evaluation after so long; 0: no limit", unit="s", least=0)
-
-    def __post_init__(self) -> None:
-        check(self)
-
-    @property
-    def total(self) -> int:
-        """Total steps, training and tuning."""
-        return self.steps + self._cycles * self.tune_per_cycle + self.tune_after
-
-    @property
-    def _cycles(self) -> int:
-        return max(self.steps - self.warmup - self.rest, 0) // self.train_per_cycle
-
-    def kind(self, done: int) -> str:
-        """ "train" or "tune": what comes after `done` steps of either kind."""
-        if done >= self.total - self.tune_after:
-            return "tune"
-        if done < self.warmup:
-            return "train"
-        cycle = self.train_per_cycle + self.tune_per_cycle
-        whole = self._cycles * cycle
-        place = done - self.warmup
-        return "train" if place >= whole or place % cycle < self.train_per_cycle else "tune"
-
-    def trained(self, done: int) -> int:
-        """Training steps among the first `done` steps."""
-        if done <= self.warmup:
-            return done
-        cycle = self.train_per_cycle + self.tune_per_cycle
-        cycles = max(self.steps - self.warmup, 0) // self.train_per_cycle
-        behind = done - self.warmup
-        whole, rest = divmod(min(behind, cycles * cycle), cycle)
-        after = max(behind - cycles * cycle, 0)
-        return min(self.warmup + whole * self.train_per_cycle + min(rest, self.train_per_cycle) + after, self.steps)
-
-    def evaluates(self, done: int) -> bool:
-        """Whether an evaluation follows after `done` steps: regularly, and at the end.
-
-        By `evaluate_train` it is the last moment before the next training step, so that tuning steps belong before.
-        """
-        if done == self.total:
-            return True
-        if not self.evaluate_train or done > self.total - self.tune_after:
-            return done % self.evaluate_every == 0
-        trained = self.trained(done)
-        if trained == 0 or self.kind(done) == "tune":
-            return False
-        now, before = (math.floor(count / self.evaluate_train + 1e-9) for count in (trained, trained - 1))
-        return now > before
+from hyperopt_hn.schedule import Alternation
+from hyperopt_hn.stopping import Improvement, Interrupted, signals
 
 
 class Log(Protocol):
@@ -135,32 +63,6 @@ class Outcome:
     final: Mapping[str, Any]
 
 
-@dataclass
-class Improvement:
-    """The smallest loss so far, and for how many evaluations there was no smaller one."""
-
-    best: float = math.inf
-    stale: int = 0
-
-    def improved(self, loss: float) -> bool:
-        """Note a loss; whether it is the smallest so far."""
-        better = loss < self.best
-        self.best, self.stale = (loss, 0) if better else (self.best, self.stale + 1)
-        return better
-
-    def over(self, limit: int) -> bool:
-        """Whether `limit` evaluations in a row brought nothing better; 0 is no limit."""
-        return 0 < limit <= self.stale
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM, SIGUSR1: the run was saved; the message says where and how to go on (`typed`: on a shell)."""
-
-    def __init__(self, saved: str) -> None:
-        super().__init__(f"{saved}; go on with {in_script('resume')}")
-        self.typed = f"{saved}; go on with {on_command_line('resume')}"
-
-
 def alternate(tuner: Tuner, alternation: Alternation, log: Log, progress: Progress | None = None) -> Outcome:
     """Run a tuner through its schedule, from `log`'s checkpoint if it has one, and finish the run's directory.
 
@@ -171,7 +73,7 @@ def alternate(tuner: Tuner, alternation: Alternation, log: Log, progress: Progre
         run = _Run(tuner, alternation, log)
         run.progress = progress or Progress("run", alternation.total, run.done)
         try:
-            with _signals(log.team.grace) as stop:
+            with signals(log.team.grace) as stop:
                 outcome = run.to_the_end(stop)
         finally:
             run.progress.close()
@@ -307,33 +209,3 @@ def _summary(value: Any) -> Any:
     if isinstance(value, list):
         return {"min": min(value), "mean": math.fsum(value) / len(value), "max": max(value)}
     return value
-
-
-@contextmanager
-def _signals(grace: float) -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C, SIGTERM or SIGUSR1 sets; one more, after `grace` seconds, interrupts at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    first = -math.inf
-
-    def ask(number: int, frame: Any) -> None:
-        nonlocal first
-        if stop.is_set() and time.monotonic() - first >= grace:
-            raise KeyboardInterrupt
-        if not stop.is_set():
-            first = time.monotonic()
-            stop.set()
-
-    # A handler that was not set from Python cannot be put back: the host that set it keeps it.
-    ours = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
-    warning = getattr(signal, "SIGUSR1", None)  # what batch systems send ahead of the time limit; Windows has none
-    if warning is not None and signal.getsignal(warning) is signal.SIG_DFL:
-        ours.append(warning)
-    old = {number: signal.signal(number, ask) for number in ours}
-    try:
-        yield stop
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -12,7 +12,7 @@ from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.launch import Context
 from hyperopt_hn.data.catalogue import Images, flat_rows, one_hot
 from hyperopt_hn.errors import UserError, unknown
-from hyperopt_hn.loop import Alternation
+from hyperopt_hn.schedule import Alternation
 from toy.baselines.search import SearchTuner
 from toy.baselines.surrogates import Surrogates
 from toy.baselines.unrolled import Unrolled

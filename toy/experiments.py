@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from hyperopt_hn.config import check, option
-from hyperopt_hn.loop import Alternation
+from hyperopt_hn.schedule import Alternation
 from toy.baselines.search import TrialConfig
 from toy.baselines.surrogates import SurrogatesConfig
 from toy.baselines.unrolled import UnrolledConfig

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hyperopt_hn import UserError
-from hyperopt_hn.files import load_state
+from hyperopt_hn.files.states import load_state
 from hyperopt_hn.runs.reader import Run
 from toy.responses import FactorisedResponse, LinearResponse, MLPResponse, WeightResponse
 

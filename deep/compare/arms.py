@@ -27,8 +27,8 @@ from hyperopt_hn.cli.experiment import Data
 from hyperopt_hn.config import check, flat_fields, option, override
 from hyperopt_hn.course import Course
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.loop import Alternation
 from hyperopt_hn.nn import TorchTuner, distributed
+from hyperopt_hn.schedule import Alternation
 from hyperopt_hn.search.proposals import METHODS, Search, searchable
 from hyperopt_hn.search.storage import SharedStudy, check_storage
 from hyperopt_hn.search.study import OwnStudy, Study

@@ -18,7 +18,7 @@ from deep.replay import refuse_replay
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.cli.experiment import Context
 from hyperopt_hn.data.catalogue import Images
-from hyperopt_hn.loop import Alternation
+from hyperopt_hn.schedule import Alternation
 
 __all__ = ["ARMS", "COMPARE", "CompareCNN", "CompareLSTM", "cnn", "fit_cnn", "lstm"]
 

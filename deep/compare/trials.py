@@ -17,10 +17,10 @@ import numpy as np
 
 from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError
-from hyperopt_hn.loop import Improvement
 from hyperopt_hn.nn import OverTuningWarning
 from hyperopt_hn.search.study import Study
 from hyperopt_hn.search.trial import Asked, plain_values, values_of
+from hyperopt_hn.stopping import Improvement
 
 KIND = "deep.compare.trials.Trials"
 Build = Callable[[Mapping[str, Any], int], Tuner]

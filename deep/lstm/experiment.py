@@ -30,8 +30,8 @@ from hyperopt_hn.config import check, option
 from hyperopt_hn.course import Course
 from hyperopt_hn.data.text import Text
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.loop import Alternation
 from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, distributed, set_batch_dim
+from hyperopt_hn.schedule import Alternation
 from hyperopt_hn.space import Hyper, HyperSpace
 
 HYPERS = (

@@ -14,8 +14,8 @@ from hyperopt_hn.cli.experiment import Context
 from hyperopt_hn.config import check, option
 from hyperopt_hn.course import Course, Gaussian, Replay, Sinusoid
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.loop import Alternation
 from hyperopt_hn.runs.reader import Run
+from hyperopt_hn.schedule import Alternation
 from hyperopt_hn.space import HyperSpace
 
 NAME = "dropouto"

@@ -15,7 +15,7 @@ from figures.kit import style
 from figures.kit.runs import Maker, command, exists, fits, is_finished, load, setting
 from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.files import write_atomic
+from hyperopt_hn.files.atomic import write_atomic
 from hyperopt_hn.runs.reader import Run
 
 FORMATS = ("pdf", "png")

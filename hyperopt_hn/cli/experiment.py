@@ -11,11 +11,12 @@ from hyperopt_hn.bilevel import Tuner
 from hyperopt_hn.config import described
 from hyperopt_hn.data.catalogue import load
 from hyperopt_hn.errors import UserError, unknown
-from hyperopt_hn.loop import Alternation, Log
+from hyperopt_hn.loop import Log
 from hyperopt_hn.runs.display.progress import Derived, nothing
 from hyperopt_hn.runs.reader import Run, find_run
 from hyperopt_hn.runs.sinks import Sink
 from hyperopt_hn.runs.writer import NPZ, Codec, RunLog
+from hyperopt_hn.schedule import Alternation
 
 
 class Data(Protocol):

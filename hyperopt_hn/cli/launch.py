@@ -24,12 +24,13 @@ from hyperopt_hn.cli.jobs import Job, end_with_parent, run_jobs
 from hyperopt_hn.cli.site import Site
 from hyperopt_hn.config import fields, flat_fields, override
 from hyperopt_hn.errors import NonFiniteError, UserError, unknown
-from hyperopt_hn.files import write_atomic
-from hyperopt_hn.loop import Interrupted, alternate
+from hyperopt_hn.files.atomic import write_atomic
+from hyperopt_hn.loop import alternate
 from hyperopt_hn.runs.display.output import one_line, protected
 from hyperopt_hn.runs.display.progress import Budget, Progress
 from hyperopt_hn.runs.provenance import versions_and_commit
 from hyperopt_hn.runs.sinks import TensorBoard
+from hyperopt_hn.stopping import Interrupted
 
 __all__ = ["Context", "Data", "Experiment", "Program", "main"]
 

@@ -24,8 +24,8 @@ import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
-from hyperopt_hn.files import no_link
-from hyperopt_hn.locks import FileLock, Timeout
+from hyperopt_hn.files.atomic import no_link
+from hyperopt_hn.files.locks import FileLock, Timeout
 
 CHUNK = 1 << 16  # bytes asked for in one read
 SLOWEST = 1024.0  # bytes per second; a mirror slower than this over one `silence` counts as hanging

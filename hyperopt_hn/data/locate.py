@@ -18,7 +18,8 @@ import numpy as np
 import platformdirs
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.files import load_arrays, save_arrays, write_atomic
+from hyperopt_hn.files.atomic import write_atomic
+from hyperopt_hn.files.states import load_arrays, save_arrays
 
 ROOT_VARIABLE = "HYPEROPT_HN_DATA"
 APP = "hyperopt_hn"

@@ -18,7 +18,7 @@ import numpy as np
 
 from hyperopt_hn.data.images import Images, Pixels
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.files import check_headers
+from hyperopt_hn.files.signed_archives import check_headers
 
 FREE = 256 * 10**6
 """Bytes that an archive may unpack to whatever its own size is."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hyperopt_hn import files
 from hyperopt_hn.errors import NewerError, UserError
+from hyperopt_hn.files import atomic, states
 from hyperopt_hn.runs import refusals
 from hyperopt_hn.runs.appended import Appended, sha256_of
 
@@ -26,7 +26,7 @@ class Codec:
     load: Callable[[Path], dict[str, Any]]
 
 
-NPZ = Codec("npz", files.save_state, files.load_state)
+NPZ = Codec("npz", states.save_state, states.load_state)
 
 
 def newest(folder: Path, codec: Codec) -> Path:
@@ -65,7 +65,7 @@ def resume(folder: Path, codec: Codec) -> dict[str, Any] | None:
             why = str(first).split(";")[0] if first else f"{newest(folder, codec)} is missing"
             warnings.warn(f"{why}; the run goes on from the checkpoint before it", stacklevel=4)
             os.replace(path, newest(folder, codec))
-            files.sync_folder(folder)
+            atomic.sync_folder(folder)
         return whole
     if first is not None:
         raise first

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hyperopt_hn import files
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.files import atomic, states
 
 FORMAT = 1
 """Version of the directory's layout; a reader refuses a newer one."""
@@ -28,7 +28,7 @@ class Run:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.config: dict[str, Any] = files.read_json(self.path / "config.json")
+        self.config: dict[str, Any] = atomic.read_json(self.path / "config.json")
         if not isinstance(self.config, dict) or not isinstance(self.config.get("format"), int):
             raise UserError(f"{self.path / 'config.json'} is not a run's configuration; make the run again")
         if self.config["format"] > FORMAT:
@@ -55,7 +55,7 @@ class Run:
     @property
     def result(self) -> dict[str, Any]:
         """Why it stopped, its best and final record."""
-        found = files.read_json(self.path / "result.json")
+        found = atomic.read_json(self.path / "result.json")
         if not isinstance(found, dict):
             raise UserError(f"{self.path / 'result.json'} is no run's result; {self.remake()}")
         return found
@@ -64,7 +64,7 @@ class Run:
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of the finished run."""
         if self._arrays is None:
-            self._arrays = files.load_arrays(self.path / "arrays.npz")
+            self._arrays = states.load_arrays(self.path / "arrays.npz")
         return self._arrays
 
     @property
@@ -106,7 +106,7 @@ def columns_of(records: Sequence[Mapping[str, Any]]) -> list[str]:
 def recorded_command(path: Path) -> list[str]:
     """The command in a run's config.json, whatever else is damaged; no words where there is none."""
     try:
-        return _command(files.read_json(path / "config.json"))
+        return _command(atomic.read_json(path / "config.json"))
     except UserError:
         return []
 

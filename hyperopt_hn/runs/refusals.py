@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperopt_hn import files
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.files import atomic
 from hyperopt_hn.runs.reader import FORMAT
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -32,7 +32,7 @@ def check(where: Path, config: Mapping[str, Any], resume: bool, overwrite: bool)
                 f"{where} is an unfinished run; use {say('resume')} to go on or {say('overwrite')} to start again"
             )
         )
-    _check_same(where, files.read_json(where / "config.json"), config)
+    _check_same(where, atomic.read_json(where / "config.json"), config)
 
 
 def elsewhere(what: str) -> UserError:

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from hyperopt_hn import files
 from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.files import atomic
 from hyperopt_hn.runs.display import tables
 
 Record = Mapping[str, Any]
@@ -116,7 +116,7 @@ class CSV:
             self._names += new
             self._write()
         else:
-            with open(self._path, "a", encoding="utf-8", opener=files.no_link) as file:
+            with open(self._path, "a", encoding="utf-8", opener=atomic.no_link) as file:
                 file.write(tables.csv_text([], [self._cells(row)]))
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class CSV:
 
     def _write(self) -> None:
         text = tables.csv_text(tables.headings(self._names), [self._cells(row) for row in self._rows])
-        files.write_atomic(self._path, lambda file: file.write(text.encode()))
+        atomic.write_atomic(self._path, lambda file: file.write(text.encode()))
 
 
 @dataclass(eq=False)
@@ -200,7 +200,7 @@ class Tracker:
         """Begin or resume the tracker's run."""
         self._calls = importlib.import_module(self.module)
         self._count = _Count(run / f".{self.module}")
-        config = files.read_json(run / "config.json")
+        config = atomic.read_json(run / "config.json")
         start = {"project": self.project, "name": self.name or run.name, "config": config, "resume": "allow"}
         self._calls.init(**{**start, **self.options})
         return self._count.value if records else self._count.at_most(0)
@@ -236,7 +236,7 @@ class _Count:
 
     def _write(self, value: int) -> None:
         self.value = value
-        files.write_atomic(self._path, lambda file: file.write(str(value).encode()))
+        atomic.write_atomic(self._path, lambda file: file.write(str(value).encode()))
 
 
 def numbers(entry: Record, prefix: str = "") -> dict[str, float]:

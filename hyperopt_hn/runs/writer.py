@@ -18,8 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hyperopt_hn import files
-from hyperopt_hn.locks import InUseError, lock
+from hyperopt_hn.files import atomic, states
+from hyperopt_hn.files.locks import InUseError, lock
 from hyperopt_hn.runs import generations, refusals
 from hyperopt_hn.runs.appended import Appended
 from hyperopt_hn.runs.generations import NPZ, Codec
@@ -119,10 +119,10 @@ class RunLog:
 
     def finish(self, result: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         """Write arrays.npz, then result.json: the run is finished."""
-        self._write(self.path / "arrays.npz", lambda file: files.save_arrays(file, arrays))
+        self._write(self.path / "arrays.npz", lambda file: states.save_arrays(file, arrays))
         self._delivery.flush()
         whole = {**result, "seconds": round(self._seconds(), 3), "cpu_seconds": round(self.cpu_seconds(), 3)}
-        self._guarded(self.path / "result.json", lambda: files.write_json(self.path / "result.json", whole))
+        self._guarded(self.path / "result.json", lambda: atomic.write_json(self.path / "result.json", whole))
         with suppress(OSError):
             generations.previous(self.path, self.codec).unlink(missing_ok=True)
         self.close()
@@ -147,7 +147,7 @@ class RunLog:
         if self._resumed is None:
             for name in ("result.json", "arrays.npz", *generations.names(self.codec)):
                 (self.path / name).unlink(missing_ok=True)
-            files.write_json(self.path / "config.json", self.config)
+            atomic.write_json(self.path / "config.json", self.config)
         for stray in self.path.glob(".*.part"):
             stray.unlink(missing_ok=True)
         self._log = Appended(self.path / "log.jsonl", old["log_bytes"])
@@ -167,7 +167,7 @@ class RunLog:
             raise
 
     def _write(self, path: Path, write: Callable[[BinaryIO], None], previous: Path | None = None) -> None:
-        self._guarded(path, lambda: files.write_atomic(path, write, previous))
+        self._guarded(path, lambda: atomic.write_atomic(path, write, previous))
 
     def _append(self, file: Appended, entry: Mapping[str, Any]) -> None:
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,7 +1,5 @@
 """The loop: schedules, records, best, stops, and resuming after a kill at any moment."""
 
-import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,73 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperopt_hn import Alternation, NonFiniteError, Run, RunLog, UserError, alternate, files
-from hyperopt_hn.loop import Interrupted
+from hyperopt_hn import Alternation, NonFiniteError, Run, RunLog, UserError, alternate
+from hyperopt_hn.files import states
 from hyperopt_hn.runs.display.progress import Progress
 from tests.support.paths import ROOT
-from tests.support.recording import RecordingTuner
-
-CONFIG = {"experiment": "walk", "arm": "a", "preset": "test", "seed": 0, "config": {"steps": 1}, "data": None}
-
-
-def quiet(plan):
-    return Progress("walk", plan.total, quiet=True)
-
-
-def run(path, plan, tuner=None, **flags):
-    tuner = tuner or RecordingTuner()
-    log = RunLog(path, CONFIG, **flags)
-    return tuner, alternate(tuner, plan, log, quiet(plan))
-
-
-@pytest.mark.parametrize(
-    ("plan", "kinds"),
-    [
-        (Alternation(steps=3, tune_per_cycle=0), "TTT"),
-        (Alternation(steps=4), "TVTVTVTV"),
-        (Alternation(steps=4, train_per_cycle=2), "TTVTTV"),
-        (Alternation(steps=5, train_per_cycle=2, warmup=2), "TTTTVT"),
-        (Alternation(steps=3, warmup=3, tune_after=2), "TTTVV"),
-        (Alternation(steps=2, warmup=5, tune_after=1), "TTV"),
-        (Alternation(steps=2, tune_per_cycle=3, tune_after=1), "TVVVTVVVV"),
-        (Alternation(steps=1, tune_after=2, tune_per_cycle=0), "TVV"),
-    ],
-)
-def test_schedules(plan, kinds, tmp_path):
-    tuner, outcome = run(tmp_path / "r", plan)
-    assert "".join({"train": "T", "tune": "V"}[call] for call in tuner.calls) == kinds
-    assert outcome.steps == plan.total == len(kinds) and outcome.reason == "finished"
-
-
-@given(st.integers(1, 40), st.integers(0, 10), st.integers(1, 4), st.integers(0, 3), st.integers(0, 5))
-def test_a_schedule_counts_what_it_promises(steps, warmup, train, tune, after):
-    plan = Alternation(steps=steps, warmup=warmup, train_per_cycle=train, tune_per_cycle=tune, tune_after=after)
-    kinds = [plan.kind(i) for i in range(plan.total)]
-    assert kinds.count("train") == steps
-    assert "tune" not in kinds[: min(warmup, steps)]
-    assert kinds.count("tune") == max(steps - warmup, 0) // train * tune + after
-
-
-@given(
-    steps=st.integers(1, 60),
-    warmup=st.integers(0, 30),
-    train=st.integers(1, 4),
-    tune=st.integers(0, 3),
-    after=st.integers(0, 5),
-    every=st.integers(1, 20),
-)
-def test_evaluations_fall_on_training_steps(steps, warmup, train, tune, after, every):
-    """Counted step by step: once behind each multiple, with the tuning steps that follow it, and at the end."""
-    plan = Alternation(
-        steps, min(warmup, steps), train, tune, tune_after=after, evaluate_train=float(every), evaluate_every=10_000
-    )
-    kinds = [plan.kind(done) for done in range(plan.total)]
-    assert [plan.trained(done) for done in range(plan.total + 1)] == [
-        kinds[:done].count("train") for done in range(plan.total + 1)
-    ]
-    places = [i for i, kind in enumerate(kinds) if kind == "train"][every::every]
-    wanted = {*places, plan.total}
-    assert {done for done in range(1, plan.total + 1) if plan.evaluates(done)} == wanted
+from tests.support.recording import CONFIG, RecordingTuner, run
 
 
 def test_record_holds_every_evaluation_and_the_best(tmp_path):
@@ -92,18 +28,6 @@ def test_record_holds_every_evaluation_and_the_best(tmp_path):
     assert outcome.best["step"] == 2 and outcome.final["step"] == 5 and read.finished
     assert read.column("hypers/all/mean").shape == (4,)
     assert len(read.seconds) == 4 and np.isfinite(read.seconds).all()
-
-
-def test_patience_stops(tmp_path):
-    plan = Alternation(steps=50, tune_per_cycle=0, evaluate_every=1, patience=3)
-    _, outcome = run(tmp_path / "r", plan, RecordingTuner(losses=[5.0, 3.0, 4.0]))
-    assert outcome.reason == "patience" and outcome.steps == 4 and "3 evaluations" in outcome.sentence
-
-
-def test_time_stops(tmp_path):
-    plan = Alternation(steps=10**9, tune_per_cycle=0, evaluate_every=10, max_seconds=0.05)
-    _, outcome = run(tmp_path / "r", plan)
-    assert outcome.reason == "time" and outcome.steps % 10 == 0
 
 
 def test_nan_stops_at_its_step_and_keeps_the_checkpoint(tmp_path):
@@ -160,12 +84,12 @@ def test_damaged_checkpoints_are_refused(tmp_path, damage, monkeypatch):
     data = file.read_bytes()
     (tmp_path / "r" / "checkpoint.previous.npz").write_bytes(b"neither is this one")
     if damage == "newer":
-        monkeypatch.setattr(files, "FORMAT", 9)
+        monkeypatch.setattr(states, "FORMAT", 9)
         with open(file, "wb") as out:
-            files.save_state(out, {})
+            states.save_state(out, {})
         monkeypatch.undo()
     elif damage == "wrong shape":
-        from hyperopt_hn.files import load_state, save_state
+        from hyperopt_hn.files.states import load_state, save_state
 
         whole = load_state(file)
         del whole["state"]["tuner"]["rng"]
@@ -202,8 +126,7 @@ import sys, time
 from pathlib import Path
 from hyperopt_hn import Alternation, RunLog, alternate
 from hyperopt_hn.runs.display.progress import Progress
-from tests.support.recording import RecordingTuner
-from tests.hyperopt_hn.test_loop import CONFIG
+from tests.support.recording import CONFIG, RecordingTuner
 
 class Slow(RecordingTuner):
     def train_step(self):
@@ -259,19 +182,6 @@ def test_interrupt_saves_says_where_and_exits_130(tmp_path, number):
     assert str(tmp_path / "r") in out and "resume=True" in out
 
 
-def test_interrupt_is_a_keyboard_interrupt(tmp_path):
-    class Stopping(RecordingTuner):
-        def train_step(self):
-            os.kill(os.getpid(), signal.SIGINT)
-            return super().train_step()
-
-    with pytest.raises(Interrupted, match="after step 1; saved"):
-        run(tmp_path / "r", Alternation(steps=5), Stopping())
-    assert json.loads((tmp_path / "r" / "config.json").read_text())["experiment"] == "walk"
-    tuner, _ = run(tmp_path / "r", Alternation(steps=5), resume=True)
-    assert len(tuner.calls) == 9
-
-
 FULL = """
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -280,8 +190,7 @@ import sys
 from pathlib import Path
 from hyperopt_hn import Alternation, RunLog, UserError, alternate
 from hyperopt_hn.runs.display.progress import Progress
-from tests.support.recording import RecordingTuner
-from tests.hyperopt_hn.test_loop import CONFIG
+from tests.support.recording import CONFIG, RecordingTuner
 
 plan = Alternation(steps=40, evaluate_every=1)
 try:
@@ -325,31 +234,6 @@ def test_a_metric_that_is_not_finite_is_recorded_as_none_and_the_run_goes_on(tmp
     for name in ("valid_loss", "test_loss"):  # a loss stops the run as ever
         with pytest.raises(NonFiniteError, match=f"{name} became"):
             run(tmp_path / name, plan, Measured(name, value))
-
-
-def test_a_handler_that_was_not_set_from_python_stays(tmp_path, monkeypatch):
-    """signal.getsignal gives None for one; it could not be put back after the run."""
-    seen = []
-    monkeypatch.setattr(signal, "getsignal", lambda number: None if number == signal.SIGTERM else signal.SIG_DFL)
-    monkeypatch.setattr(signal, "signal", lambda number, handler: seen.append(number))
-    run(tmp_path / "r", Alternation(steps=2))
-    assert set(seen) == {signal.SIGINT, signal.SIGUSR1}
-
-
-def test_a_hosts_own_handler_of_sigusr1_stays(tmp_path):
-    heard = []
-    old = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
-    try:
-
-        class Signalled(RecordingTuner):
-            def train_step(self):
-                os.kill(os.getpid(), signal.SIGUSR1)
-                return super().train_step()
-
-        _, outcome = run(tmp_path / "r", Alternation(steps=2, tune_per_cycle=0), Signalled())
-        assert heard == [signal.SIGUSR1] * 2 and outcome.steps == 2
-    finally:
-        signal.signal(signal.SIGUSR1, old)
 
 
 def test_a_checkpoint_precedes_the_first_evaluation(tmp_path):

@@ -20,10 +20,10 @@ import torch.distributed as dist
 
 from hyperopt_hn import Alternation, alternate
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.loop import Interrupted
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.tuning.codec import TORCH
 from hyperopt_hn.runs.display.progress import Progress
+from hyperopt_hn.stopping import Interrupted
 
 PLAN = Alternation(steps=20, tune_per_cycle=0, evaluate_every=5)
 AT = 7

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperopt_hn import files
+from hyperopt_hn.files import states
 from tests.reference.toy_loops import Data
 from toy.problems import DecayProblem, RowSplit, decay_space
 from toy.truth.true_losses import SharedSettings
@@ -42,8 +42,8 @@ def run(tuner: Any, steps: int | None = None) -> Any:
 
 def stored(state: dict[str, Any], folder: Path) -> dict[str, Any]:
     with open(folder / "state.npz", "wb") as file:
-        files.save_state(file, state)
-    return files.load_state(folder / "state.npz")
+        states.save_state(file, state)
+    return states.load_state(folder / "state.npz")
 
 
 def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from autograd.test_util import check_grads
 
-from hyperopt_hn import Hyper, HyperSpace, UserError, files
+from hyperopt_hn import Hyper, HyperSpace, UserError
+from hyperopt_hn.files import states
 from toy.assemble import also
 from toy.problems import DecayProblem, RowSplit, decay_space
 from toy.responses import FactorisedResponse, LinearResponse, MLPResponse
@@ -178,9 +179,9 @@ def test_the_next_step_after_a_checkpoint_is_bit_identical(name, tmp_path):
     for _ in range(3):
         for step in ("train_step", "tune_step"):
             with open(tmp_path / "state.npz", "wb") as file:
-                files.save_state(file, restarted.state())
+                states.save_state(file, restarted.state())
             restarted = tuners()[name]
-            restarted.load_state(files.load_state(tmp_path / "state.npz"))
+            restarted.load_state(states.load_state(tmp_path / "state.npz"))
             assert getattr(restarted, step)() == getattr(steady, step)()
             assert bits(restarted.state()) == bits(steady.state())
     assert bits(dict(restarted.arrays())) == bits(dict(steady.arrays()))

@@ -13,7 +13,7 @@ from bokeh.models import ColumnDataSource, CustomJS, Div, InlineStyleSheet, UIEl
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
-from hyperopt_hn.files import write_atomic
+from hyperopt_hn.files.atomic import write_atomic
 from hyperopt_hn.runs.reader import Run
 
 BLUE, RED, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "#555555"

@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
-from hyperopt_hn.loop import Alternation, alternate
+from hyperopt_hn.loop import alternate
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.self_tuning.assembly import Specification
 from hyperopt_hn.nn.self_tuning.data import Data, as_source, epoch_of, rows_in
@@ -29,6 +29,7 @@ from hyperopt_hn.runs.display.progress import Progress
 from hyperopt_hn.runs.provenance import versions_and_commit
 from hyperopt_hn.runs.reader import Run
 from hyperopt_hn.runs.sinks import Sink
+from hyperopt_hn.schedule import Alternation
 from hyperopt_hn.space import HyperSpace
 
 

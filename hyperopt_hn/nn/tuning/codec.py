@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from hyperopt_hn.errors import NewerError, UserError
-from hyperopt_hn.files import Signed, check_stored, verified, write_atomic
+from hyperopt_hn.files.atomic import write_atomic
+from hyperopt_hn.files.signed_archives import Signed, check_stored, verified
 from hyperopt_hn.runs.generations import Codec
 
 KIND = "hyperopt_hn"

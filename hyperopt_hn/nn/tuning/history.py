@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperopt_hn.files import write_atomic
+from hyperopt_hn.files.atomic import write_atomic
 from hyperopt_hn.runs.display.tables import csv_text, headings
 from hyperopt_hn.space import HyperSpace
 

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hyperopt_hn import files
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.files import atomic
 from hyperopt_hn.runs.reader import Run
 
 FORMATS = (".png", ".pdf", ".svg")
@@ -106,7 +106,7 @@ def _write(figure: Figure, out: Path) -> None:
     for axis in figure.axes:
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize=7)
-    files.write_atomic(out, lambda file: figure.savefig(file, format=out.suffix[1:], dpi=150))
+    atomic.write_atomic(out, lambda file: figure.savefig(file, format=out.suffix[1:], dpi=150))
 
 
 def labels(runs: Sequence[Run]) -> list[str]:

@@ -211,7 +211,7 @@ def test_large_texts_are_cached_by_content(tmp_path: Path, monkeypatch: pytest.M
 def test_a_cache_that_is_not_these_texts_is_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    from hyperopt_hn.files import load_arrays, save_arrays
+    from hyperopt_hn.files.states import load_arrays, save_arrays
 
     monkeypatch.setattr("platformdirs.user_cache_path", lambda app: tmp_path / "cache" / app)
     monkeypatch.setattr(text, "DEAR", 1)

@@ -15,7 +15,6 @@ from torch.nn.functional import cross_entropy  # noqa: E402
 from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 
 from hyperopt_hn import Alternation, Hyper, HyperSpace, UserError, alternate  # noqa: E402
-from hyperopt_hn.loop import Interrupted  # noqa: E402
 from hyperopt_hn.nn import (  # noqa: E402
     STN,
     Batches,
@@ -35,6 +34,7 @@ from hyperopt_hn.nn import (  # noqa: E402
 )
 from hyperopt_hn.nn.self_tuning.memory import Memory  # noqa: E402
 from hyperopt_hn.runs.display.progress import Progress  # noqa: E402
+from hyperopt_hn.stopping import Interrupted  # noqa: E402
 from tests.support.digits_mlp import accuracy, same  # noqa: E402
 from tests.support.self_tuned import HYPERS, data, network, self_tuner, train_loss, valid_loss  # noqa: E402
 

@@ -8,8 +8,9 @@ import warnings
 
 import pytest
 
-from hyperopt_hn import Alternation, NonFiniteError, Run, RunLog, UserError, alternate, files
+from hyperopt_hn import Alternation, NonFiniteError, Run, RunLog, UserError, alternate
 from hyperopt_hn.errors import NewerError
+from hyperopt_hn.files import signed_archives, states
 from hyperopt_hn.runs import generations
 from hyperopt_hn.runs.display.progress import Progress
 from hyperopt_hn.runs.sinks import CSV
@@ -38,7 +39,7 @@ def cut(tmp_path):
 
 
 def done(path):
-    return files.load_state(path)["state"]["loop"]["done"]
+    return states.load_state(path)["state"]["loop"]["done"]
 
 
 def test_two_generations_are_kept_and_a_finished_run_has_one(cut):
@@ -78,7 +79,7 @@ def test_a_second_kill_after_the_fall_back_finds_two_whole_generations(cut):
 
 
 def test_a_record_that_lost_its_end_falls_back_where_the_older_one_fits(cut):
-    size = files.load_state(cut / "checkpoint.previous.npz")["log_bytes"]
+    size = states.load_state(cut / "checkpoint.previous.npz")["log_bytes"]
     with open(cut / "log.jsonl", "r+b") as file:
         file.truncate(size + 5)
     with pytest.warns(UserWarning, match=r"log\.jsonl has lost its end.*goes on"):
@@ -110,9 +111,9 @@ def test_a_record_that_fits_neither_is_refused_in_one_line_with_the_remedy(cut, 
 
 
 def test_a_newer_checkpoint_is_no_damage(cut, monkeypatch):
-    monkeypatch.setattr(files, "FORMAT", 9)
+    monkeypatch.setattr(states, "FORMAT", 9)
     with open(cut / "checkpoint.npz", "wb") as out:
-        files.save_state(out, {})
+        states.save_state(out, {})
     monkeypatch.undo()
     with pytest.raises(NewerError, match="update hyperopt_hn"):
         run(cut, resume=True)
@@ -121,13 +122,13 @@ def test_a_newer_checkpoint_is_no_damage(cut, monkeypatch):
 
 def test_checkpoints_of_earlier_versions_go_on(cut, monkeypatch):
     """Format 1 had no checksum, and said nothing of the record but its length."""
-    whole = {k: v for k, v in files.load_state(cut / "checkpoint.npz").items() if not k.endswith("sha256")}
-    monkeypatch.setattr(files, "FORMAT", 1)
-    monkeypatch.setattr(files.Signed, "sign", lambda self: None)
+    whole = {k: v for k, v in states.load_state(cut / "checkpoint.npz").items() if not k.endswith("sha256")}
+    monkeypatch.setattr(states, "FORMAT", 1)
+    monkeypatch.setattr(signed_archives.Signed, "sign", lambda self: None)
     with open(cut / "checkpoint.npz", "wb") as out:
-        files.save_state(out, whole)
+        states.save_state(out, whole)
     monkeypatch.undo()
-    assert not files.verified(cut / "checkpoint.npz")
+    assert not signed_archives.verified(cut / "checkpoint.npz")
     run(cut, resume=True)
     assert record(cut) == record(cut.parent / "whole")
 
@@ -141,7 +142,7 @@ def test_of_a_thousand_flipped_bits_none_loads_silently(cut):
         damaged[at // 8] ^= 1 << at % 8
         file.write_bytes(damaged)
         with pytest.raises(UserError):
-            files.load_state(file)
+            states.load_state(file)
 
 
 def test_the_record_is_on_disk_before_the_checkpoint_that_names_its_length(tmp_path, monkeypatch):

@@ -72,7 +72,7 @@ def test_a_cache_that_is_not_this_archive_is_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     """Its own checksum is right: somebody else wrote it."""
-    from hyperopt_hn.files import load_arrays, save_arrays
+    from hyperopt_hn.files.states import load_arrays, save_arrays
 
     monkeypatch.setattr("platformdirs.user_cache_path", lambda app: tmp_path / "cache" / app)
     content = packed()

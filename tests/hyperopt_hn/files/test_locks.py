@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from hyperopt_hn.locks import InUseError, lock
+from hyperopt_hn.files.locks import InUseError, lock
 from tests.support.paths import ROOT
 
-HOLD = "import sys, time; from hyperopt_hn.locks import lock; from pathlib import Path; "
+HOLD = "import sys, time; from hyperopt_hn.files.locks import lock; from pathlib import Path; "
 HOLD += "held = lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
 
 

@@ -1,0 +1,1 @@
+"""Files that are whole or absent, states without pickled objects, checksums, locks."""
