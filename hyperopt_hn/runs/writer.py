@@ -25,7 +25,7 @@ from hyperopt_hn.runs.appended import Appended
 from hyperopt_hn.runs.generations import NPZ, Codec
 from hyperopt_hn.runs.reader import FORMAT, read_lines
 from hyperopt_hn.runs.settings import plain
-from hyperopt_hn.runs.sinks import Delivery, Sink
+from hyperopt_hn.runs.sinks.delivery import Delivery, Sink
 from hyperopt_hn.runs.team import ALONE, Team
 
 

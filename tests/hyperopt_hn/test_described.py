@@ -15,7 +15,7 @@ from hyperopt_hn.config import _strings_under_fields, described, option
 def modules(package):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         parts = found.name.split(".")
-        if parts[-1] != "__main__" and (parts[-1] != "plotting" and parts[-1] != "optuna_bridge"):
+        if not {"__main__", "plotting", "optuna_bridge"} & set(parts):
             yield found.name
 
 

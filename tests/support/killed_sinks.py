@@ -63,7 +63,7 @@ def write_json(path, data):
     original(path, data)
 
 
-original, writer.files.write_json = writer.files.write_json, write_json
+original, writer.atomic.write_json = writer.atomic.write_json, write_json
 codec = writer.Codec("npz", save, writer.NPZ.load)
 sinks = [Lines(), CSV()] + ([TensorBoard()] if len(sys.argv) > 4 else [])
 log = RunLog(FOLDER / "run", {"config": {}}, (FOLDER / "run").exists(), codec=codec, sinks=sinks)

@@ -12,7 +12,8 @@ PARTS = ("hyperopt_hn", "toy", "deep", "figures")
 
 COVERED_BY = {
     "hyperopt_hn/bilevel.py": "tests/whole/test_contract.py",
-    "hyperopt_hn/files.py": "tests/hyperopt_hn/runs/test_writer.py",
+    "hyperopt_hn/files/atomic.py": "tests/hyperopt_hn/runs/test_generations.py",
+    "hyperopt_hn/files/signed_archives.py": "tests/hyperopt_hn/runs/test_generations.py",
     "hyperopt_hn/hyper.py": "tests/hyperopt_hn/test_space.py",
     "hyperopt_hn/cli/experiment.py": "tests/hyperopt_hn/cli/test_launch.py",
     "hyperopt_hn/cli/site.py": "tests/hyperopt_hn/cli/test_launch.py",
@@ -23,7 +24,12 @@ COVERED_BY = {
     "hyperopt_hn/data/topics.py": "tests/hyperopt_hn/data/test_text.py",
     "hyperopt_hn/runs/__main__.py": "tests/hyperopt_hn/runs/test_writer.py",
     "hyperopt_hn/search/grid.py": "tests/hyperopt_hn/search/test_proposals.py",
+    "hyperopt_hn/search/optuna_bridge/translation.py": "tests/hyperopt_hn/search/test_proposals.py",
+    "hyperopt_hn/search/optuna_bridge/sampling.py": "tests/hyperopt_hn/search/test_proposals.py",
+    "hyperopt_hn/search/optuna_bridge/storages.py": "tests/hyperopt_hn/search/test_storage.py",
+    "hyperopt_hn/search/optuna_bridge/studies.py": "tests/hyperopt_hn/search/test_storage.py",
     "hyperopt_hn/search/study.py": "tests/hyperopt_hn/search/test_proposals.py",
+    "hyperopt_hn/runs/sinks/*.py": "tests/hyperopt_hn/runs/test_sinks.py",
     "hyperopt_hn/runs/team.py": "tests/hyperopt_hn/nn/test_distributed.py",
     "hyperopt_hn/nn/conversion/collapsing.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
     "hyperopt_hn/nn/conversion/selection.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",

@@ -1,0 +1,108 @@
+"""Studies in files and databases, opened by many processes at once; what storages raise becomes one line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from json import JSONDecodeError
+from pathlib import Path
+from typing import Any, TypeVar
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.samplers import BaseSampler
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock, JournalStorage
+from optuna.study import Study
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.runs.settings import masked
+
+T = TypeVar("T")
+
+LOCKED_SECONDS = 60.0
+"""How long a process waits for an SQLite file that another one is writing; the driver's default is 5 s."""
+
+RACE_SECONDS = (0.1, 0.3, 1.0, 3.0, 5.0)
+"""Pauses between attempts to open a new storage: processes that begin one at once fail at making its tables."""
+
+FAULTS = (OSError, StorageInternalError, JSONDecodeError)
+"""What a storage raises once it is open."""
+
+
+def open_storage(storage: str) -> None:
+    """Open it and look whether it answers. Raises UserError for one that does not."""
+    _raced(storage, lambda: optuna.get_all_study_names(storage=_storage(storage)))
+
+
+def open_study(sampler: BaseSampler, storage: str, name: str) -> Study:
+    """The study of that name in a storage, made if it is not there: "journal:FILE" or any URL that Optuna takes.
+
+    Raises UserError for a storage that cannot be opened.
+    """
+    return _raced(
+        storage,
+        lambda: optuna.create_study(storage=_storage(storage), study_name=name, sampler=sampler, load_if_exists=True),
+    )
+
+
+@contextmanager
+def reached(storage: str, kinds: tuple[type[Exception], ...] = FAULTS) -> Iterator[None]:
+    """Inside, what a storage raises becomes a UserError of one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except kinds as error:
+        line = next(iter(str(getattr(error, "orig", None) or error).splitlines()), "") or type(error).__name__
+        raise _unusable(f"the storage {masked(storage)} cannot be used ({masked(line)[:120]})") from None
+
+
+def _unusable(what: str) -> UserError:
+    return UserError.spelled(
+        lambda say: f"{what}; give {say('storage', ...)} sqlite:///FILE, journal:FILE or another URL that Optuna takes"
+    )
+
+
+def _raced(storage: str, attempt: Callable[[], T]) -> T:
+    """What an attempt at a storage gives, made again while another process makes the same tables."""
+    with reached(storage, (Exception,)):  # SQLAlchemy, drivers, the file system and Optuna raise two dozen kinds
+        for wait in RACE_SECONDS if _there(storage) else ():
+            try:
+                return attempt()
+            except (OperationalError, IntegrityError):
+                time.sleep(wait)
+        return attempt()
+
+
+def _there(storage: str) -> bool:
+    """Whether it is worth while to wait for it: not where an SQLite file has no folder."""
+    file = storage.removeprefix("sqlite:///")
+    return file == storage or Path(file).parent.is_dir()
+
+
+def _whole_lines(journal: str) -> None:
+    """Take away a last line that a killed process left unfinished: the next one would be glued to it."""
+    if not Path(journal).is_file() or not Path(journal).read_bytes().startswith(b'{"op_code"'):
+        return  # a new one, or a file of something else
+    lock = JournalFileSymlinkLock(journal)
+    lock.acquire()
+    try:
+        with open(journal, "r+b") as file:
+            whole = file.read()
+            if not whole.endswith(b"\n"):
+                file.truncate(whole.rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def _storage(storage: str) -> Any:
+    if storage.startswith("journal:"):
+        _whole_lines(storage.removeprefix("journal:"))
+        return JournalStorage(JournalFileBackend(storage.removeprefix("journal:")))
+    if "://" not in storage:
+        raise _unusable(f"the storage {masked(storage)!r} is no URL")
+    if storage.startswith("sqlite:"):
+        return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}})
+    return storage
