@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from figures.catalogue import SHEETS, choose
 from figures.kit import render
-from figures.kit.runs import expand
+from figures.kit.roots import expand
 from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.display.output import protected

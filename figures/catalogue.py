@@ -23,7 +23,7 @@ from figures import (
     train_loss_manifold,
     valid_loss_manifold,
 )
-from figures.kit.runs import IMAGES, TEXTS
+from figures.kit.roots import IMAGES, TEXTS
 from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError, unknown
 

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from figures.catalogue import SHEETS
-from figures.kit.runs import expand, is_finished, run_folder
+from figures.kit.roots import expand, run_folder
+from figures.kit.runs import is_finished
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.files.atomic import write_atomic
 from hyperopt_hn.files.states import save_arrays

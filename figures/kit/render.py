@@ -12,7 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from figures.kit import style
-from figures.kit.runs import Maker, command, exists, fits, is_finished, load, setting
+from figures.kit.roots import Maker, command, fits, setting
+from figures.kit.runs import exists, is_finished, load
 from figures.kit.sheet import Sheet
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.files.atomic import write_atomic

@@ -8,7 +8,8 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-from figures.kit.runs import TOY, Maker, Needs
+from figures.kit.roots import TOY, Maker
+from figures.kit.runs import Needs
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import text_to_path
 
 from figures.kit import style
-from figures.kit.runs import ROOT_NAME, shared_settings
+from figures.kit.roots import ROOT_NAME, shared_settings
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.reader import Run
 

@@ -16,7 +16,8 @@ from matplotlib.text import Text
 from figures.catalogue import SHEETS, choose
 from figures.kit import render, style
 from figures.kit.drawing import loss_lines
-from figures.kit.runs import Needs, expand
+from figures.kit.roots import expand
+from figures.kit.runs import Needs
 from hyperopt_hn.errors import UserError
 from tests.reference.synthetic_deep import write_deep
 from tests.reference.synthetic_runs import write_all

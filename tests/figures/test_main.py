@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from figures.__main__ import main
 from figures.catalogue import SHEETS, choose
-from figures.kit import render, runs
+from figures.kit import render, roots
 from hyperopt_hn.errors import UserError
 from tests.reference.synthetic_deep import write_deep
 from tests.reference.synthetic_runs import write_all
@@ -121,7 +121,7 @@ def test_one_message_lists_the_command_of_every_missing_run(tmp_path: Path, caps
 
 
 def test_the_command_repeats_changed_settings_and_the_usual_folder_is_not_told() -> None:
-    told = runs.command(Path("runs/quick+lr_phi=0.001+steps=50-mnist-seed3"), "depth/linear", runs.TOY)
+    told = roots.command(Path("runs/quick+lr_phi=0.001+steps=50-mnist-seed3"), "depth/linear", roots.TOY)
     assert told == "python -m toy depth --preset quick --data mnist --seed 3 --lr-phi 0.001 --steps 50"
 
 

@@ -5,7 +5,7 @@ import pytest
 from figures import record
 from figures.catalogue import SHEETS
 from figures.kit import render
-from figures.kit.runs import expand
+from figures.kit.roots import expand
 from tests.reference.synthetic_deep import write_deep
 from tests.reference.synthetic_runs import write_all
 from tests.support.drawn import DEEP

@@ -9,11 +9,8 @@ import pytest
 
 from figures.__main__ import main
 from figures.catalogue import SHEETS
-from figures.kit import runs
-from hyperopt_hn import find_run
 from hyperopt_hn.errors import UserError
 from tests.reference.synthetic_deep import write_deep
-from tests.reference.synthetic_runs import write_all
 from tests.support.drawn import DEEP, bands, draw, words
 
 
@@ -86,32 +83,3 @@ def test_by_name_a_missing_run_is_an_error_with_its_command(
     command = f"python -m deep compare lstm --preset quick --data ptb --seed 7 --out {tmp_path} --resume"
     assert command in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_commands_of_the_deep_part(tmp_path: Path) -> None:
-    root = Path("runs/paper-ptb-seed3")
-    assert runs.command(root, "table1/replay", runs.TEXTS) == "python -m deep table1 --preset paper --data ptb --seed 3"
-    assert runs.command(root, "compare-cnn/pbt", runs.IMAGES) == "python -m deep compare cnn --preset paper --seed 3"
-    with pytest.raises(UserError, match="python -m deep compare lstm --resume"):
-        find_run(tmp_path, "compare-lstm/stn", runs.TEXTS.words("compare-lstm"))
-    with pytest.raises(UserError, match="python -m toy depth --resume"):
-        find_run(tmp_path, "depth/linear", runs.TOY.words("depth"))
-
-
-def test_settings_of_one_experiment_are_not_given_to_another(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Five times the steps of a hypernetwork are no reason to train the true networks five times as long."""
-    plain = write_all(tmp_path)
-    changed = tmp_path / "quick+n_train=20+steps=5000-digits-seed7"
-    shutil.copytree(plain / "local-small", changed / "local-small")
-    out = ["--out", str(tmp_path / "out"), "hypernets_local_small"]
-    assert main(["--runs", str(changed), *out]) == 2
-    told = capsys.readouterr().err
-    assert "python -m toy crossval --preset quick --data digits --seed 7 --n-train 20 --out" in told
-    assert "--steps" not in told
-    shutil.copytree(plain / "crossval", tmp_path / "quick+n_train=20-digits-seed7" / "crossval")  # what it makes
-    assert main(["--runs", str(changed), *out]) == 0
-    drawn = (tmp_path / "out/hypernets_local_small.pdf").read_bytes()
-    assert b"quick+n_train=20+steps=5000 and quick+n_train=20" in drawn
-    assert "--steps 5000" in runs.command(changed, "local-small/hypernet", runs.TOY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from figures.kit.runs import ROOT_NAME
+from figures.kit.roots import ROOT_NAME
 from hyperopt_hn.cli.folder_names import folder_name
 
 

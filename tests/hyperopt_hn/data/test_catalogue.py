@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figures.kit.runs import DASHED, ROOT_NAME
+from figures.kit.roots import DASHED, ROOT_NAME
 from hyperopt_hn.data import catalogue
 from hyperopt_hn.data.catalogue import flat_rows, load, one_hot
 from hyperopt_hn.data.mnist import IdxSet
