@@ -30,7 +30,7 @@ from hyperopt_hn.nn import (
     general_parameters,
 )
 from hyperopt_hn.nn.responses import Response
-from hyperopt_hn.nn.tuning.nonmonotone import NonMonotone
+from hyperopt_hn.nn.setup.nonmonotone import NonMonotone
 
 
 @dataclass(frozen=True)

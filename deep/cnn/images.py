@@ -77,13 +77,13 @@ def load_images(name: str, root: Path | None = None) -> Images:
 def counts(parts: Parts, data: Images) -> tuple[int, int, int]:
     """How many images train, validate and test. Raises UserError where nothing is left to train or validate."""
     whole = len(data.train_images)
-    held = round(whole * parts.percent_valid / 100.0)
-    if not 0 < held < whole:
+    n_valid = round(whole * parts.percent_valid / 100.0)
+    if not 0 < n_valid < whole:
         raise UserError(
             f"--percent-valid {parts.percent_valid:g} of {whole} images leaves none to train or to validate; "
             "choose another share"
         )
-    there = (whole - held, held, len(data.test_images))
+    there = (whole - n_valid, n_valid, len(data.test_images))
     wanted = (parts.n_train, parts.n_valid, parts.n_test)
     train, valid, test = (min(most, limit) if limit else most for most, limit in zip(there, wanted, strict=True))
     return train, valid, test

@@ -119,8 +119,8 @@ def compared(entry: Entry, arm: str) -> tuple[Tuner, Alternation]:
     if arm in TUNED:
         return _self_tuning(entry, arm, space)
     if arm in CONSTANT:
-        config, held = _constant(entry, arm, space)
-        return entry.task.build(config, entry.data, held, None), _schedule(entry, entry.config.span.patience)
+        config, fixed = _constant(entry, arm, space)
+        return entry.task.build(config, entry.data, fixed, None), _schedule(entry, entry.config.span.patience)
     ranges = searchable(space, entry.search.reach)
     return (_population(entry, space, ranges) if arm == "pbt" else _trials(entry, arm, space, ranges)), _schedule(entry)
 

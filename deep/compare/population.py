@@ -124,8 +124,8 @@ class Population:
             raise UserError(f"this is no checkpoint of a population of {self.plan.size}; start again with --overwrite")
         for values, saved in zip(self._values, state["values"], strict=True):
             values.values = dict(saved)
-        for member, held in zip(self._members, state["members"], strict=True):
-            member.load_state(held)
+        for member, saved in zip(self._members, state["members"], strict=True):
+            member.load_state(saved)
         self._losses = [math.inf if loss is None else loss for loss in state["losses"]]
         self._best = Best(**state["best"])
         self._steps, self._place, self._turn, self._round = state["counts"]

@@ -133,19 +133,19 @@ class Trials:
         self.study.load_state(state["study"])
         self._best = Best(**state["best"])
         self._steps, self._lengths = state["steps"], list(state["lengths"])
-        held = state["running"]
+        running = state["running"]
         self._running = None
-        if held is not None:
-            asked = Asked(held["number"], values_of(held["values"]))
+        if running is not None:
+            asked = Asked(running["number"], values_of(running["values"]))
             tuner = self._build(asked.values, asked.number)
-            tuner.load_state(held["tuner"])
+            tuner.load_state(running["tuner"])
             self._running = _Running(
                 asked,
                 tuner,
-                held["steps"],
-                Improvement(_number(held["best"]), held["stale"]),
-                _number(held["last"]),
-                held["over"],
+                running["steps"],
+                Improvement(_number(running["best"]), running["stale"]),
+                _number(running["last"]),
+                running["over"],
             )
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -66,18 +66,18 @@ def _row(config: Table1, arm: str, whole: HyperSpace, context: Context) -> tuple
     if arm == "stn" or arm in STARTS:
         return whole.with_init({NAME: STARTS.get(arm, rates.start)}), None
     centre = {NAME: rates.rate}
-    held = fixed_at(whole, centre)
+    space = fixed_at(whole, centre)
     if arm == "gaussian":
-        return held, Gaussian(centre, rates.noise, seed, LOW, HIGH)
+        return space, Gaussian(centre, rates.noise, seed, LOW, HIGH)
     if arm == "sinusoid":
-        return held, Sinusoid(centre, rates.amplitude, rates.period, 0.0, LOW, HIGH)
+        return space, Sinusoid(centre, rates.amplitude, rates.period, 0.0, LOW, HIGH)
     if arm == "replay":
         path = config.lstm.schedule.replay
-        return held, Replay.read(path, held) if path else Replay.of_run(_stn(context), held)
+        return space, Replay.read(path, space) if path else Replay.of_run(_stn(context), space)
     if arm == "final":
         last = _stn(context).records[-1]["hypers"]
         return fixed_at(whole, {name: last[name] for name in whole.names}), None
-    return held, None
+    return space, None
 
 
 def _stn(context: Context) -> Run:

@@ -149,9 +149,9 @@ def cached(
     """
     path = platformdirs.user_cache_path(APP) / "arrays" / f"{key}.npz"
     with suppress(UserError):
-        held = load_arrays(path)
-        if agrees(held):
-            return held
+        arrays = load_arrays(path)
+        if agrees(arrays):
+            return arrays
     arrays = dict(make())
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -35,8 +35,10 @@ def load_npz(path: str | Path) -> Images:
     path = Path(path).expanduser()
     try:
         with open(path, "rb") as file:
-            held = read_npz(file, NAMES)
-        arrays = [_images(name, held[name]) if name.endswith("images") else _labels(name, held[name]) for name in NAMES]
+            found = read_npz(file, NAMES)
+        arrays = [
+            _images(name, found[name]) if name.endswith("images") else _labels(name, found[name]) for name in NAMES
+        ]
         _fit(*arrays)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): name a file that numpy.savez wrote") from None
@@ -63,7 +65,7 @@ def read_npz(file: IO[bytes], names: Sequence[str]) -> dict[str, np.ndarray]:
             with np.load(file, allow_pickle=False) as archive:
                 lacking = [name for name in names if name not in archive.files]
                 _check_sizes(archive.zip, [f"{name}.npy" for name in names if name not in lacking])
-                held = {name: archive[name] for name in names if name not in lacking}
+                found = {name: archive[name] for name in names if name not in lacking}
     except _TooLarge as fault:
         raise UserError(str(fault)) from None
     except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for damaged bytes
@@ -73,7 +75,7 @@ def read_npz(file: IO[bytes], names: Sequence[str]) -> dict[str, np.ndarray]:
         raise UserError(f"is not a sound npz archive ({what[:120]}): write it with numpy.savez") from None
     if lacking:
         raise UserError(f"lacks {', '.join(lacking)}: it must hold {', '.join(names)}")
-    return held
+    return found
 
 
 class _TooLarge(Exception):

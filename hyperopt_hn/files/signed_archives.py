@@ -81,9 +81,9 @@ def check_stored(path: Path) -> None:
     """ValueError unless the archive's members are not compressed and together no larger than its file."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-    held = sum(member.file_size for member in members)
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members) or held > os.path.getsize(path):
-        raise ValueError(f"it claims {held} bytes, more than it holds")
+    total = sum(member.file_size for member in members)
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members) or total > os.path.getsize(path):
+        raise ValueError(f"it claims {total} bytes, more than it holds")
 
 
 def check_headers(archive: zipfile.ZipFile, names: Iterable[str]) -> None:
@@ -93,6 +93,6 @@ def check_headers(archive: zipfile.ZipFile, names: Iterable[str]) -> None:
             version = np.lib.format.read_magic(member)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(member)
-            held = archive.getinfo(name).file_size - member.tell()
-        if not dtype.hasobject and math.prod(shape) * dtype.itemsize != held:
-            raise ValueError(f"{name} has {held} bytes for shape {shape} of {dtype}")
+            size = archive.getinfo(name).file_size - member.tell()
+        if not dtype.hasobject and math.prod(shape) * dtype.itemsize != size:
+            raise ValueError(f"{name} has {size} bytes for shape {shape} of {dtype}")

@@ -39,9 +39,10 @@ from hyperopt_hn.nn.setup.batches import Batches
 from hyperopt_hn.nn.setup.course_rates import FollowedRates, apply_course
 from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.setup.looped import Looped
-from hyperopt_hn.nn.setup.problem import Optimizers, Schedulers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.setup.nonmonotone import NonMonotone
+from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.setup.schedulers import Schedulers
 from hyperopt_hn.nn.tuning.codec import TORCH, load_checkpoint, save_checkpoint
-from hyperopt_hn.nn.tuning.nonmonotone import NonMonotone
 from hyperopt_hn.nn.tuning.response_check import OverTuningWarning, ResponseCheck, Retraining, check_response
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
 

@@ -59,8 +59,8 @@ class RunLog:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path / ".lock")
-        except InUseError as held:
-            raise refusals.in_use(self._shown, held.own) from None
+        except InUseError as error:
+            raise refusals.in_use(self._shown, error.own) from None
         except OSError as error:
             raise refusals.elsewhere(f"cannot write to {self._shown} ({error.strerror})") from None
         try:

@@ -76,11 +76,11 @@ def _rows(task: Task, form: Any) -> list[Row]:
     plain = _plain(task, copy.deepcopy(net))
     general, response = (sum(p.numel() for p in which(steps.model)) for which in _PARTS)
     title = f"{task.name} {form} ({100 * response / general:.1f} %)"
-    held = form != "full"
+    bounded = form != "full"
     return [
         _unlike(f"{title} train", steps.train, plain, 1 / 1.1),
-        _unlike(f"{title} respond", steps.respond, plain, 1 / task.respond if held else None),
-        _unlike(f"{title} tune", steps.tune, plain, 1 / task.tune if held else None),
+        _unlike(f"{title} respond", steps.respond, plain, 1 / task.respond if bounded else None),
+        _unlike(f"{title} tune", steps.tune, plain, 1 / task.tune if bounded else None),
     ]
 
 

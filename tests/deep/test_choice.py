@@ -25,8 +25,8 @@ def test_values_start_the_tuned_and_hold_the_others():
     space = choose(HYPERS, GROUPS, TuningChoice(tune="a", init="letters=0.4,b=0.7", spread=0.25))
     assert (space.names, space.tuned) == (("a", "b"), ("a",))
     assert (space["a"].init, space["b"].init, space["a"].spread) == (0.4, 0.7, 0.25)
-    held = fixed_at(space, {"b": 0.3})
-    assert held.tuned == () and held["b"].init == 0.3 and held["a"].init == 0.4
+    fixed = fixed_at(space, {"b": 0.3})
+    assert fixed.tuned == () and fixed["b"].init == 0.3 and fixed["a"].init == 0.4
 
 
 @pytest.mark.parametrize(

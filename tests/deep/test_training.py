@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from deep.machine import Machine, device_of, out_of_memory_says  # noqa: E402
 from deep.training import Descent, Method, Recipe, Span, alternation, make_tuner  # noqa: E402
 from hyperopt_hn import Alternation, Hyper, HyperSpace, Run, RunLog, UserError, alternate  # noqa: E402
-from hyperopt_hn.nn import TORCH, Batches, NonMonotone, TorchProblem, convert  # noqa: E402
+from hyperopt_hn.nn import TORCH, Batches, TorchProblem, convert  # noqa: E402
 from hyperopt_hn.runs.sinks import TensorBoard  # noqa: E402
 from tests.support.digits_mlp import fixed  # noqa: E402
 
@@ -42,35 +42,6 @@ def test_a_budget_counts_steps_of_either_kind(budget, train, tune):
     span = Span(epochs=1000, warmup_epochs=1, train_per_cycle=train, tune_per_cycle=tune, max_steps=budget)
     assert budget - tune <= alternation(span, 20, tunes=True).total <= budget
     assert alternation(span, 20, tunes=False).total == budget
-
-
-def decays(losses, window, factor=0.5):
-    phi = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
-    rule = NonMonotone(phi, window, factor)
-    fired = []
-    for at, loss in enumerate(losses):
-        before = rule.fired
-        phi.step()
-        rule.step(loss)
-        fired += [at] if rule.fired > before else []
-    return fired, phi.param_groups[0]["lr"], rule
-
-
-def test_the_rule_fires_as_published_and_then_forgets():
-    """A plateau after a fall: the published test would fire at every evaluation from the first time on."""
-    losses = [3.0, 2.0, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5]
-    fired, lr, _ = decays(losses, window=3)
-    first = next(t for t in range(len(losses)) if len(losses[:t]) > 3 and losses[t] > min(losses[: t - 3]))
-    assert fired == [first] and lr == 0.5
-    fired, lr, rule = decays([1.0] + [2.0] * 4 + [3.0] * 4 + [4.0], window=3)
-    assert fired == [4, 9] and lr == 0.25
-    again = NonMonotone(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0), 3, 0.5)
-    again.load_state_dict(rule.state_dict())
-    assert (again.losses, again.fired) == (rule.losses, 2)
-
-
-def test_falling_losses_never_decay():
-    assert decays([1 / (t + 1) for t in range(50)], window=5)[0] == []
 
 
 def tiny(method=Method(), span=None, rows=40):  # noqa: B008  frozen

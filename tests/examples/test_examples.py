@@ -66,9 +66,9 @@ def test_transformer_on_pythons_text(tmp_path, response):
     fresh = transformer_text.LanguageModel(vocabulary)
     fresh.load_state_dict(tuner.collapsed().state_dict(), strict=True)
     assert fresh.head.weight is fresh.embed.weight
-    held = transformer_text.windows(tokens[18_000:], 32, 2)
+    test = transformer_text.windows(tokens[18_000:], 32, 2)
     with torch.no_grad():
-        sums = [(transformer_text.valid_loss(fresh.eval(), b).item() * len(b), len(b)) for b in held.once()]
+        sums = [(transformer_text.valid_loss(fresh.eval(), b).item() * len(b), len(b)) for b in test.once()]
     assert sum(s for s, _ in sums) / sum(n for _, n in sums) == pytest.approx(tuner.evaluate()["test_loss"], rel=1e-4)
 
 

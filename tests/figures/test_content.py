@@ -43,8 +43,8 @@ def draw(name: str, *roots: Path) -> Figure:
 
 
 def rewrite(npz: Path, **changes: Any) -> None:
-    with np.load(npz) as held:
-        arrays = {name: held[name] for name in held.files} | changes
+    with np.load(npz) as archive:
+        arrays = {name: archive[name] for name in archive.files} | changes
     np.savez(npz, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]
 
 
@@ -230,11 +230,11 @@ class _Recorded:
     """Stands in for a Run with a log of two columns."""
 
     def __init__(self, valid: list[float], test: list[float], seconds: np.ndarray | None = None) -> None:
-        self.held = {"valid_loss": np.array(valid), "test_loss": np.array(test)}
+        self.columns = {"valid_loss": np.array(valid), "test_loss": np.array(test)}
         self.seconds = np.arange(len(valid), dtype=float) if seconds is None else seconds
 
     def column(self, key: str) -> np.ndarray:
-        return self.held.get(key, np.full(len(self.seconds), np.nan))
+        return self.columns.get(key, np.full(len(self.seconds), np.nan))
 
 
 @pytest.mark.parametrize("name", SHEETS)

@@ -158,8 +158,8 @@ def test_an_unwritable_folder_is_told(pristine: Path, tmp_path: Path, capsys: py
 
 def _rewrite(npz: Path, **changes: object) -> None:
     """Replace arrays of an archive; None takes one out."""
-    with np.load(npz) as held:
-        arrays = {name: held[name] for name in held.files} | changes
+    with np.load(npz) as archive:
+        arrays = {name: archive[name] for name in archive.files} | changes
     np.savez(npz, **{name: np.asarray(value) for name, value in arrays.items() if value is not None})  # type: ignore[arg-type]
 
 

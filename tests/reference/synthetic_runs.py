@@ -84,11 +84,11 @@ def _true_valid(lam: np.ndarray) -> np.ndarray:
 def _crossval() -> dict[str, Any]:
     cross, fine = np.linspace(-1.0, 3.0, 10), np.linspace(-2.0, 4.0, 121)
     best = int(np.argmin(_true_valid(fine)))
-    held: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     for name, lam in (("cross", cross), ("fine", fine)):
-        held |= {f"{name}_lambda": lam, f"{name}_train": _true_train(lam), f"{name}_valid": _true_valid(lam),
+        arrays |= {f"{name}_lambda": lam, f"{name}_train": _true_train(lam), f"{name}_valid": _true_valid(lam),
                  f"{name}_test": _true_valid(lam) + 0.01}  # fmt: skip
-    return held | {"optimum_lambda": fine[best], "optimum_valid": _true_valid(fine)[best],
+    return arrays | {"optimum_lambda": fine[best], "optimum_valid": _true_valid(fine)[best],
                    "optimum_train": _true_train(fine)[best]}  # fmt: skip
 
 
@@ -117,18 +117,18 @@ def _manifold() -> dict[str, Any]:
 
     step = 0.04 * np.pi / 2.0
     w, lam = np.arange(-2.0, 2.0, 0.04), np.arange(-np.pi, np.pi, step)
-    held: dict[str, Any] = {"w": w, "lam": lam, "train": train(w[:, None], lam[None, :]), "valid": np.sin(w)}
-    held |= {"lam_hat": 0.0, "lam_hat_w": 0.0, "lam_hat_loss": train(np.array(0.0), np.array(0.0))}
+    arrays: dict[str, Any] = {"w": w, "lam": lam, "train": train(w[:, None], lam[None, :]), "valid": np.sin(w)}
+    arrays |= {"lam_hat": 0.0, "lam_hat_w": 0.0, "lam_hat_loss": train(np.array(0.0), np.array(0.0))}
     losses: dict[str, Callable[..., np.ndarray]] = {"train": train, "valid": lambda w, _: np.sin(w)}
     ends = {"train": (-np.pi / 1.61, np.pi / 1.65), "valid": (-np.pi / 1.6, np.pi / 1.55)}
     for split, loss in losses.items():
         for kind, line in (("best", lam), ("linear", np.arange(*ends[split], step))):
             at = -np.sin(line) if kind == "best" else -line
-            held |= {f"{split}_{kind}_lam": line, f"{split}_{kind}_w": at, f"{split}_{kind}_loss": loss(at, line)}
-            best = int(np.argmin(held[f"{split}_{kind}_loss"]))
+            arrays |= {f"{split}_{kind}_lam": line, f"{split}_{kind}_w": at, f"{split}_{kind}_loss": loss(at, line)}
+            best = int(np.argmin(arrays[f"{split}_{kind}_loss"]))
             if split == "valid":
-                held |= {f"optimum_{kind}_{key}": held[f"valid_{kind}_{key}"][best] for key in ("lam", "w", "loss")}
-    return held
+                arrays |= {f"optimum_{kind}_{key}": arrays[f"valid_{kind}_{key}"][best] for key in ("lam", "w", "loss")}
+    return arrays
 
 
 def _surrogates(rng: np.random.Generator, tuples: int) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from hyperopt_hn.nn import convert
 from hyperopt_hn.nn.setup.batches import Batches
 from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.setup.looped import Looped
-from hyperopt_hn.nn.setup.problem import Optimizers, Schedulers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
+from hyperopt_hn.nn.setup.schedulers import Schedulers
 from hyperopt_hn.nn.tuning.codec import TORCH
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
 from hyperopt_hn.runs.display.progress import Progress

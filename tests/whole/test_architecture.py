@@ -113,8 +113,8 @@ def test_file_names_are_unique_in_each_part(part):
 @pytest.mark.parametrize("part", PARTS)
 def test_a_module_is_never_named_as_what_it_holds(part):
     for path in (ROOT / part).rglob("*.py"):
-        held = {n.name for n in ast.parse(path.read_text()).body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
-        assert path.stem not in held, f"{path.relative_to(ROOT)}: the package's attribute would hide the module"
+        names = {n.name for n in ast.parse(path.read_text()).body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+        assert path.stem not in names, f"{path.relative_to(ROOT)}: the package's attribute would hide the module"
 
 
 def test_every_module_is_python_3_11():

@@ -92,10 +92,10 @@ def agrees(data: bytes, arrays: Mapping[str, np.ndarray]) -> bool:
 def _packed(data: bytes) -> dict[str, tuple[Callable[[int], bytes], Pixels]]:
     """Split -> (the bytes of image i, the labels)."""
     names = [f"{split}_{what}" for split in SPLITS for what in ("jpeg", "offsets", "labels")]
-    held = read_npz(io.BytesIO(data), names)
+    arrays = read_npz(io.BytesIO(data), names)
     found: dict[str, tuple[Callable[[int], bytes], Pixels]] = {}
     for split in SPLITS:
-        jpeg, offsets, labels = (held[f"{split}_{what}"] for what in ("jpeg", "offsets", "labels"))
+        jpeg, offsets, labels = (arrays[f"{split}_{what}"] for what in ("jpeg", "offsets", "labels"))
         if jpeg.dtype != np.uint8 or jpeg.ndim != 1 or offsets.dtype != np.int64 or offsets.ndim != 1:
             raise UserError(f"is misshapen: {split}_jpeg must be uint8 and {split}_offsets int64, both with one axis")
         if labels.dtype != np.uint8 or labels.shape != (len(offsets) - 1,) or labels.size == 0 or labels.max() > 9:

@@ -82,10 +82,10 @@ class ResponseGain:
         lam = losses.hypers.lam.detach().clone()
         lam[losses.hypers.space.places[name]] += 1.0 if turn % 2 else -1.0
         rows = lam.expand(losses.problem.rows(batch), -1)
-        held = self._loss(losses, response.unmoved(losses, lam), batch, lam)
+        unmoved = self._loss(losses, response.unmoved(losses, lam), batch, lam)
         with_response = self._loss(losses, response.view(losses, rows, True), batch, lam)
-        if math.isfinite(held) and math.isfinite(with_response):
-            self._pairs[name].append(held - with_response)
+        if math.isfinite(unmoved) and math.isfinite(with_response):
+            self._pairs[name].append(unmoved - with_response)
         self._done += 1
 
     def _loss(self, losses: Losses, view: AbstractContextManager[object], batch: Any, lam: Tensor) -> float:

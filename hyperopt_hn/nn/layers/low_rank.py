@@ -75,7 +75,7 @@ def register(layer: nn.Module, suffix: str, rows: int, inner: tuple[int, ...], l
         layer.register_parameter(f"response_{name}{suffix}", made)
 
 
-def held(layer: nn.Module, suffix: str = "") -> LowRank:
+def part_of(layer: nn.Module, suffix: str = "") -> LowRank:
     """The parts that `register` gave to the layer."""
     own = layer._parameters
     outer, gain, inner = (own[f"response_{name}{suffix}"] for name in ("outer", "gain", "inner"))

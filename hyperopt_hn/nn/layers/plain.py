@@ -64,8 +64,8 @@ def _argument(layer: nn.Module, name: str) -> Any:
         return layer.in_proj_bias is not None
     if name == "add_bias_kv":
         return layer.bias_k is not None
-    held = getattr(layer, name)
-    return held if name != "bias" or isinstance(held, bool) else held is not None
+    given = getattr(layer, name)
+    return given if name != "bias" or isinstance(given, bool) else given is not None
 
 
 def become(kind: type[Layer], plain: nn.Module, options: Options) -> Layer:

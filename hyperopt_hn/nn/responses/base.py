@@ -165,12 +165,12 @@ def training(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def kept_buffers(model: nn.Module) -> Iterator[None]:
     """Inside, buffers may move; after it they are as before: a second pass over a batch is counted nowhere."""
-    held = [(m, name, b, b.clone()) for m in model.modules() for name, b in m._buffers.items() if b is not None]
+    buffers = [(m, name, b, b.clone()) for m in model.modules() for name, b in m._buffers.items() if b is not None]
     try:
         yield
     finally:
         with torch.no_grad():
-            for module, name, buffer, before in held:  # F.batch_norm moves its statistics without a new version
+            for module, name, buffer, before in buffers:  # F.batch_norm moves its statistics without a new version
                 module._buffers[name] = buffer.copy_(before)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from hyperopt_hn.course import Course
 from hyperopt_hn.errors import UserError
@@ -26,15 +25,8 @@ from hyperopt_hn.nn.self_tuning.defaults import OPTIMIZER, Tuning
 from hyperopt_hn.nn.self_tuning.steady_shapes import with_steady_shapes
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.hypers import Hypers
-from hyperopt_hn.nn.setup.problem import (
-    Optimizers,
-    Schedulers,
-    TorchProblem,
-    TrainLoss,
-    TunerConfig,
-    ValidLoss,
-    rows_of,
-)
+from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TrainLoss, TunerConfig, ValidLoss, rows_of
+from hyperopt_hn.nn.setup.schedulers import Schedulers, is_by_loss
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
 from hyperopt_hn.space import HyperSpace
 
@@ -147,8 +139,7 @@ def _schedulers(tuning: Tuning, optimizer: Optimizer) -> Schedulers:
     if tuning.scheduler is None:
         return Schedulers()
     scheduler = tuning.scheduler(optimizer)
-    plateau = isinstance(scheduler, ReduceLROnPlateau)
-    return Schedulers(evaluation=[scheduler]) if plateau else Schedulers(train=[scheduler])
+    return Schedulers(evaluation=[scheduler]) if is_by_loss(scheduler) else Schedulers(train=[scheduler])
 
 
 def warn_of_double_decay(optimizer: Optimizer, given: Specification) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from hyperopt_hn.config import check, described, option
 from hyperopt_hn.nn.layers.kinds import Form
 from hyperopt_hn.nn.responses import Response, Split
+from hyperopt_hn.nn.setup.schedulers import Scheduler
 
 OPTIMIZER: Callable[[list[nn.Parameter]], Optimizer] = lambda parameters: torch.optim.Adam(parameters, 1e-3)  # noqa: E731
 """The network's optimizer where the user gives none."""
@@ -56,9 +56,9 @@ class Tuning:
     evaluate_every: int = option(0, "training steps between evaluations; 0: an epoch", unit="train steps", least=0)
     patience: int = option(0, "evaluations without improvement before stopping; 0: never", unit="evaluations", least=0)
     max_seconds: float = option(0.0, "stop at the first evaluation after so long; 0: no limit", unit="s", least=0)
-    scheduler: Callable[[Optimizer], LRScheduler] | None = option(
+    scheduler: Callable[[Optimizer], Scheduler] | None = option(
         None, "makes a learning-rate scheduler of the network's optimizer, stepped each training step "
-        "(ReduceLROnPlateau: each evaluation)",
+        "(one that is stepped by a loss, as ReduceLROnPlateau is: each evaluation)",
     )  # fmt: skip
     wrap: Callable[[nn.Module], nn.Module] | None = option(
         None, "applied to the converted model, such as torch.compile or DistributedDataParallel"

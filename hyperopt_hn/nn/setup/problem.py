@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
 from hyperopt_hn.config import check, described, option
@@ -17,6 +16,7 @@ from hyperopt_hn.course import Course
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.looped import Looped
+from hyperopt_hn.nn.setup.schedulers import Schedulers
 
 TrainLoss = Callable[[nn.Module, Batch, Mapping[str, Any]], Tensor]
 ValidLoss = Callable[[nn.Module, Batch], Tensor]
@@ -90,22 +90,6 @@ class TorchProblem:
 
 
 @dataclass(frozen=True)
-class Schedulers:
-    """The user's learning-rate schedulers, stepped after each train step, tune step or evaluation.
-
-    A ReduceLROnPlateau belongs under `evaluation`, where it gets the validation loss.
-    """
-
-    train: Sequence[LRScheduler] = ()
-    tune: Sequence[LRScheduler] = ()
-    evaluation: Sequence[LRScheduler] = ()
-
-    def all(self) -> list[LRScheduler]:
-        """Every scheduler."""
-        return [*self.train, *self.tune, *self.evaluation]
-
-
-@dataclass(frozen=True)
 class Optimizers:
     """The user's own optimizers, never rebuilt: on φ (one or several), on [hypers.lam] and, if tuned, [hypers.rho].
 
@@ -117,7 +101,7 @@ class Optimizers:
     phi: Optimizer | Sequence[Optimizer]
     lam: Optimizer | None = None
     rho: Optimizer | None = None
-    schedulers: Schedulers = Schedulers()
+    schedulers: Schedulers = field(default_factory=Schedulers)
     response: Optimizer | None = None
 
     def all(self) -> list[Optimizer]:

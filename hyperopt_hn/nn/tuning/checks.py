@@ -99,28 +99,28 @@ def _check_space(bare: nn.Module, hypers: Hypers, response: Response) -> None:
 
 
 def _check_phi(bare: nn.Module, hypers: Hypers, optimizers: Optimizers) -> None:
-    held: set[int] = set()
+    covered: set[int] = set()
     for optimizer in optimizers.all():
         if isinstance(optimizer, torch.optim.LBFGS):
             raise UserError(
                 "torch.optim.LBFGS evaluates the loss several times in a step, through a closure that a tuner does not "
                 "give; use SGD, Adam or AdamW"
             )
-    own = _held(optimizers.response) if optimizers.response is not None else set()
+    own = _identities(optimizers.response) if optimizers.response is not None else set()
     _check_response(bare, own)
     for optimizer in optimizers.phis():
-        held |= _held(optimizer)
-    if held & {id(hypers.lam), id(hypers.rho)}:
+        covered |= _identities(optimizer)
+    if covered & {id(hypers.lam), id(hypers.rho)}:
         raise UserError("φ's optimizer holds λ̂ or ρ, which a train step must not move; give them their own optimizers")
     for name, parameter in bare.named_parameters():
-        if parameter.requires_grad and id(parameter) not in held | own:
+        if parameter.requires_grad and id(parameter) not in covered | own:
             raise UserError(
                 f"parameter {name!r} is in no optimizer; make φ's optimizer after convert(model, space), or freeze it "
                 "with requires_grad_(False)"
             )
 
 
-def _held(optimizer: torch.optim.Optimizer) -> set[int]:
+def _identities(optimizer: torch.optim.Optimizer) -> set[int]:
     return {id(p) for group in optimizer.param_groups for p in group["params"]}
 
 
@@ -142,8 +142,8 @@ def _check_tuned(hypers: Hypers, optimizers: Optimizers) -> None:
     for name, optimizer, parameter in (("lam", optimizers.lam, hypers.lam), ("rho", optimizers.rho, hypers.rho)):
         if optimizer is None:
             continue
-        held = [p for group in optimizer.param_groups for p in group["params"]]
-        if len(held) != 1 or held[0] is not parameter:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        if len(parameters) != 1 or parameters[0] is not parameter:
             raise UserError(f"the optimizer `{name}` must hold [hypers.{name}] and nothing else")
     if optimizers.rho is not None and not hypers.any_free:
         raise UserError("every spread is 0, so none can be tuned; give a Hyper a spread, or leave `rho` out")

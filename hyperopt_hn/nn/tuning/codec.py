@@ -61,12 +61,12 @@ def load(path: Path) -> dict[str, Any]:
 
 def _check_extent(state: Any, size: int) -> None:
     """ValueError for a file that unfolds into far more than it holds: lists of lists of one list, repeated elements."""
-    waiting, nodes, held = [state], 0, 0
+    waiting, nodes, total = [state], 0, 0
     while waiting:
         node = waiting.pop()
         nodes += 1
-        held += node.numel() * node.element_size() if isinstance(node, torch.Tensor) else 0
-        if nodes > size or held > 16 * size:
+        total += node.numel() * node.element_size() if isinstance(node, torch.Tensor) else 0
+        if nodes > size or total > 16 * size:
             raise ValueError(f"it claims far more than its {size} bytes")
         if isinstance(node, Mapping):
             waiting.extend(node.values())

@@ -15,7 +15,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from hyperopt_hn.errors import Exhausted, UserError
 from hyperopt_hn.nn import distributed
@@ -108,8 +107,7 @@ class TorchTuner:
         settle(self.losses, calls)
         self._average_norms()
         self.steps["train"] += 1
-        for scheduler in self.optimizers.schedulers.train:
-            scheduler.step()
+        self.optimizers.schedulers.trained()
         return reports[0] if reports else {}
 
     def tune_step(self, batch: Batch | None = None) -> dict[str, float]:
@@ -129,23 +127,21 @@ class TorchTuner:
         self._step_lam(lam, grad, perturbed)
         self.steps["tune"] += 1
         self._trace.add(sum(self.steps.values()), self._hypers.lam, self.steps["train"])
-        for scheduler in opt.schedulers.tune:
-            scheduler.step()
+        opt.schedulers.tuned()
         return report
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
-        """At λ̂, in evaluation mode: valid_loss on the whole split, test_loss on the held-out one, and `metrics`.
+        """At λ̂, in evaluation mode: valid_loss and test_loss on the whole splits, and `metrics`.
 
         Beside them "train_steps", by which a recorded course is replayed, and "gain", name -> t (TunerConfig.gain).
-        Warns (OverTuningWarning) when the held-out loss keeps rising while the validation loss falls.
+        Warns (OverTuningWarning) when the test loss keeps rising while the validation loss falls.
         """
         found: dict[str, Any] = dict(self._means(self.problem.valid, "valid"))
         if self.problem.test is not None:
             found |= self._means(self.problem.test, "test")
             self._over.update(sum(self.steps.values()), found["valid_loss"], found["test_loss"])
-        for scheduler in self.optimizers.schedulers.evaluation:
-            _step_scheduler(scheduler, found["valid_loss"])
+        self.optimizers.schedulers.evaluated(found["valid_loss"])
         self._gain.measure(self.losses, self.response, self.problem.train, self.steps["train"])
         gain = {"gain": t} if (t := self._gain.t()) else {}
         return {**found, "train_steps": self.steps["train"], **gain}
@@ -256,10 +252,3 @@ def _response(given: str | Response) -> Response:
     if given not in NAMES:
         raise UserError(f"response={given!r} is unknown; take one of {', '.join(NAMES)}, or an instance")
     return NAMES[given]
-
-
-def _step_scheduler(scheduler: LRScheduler, valid_loss: float) -> None:
-    if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step(valid_loss)
-    else:
-        scheduler.step()

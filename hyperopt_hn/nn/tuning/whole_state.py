@@ -55,22 +55,22 @@ class WholeState:
         """Put a state back and return its steps; UserError if it belongs to another model, space or optimizers."""
         state = checkpoint.upgraded(state)
         self._check(state)
-        held, hypers, opt = checkpoint.copied(state), self.losses.hypers, self.optimizers
-        self.losses.bare.load_state_dict(held["model"])
-        hypers.load_state_dict(held["hypers"])
-        for optimizer, saved in zip(opt.all(), held["optimizers"], strict=True):
+        whole, hypers, opt = checkpoint.copied(state), self.losses.hypers, self.optimizers
+        self.losses.bare.load_state_dict(whole["model"])
+        hypers.load_state_dict(whole["hypers"])
+        for optimizer, saved in zip(opt.all(), whole["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        for scheduler, saved in zip(opt.schedulers.all(), held["schedulers"], strict=True):
+        for scheduler, saved in zip(opt.schedulers.all(), whole["schedulers"], strict=True):
             scheduler.load_state_dict(saved)
-        for source, saved in zip((self.problem.train, self.problem.valid), held["batches"], strict=True):
+        for source, saved in zip((self.problem.train, self.problem.valid), whole["batches"], strict=True):
             source.load_state(saved)
-        self.noise.load_state(held["noise"])
-        self.trace.load_state(held["course"], hypers.lam.device)
-        self.over.load_state(held["over"])
-        if held["gain"] is not None:
-            self.gain.load_state(held["gain"])
-        checkpoint.set_random_state(held["random"], hypers.lam.device)  # last: sources may draw while loading
-        steps: dict[str, int] = held["steps"]
+        self.noise.load_state(whole["noise"])
+        self.trace.load_state(whole["course"], hypers.lam.device)
+        self.over.load_state(whole["over"])
+        if whole["gain"] is not None:
+            self.gain.load_state(whole["gain"])
+        checkpoint.set_random_state(whole["random"], hypers.lam.device)  # last: sources may draw while loading
+        steps: dict[str, int] = whole["steps"]
         return steps
 
     def _check(self, state: Any) -> None:

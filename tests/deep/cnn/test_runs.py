@@ -119,8 +119,8 @@ def test_a_replay_holds_the_final_values_if_it_is_told_to(tmp_path):
     config = CNNConfig(choice=TuningChoice(fix="sat", init="sat=0.7"), schedule=ReplaySettings(str(path), True))
     space, course = experiment.space_and_course(experiment.fit(config, data), data)
     assert course is None and space.n == 0
-    held = {name: space[name].init for name in space.names}
-    assert held == pytest.approx({**lines(path)[-1]["hypers"], "sat": 0.7})
+    values = {name: space[name].init for name in space.names}
+    assert values == pytest.approx({**lines(path)[-1]["hypers"], "sat": 0.7})
 
 
 def test_a_replay_reads_tables_and_refuses_what_does_not_fit(tmp_path):

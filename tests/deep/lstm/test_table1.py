@@ -244,7 +244,7 @@ def test_the_final_values_of_a_run_are_held(tmp_path):
     """`--replay-final`: at every step what the recorded schedule ended at."""
     file = tmp_path / "s.csv"
     file.write_text("step,dropouto,alpha\n0,0.1,1.0\n3,0.4,2.0\n")
-    held = replace(config(), schedule=ReplaySettings(str(file), True))
-    tuner, plan = lstm_experiment.lstm(held, "network", Context(text(), tmp_path))
+    replayed = replace(config(), schedule=ReplaySettings(str(file), True))
+    tuner, plan = lstm_experiment.lstm(replayed, "network", Context(text(), tmp_path))
     tuner.train_step()
     assert (tuner.hypers()["dropouto"], tuner.hypers()["alpha"]) == (0.4, 2.0) and plan.tune_per_cycle == 0

@@ -273,19 +273,19 @@ def test_a_check_leaves_everything_as_it_was_and_ends_in_words():
 
 
 def test_the_networks_optimizer_holds_what_the_plain_network_has():
-    held = []
+    counts = []
 
     def adam(parameters):
-        held.append(len(parameters))
+        counts.append(len(parameters))
         return torch.optim.Adam(parameters, 1e-3)
 
     plain = len(list(network().parameters()))
     self_tuner(optimizer=adam)
     self_tuner(optimizer=adam, response="delta")
-    assert held[0] == plain < held[1]
+    assert counts[0] == plain < counts[1]
     how = Tuning(response_optimizer=lambda parameters: torch.optim.SGD(parameters, 0.1))
     tuner = self_tuner(optimizer=adam, tuning=how)
-    assert held[2] == plain and isinstance(tuner.tuner.optimizers.response, torch.optim.SGD)
+    assert counts[2] == plain and isinstance(tuner.tuner.optimizers.response, torch.optim.SGD)
 
 
 def test_an_objective_trains_a_fixed_network_repeatably_from_the_same_start():

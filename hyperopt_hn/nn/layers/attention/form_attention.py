@@ -93,32 +93,32 @@ class LowRankMultiheadAttention(_FormAttention):
 
     def reset_response(self) -> None:
         """The response part alone."""
-        for part in self._held():
+        for part in self._responses():
             low_rank.reset(part, self.gain)
         _reset_out(self)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,), by nn.MultiheadAttention's names."""
-        out = {n: self.get_parameter(n) + p.matrix(h) for n, p in zip(names_of(self), self._held(), strict=True)}
-        shifts = [product(h, p.shift) for p in self._held() if p.shift is not None]
+        out = {n: self.get_parameter(n) + p.matrix(h) for n, p in zip(names_of(self), self._responses(), strict=True)}
+        shifts = [product(h, p.shift) for p in self._responses() if p.shift is not None]
         if self.in_proj_bias is not None:
             out["in_proj_bias"] = self.in_proj_bias + torch.cat(shifts).to(self.in_proj_bias.dtype)
         return out | _others(self, h)
 
     def norms(self) -> dict[str, squares.Quadratic]:
         """|W(λ)|² in h, by name; the output projection is a layer of its own."""
-        named = zip(names_of(self), self._held(), strict=True)
+        named = zip(names_of(self), self._responses(), strict=True)
         return {name: squares.low_rank(self.get_parameter(name), part) for name, part in named}
 
     def projected(self, qkv: tuple[Tensor, ...], scope: Scope | None) -> tuple[Tensor, ...]:
         """Queries, keys and values."""
-        held = self._held()
-        if len(held) == 3 or not same(qkv):
-            held = held if len(held) == 3 else _split(held[0])
-            pairs = zip(qkv, own_projections(self), held, strict=True)
+        responses = self._responses()
+        if len(responses) == 3 or not same(qkv):
+            responses = responses if len(responses) == 3 else _split(responses[0])
+            pairs = zip(qkv, own_projections(self), responses, strict=True)
             return tuple(self._one(x, own, part, scope) for x, own, part in pairs)
         own = self.in_proj_weight, self.in_proj_bias
-        return self._one(qkv[0], own, held[0], scope).chunk(3, -1)
+        return self._one(qkv[0], own, responses[0], scope).chunk(3, -1)
 
     def _one(self, x: Tensor, own: tuple[Tensor, Tensor | None], part: LowRank, scope: Scope | None) -> Tensor:
         if scope is None or scope.h is None:
@@ -127,8 +127,8 @@ class LowRankMultiheadAttention(_FormAttention):
         z = low_rank.inner_product(parts(x, scope)[0], part.inner)
         return low_rank.add_to_features(y, z, part, (scope, self.home), lift_time)
 
-    def _held(self) -> list[LowRank]:
-        return [low_rank.held(self, _suffix(name)) for name in names_of(self)]
+    def _responses(self) -> list[LowRank]:
+        return [low_rank.part_of(self, _suffix(name)) for name in names_of(self)]
 
 
 class GatedMultiheadAttention(_FormAttention):

@@ -60,7 +60,7 @@ class LowRankLinear(nn.Linear):
 
     def reset_response(self) -> None:
         """The response part alone."""
-        low_rank.reset(low_rank.held(self), self.gain)
+        low_rank.reset(low_rank.part_of(self), self.gain)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight", "bias"} as nn.Linear holds them."""
@@ -68,7 +68,7 @@ class LowRankLinear(nn.Linear):
 
     def norms(self) -> dict[str, squares.Quadratic]:
         """|W(λ)|² in h, by name."""
-        return {"weight": squares.low_rank(self.weight, low_rank.held(self))}
+        return {"weight": squares.low_rank(self.weight, low_rank.part_of(self))}
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
@@ -79,7 +79,7 @@ class LowRankLinear(nn.Linear):
         both = merged_once(self, scope) if weight is self.weight else None
         if both is not None:
             return F.linear(input, both["weight"], both.get("bias"))
-        part = low_rank.held(self)
+        part = low_rank.part_of(self)
         y = with_tangent(F.linear, input, (weight, self.bias), scope)
         z = low_rank.inner_product(parts(input, scope)[0], part.inner)
         return low_rank.add_to_features(y, z, part, (scope, self.home), lift_features)
@@ -120,7 +120,7 @@ class _LowRankConv(nn.Module):
 
     def reset_response(self) -> None:
         """The response part alone."""
-        low_rank.reset(low_rank.held(self), self.gain)
+        low_rank.reset(low_rank.part_of(self), self.gain)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight", "bias"} as torch's convolution holds them."""
@@ -128,7 +128,7 @@ class _LowRankConv(nn.Module):
 
     def norms(self) -> dict[str, squares.Quadratic]:
         """|W(λ)|² in h, by name."""
-        return {"weight": squares.low_rank(self.weight, low_rank.held(self))}
+        return {"weight": squares.low_rank(self.weight, low_rank.part_of(self))}
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, ...) -> (B, C', ...)."""
@@ -140,7 +140,7 @@ class _LowRankConv(nn.Module):
         both = merged_once(self, scope)
         if both is not None:
             return own._conv_forward(input, both["weight"], both.get("bias", None))
-        part = low_rank.held(self)
+        part = low_rank.part_of(self)
         y = with_tangent(own._conv_forward, input, (self.weight, self.bias), scope)
         inner = part.inner.repeat(self.groups, *[1] * (part.inner.dim() - 1)) if self.groups > 1 else part.inner
         z = own._conv_forward(parts(input, scope)[0], inner, None)
@@ -189,7 +189,7 @@ class LowRankEmbedding(nn.Embedding):
 
     def reset_response(self) -> None:
         """The response part alone: U random and Z by `gain`, since a batch reaches all of Z and few rows of U."""
-        part = low_rank.held(self)
+        part = low_rank.part_of(self)
         nn.init.uniform_(part.outer, -1.0, 1.0)
         low_rank.reset_directions(part.gain)
         reset_gain(part.inner, self.gain)
@@ -203,14 +203,14 @@ class LowRankEmbedding(nn.Embedding):
 
     def norms(self) -> dict[str, squares.Quadratic]:
         """|E(λ)|² in h, by name."""
-        return {"weight": squares.low_rank(self.weight, low_rank.held(self))}
+        return {"weight": squares.low_rank(self.weight, low_rank.part_of(self))}
 
     def forward(self, input: Tensor) -> Tensor:
         """(...) -> (..., D)."""
         scope = scope_of(self) if self.num_hyper else None
         out = super().forward(input)
         if scope is not None and scope.h is not None:
-            part = low_rank.held(self)
+            part = low_rank.part_of(self)
             z = F.embedding(input, part.outer, self.padding_idx, None, 2.0, self.scale_grad_by_freq, self.sparse)
             turned = LowRank(part.inner.t(), part.gain, part.outer, None)
             out = low_rank.add_to_features(out, z.movedim(-1, 0), turned, (scope, self.home), lift_features)
@@ -221,7 +221,7 @@ class LowRankEmbedding(nn.Embedding):
 
 
 def _weights(layer: Any, h: Tensor) -> dict[str, Tensor]:
-    part: LowRank = low_rank.held(layer)
+    part: LowRank = low_rank.part_of(layer)
     out = {"weight": layer.weight + part.matrix(h).view(layer.weight.shape)}
     if part.shift is not None:
         out["bias"] = layer.bias + product(h, part.shift).to(layer.bias.dtype)
@@ -229,4 +229,4 @@ def _weights(layer: Any, h: Tensor) -> dict[str, Tensor]:
 
 
 def _rank(layer: nn.Module) -> int:
-    return low_rank.held(layer).gain.shape[0] if layer.num_hyper else 0
+    return low_rank.part_of(layer).gain.shape[0] if layer.num_hyper else 0

@@ -60,13 +60,13 @@ class LowRankLSTM(nn.LSTM):
     def reset_response(self) -> None:
         """The response part alone."""
         for name in self._weight_names():
-            low_rank.reset(low_rank.held(self, _suffix(name)), self.gain)
+            low_rank.reset(low_rank.part_of(self, _suffix(name)), self.gain)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,), by nn.LSTM's names."""
         out = self._own()
         for name in self._weight_names():
-            part = low_rank.held(self, _suffix(name))
+            part = low_rank.part_of(self, _suffix(name))
             out[name] = out[name] + part.matrix(h)
             if part.shift is not None:
                 bias = name.replace("weight", "bias")
@@ -76,7 +76,7 @@ class LowRankLSTM(nn.LSTM):
     def norms(self) -> dict[str, squares.Quadratic]:
         """|W(λ)|² in h, by name."""
         return {
-            name: squares.low_rank(self.get_parameter(name), low_rank.held(self, _suffix(name)))
+            name: squares.low_rank(self.get_parameter(name), low_rank.part_of(self, _suffix(name)))
             for name in self._weight_names()
         }
 
@@ -101,7 +101,7 @@ class LowRankLSTM(nn.LSTM):
         """One layer in one direction."""
         assert scope is not None and scope.h is not None
         bias = self.get_parameter("bias_ih" + suffix) + self.get_parameter("bias_hh" + suffix) if self.bias else None
-        into, back = low_rank.held(self, "_ih" + suffix), low_rank.held(self, "_hh" + suffix)
+        into, back = low_rank.part_of(self, "_ih" + suffix), low_rank.part_of(self, "_hh" + suffix)
         y = with_tangent(F.linear, x, (self.get_parameter("weight_ih" + suffix), bias), scope)
         z = low_rank.inner_product(parts(x, scope)[0], into.inner)
         pre = low_rank.add_to_features(y, z, into, (scope, self.home), lift_time)

@@ -62,9 +62,9 @@ def test_pooling_by_hand() -> None:
     assert joined.at.tolist() == [1.0, 2.0, 3.0]
     assert joined.mean.tolist() == [2.0, 3.0, 5.0]  # of (1, 3), (2, 4), (5, 5)
     assert joined.spread == pytest.approx([math.sqrt(2.0), math.sqrt(2.0), 0.0])
-    held = seeds.stepwise([fast, slow])
-    assert (held.at[0], held.at[-1]) == (1.0, 3.0)
-    assert (held.mean[0], held.mean[-1]) == (1.5, 3.5)  # of (0, 3) and (2, 5)
+    band = seeds.stepwise([fast, slow])
+    assert (band.at[0], band.at[-1]) == (1.0, 3.0)
+    assert (band.mean[0], band.mean[-1]) == (1.5, 3.5)  # of (0, 3) and (2, 5)
     assert seeds.stepwise([slow]).mean.tolist() == [3.0, 5.0]
     assert seeds.lines_remark([1, 1]) == "" and "mean of 2 to 3 seeds" in seeds.lines_remark([3, 2])
 

@@ -118,23 +118,23 @@ def test_bad_input():
         Retraining(steps=0)
 
 
-def over(valid, held, patience=3):
+def over(valid, test, patience=3):
     watch = OverTuning(patience)
-    return [watch.update(i, v, h) for i, (v, h) in enumerate(zip(valid, held, strict=True))]
+    return [watch.update(i, v, h) for i, (v, h) in enumerate(zip(valid, test, strict=True))]
 
 
 def test_over_tuning_is_told_once_with_the_figures():
     valid = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
-    held = [1.0, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2]
+    test = [1.0, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2]
     with pytest.warns(
         OverTuningWarning, match=r"from step 1 to 4 its loss fell from 0.9 to 0.6 .* rose from 0.9 to 1.05"
     ):
-        told = over(valid, held)
+        told = over(valid, test)
     assert told == [False] * 4 + [True, False, False]
 
 
 @pytest.mark.parametrize(
-    ("valid", "held"),
+    ("valid", "test"),
     [
         ([1.0, 0.9, 0.8, 0.7, 0.6, 0.5], [1.0, 0.9, 0.8, 0.7, 0.6, 0.5]),  # both fall
         ([1.0, 0.9, 1.0, 1.1, 1.2, 1.3], [1.0, 0.9, 1.0, 1.1, 1.2, 1.3]),  # both rise: not over-tuning
@@ -143,10 +143,10 @@ def test_over_tuning_is_told_once_with_the_figures():
         ([math.nan] * 6, [math.nan] * 6),
     ],
 )
-def test_over_tuning_is_silent_otherwise(valid, held):
+def test_over_tuning_is_silent_otherwise(valid, test):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert not any(over(valid, held))
+        assert not any(over(valid, test))
 
 
 def test_the_tuner_watches_its_held_out_split():

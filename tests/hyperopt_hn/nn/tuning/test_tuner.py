@@ -21,7 +21,8 @@ from hyperopt_hn.nn.responses import Delta  # noqa: E402
 from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
 from hyperopt_hn.nn.setup.hypers import Hypers  # noqa: E402
 from hyperopt_hn.nn.setup.looped import Looped  # noqa: E402
-from hyperopt_hn.nn.setup.problem import Optimizers, Schedulers, TorchProblem, TunerConfig  # noqa: E402
+from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig  # noqa: E402
+from hyperopt_hn.nn.setup.schedulers import Schedulers  # noqa: E402
 from hyperopt_hn.nn.tuning.codec import TORCH  # noqa: E402
 from hyperopt_hn.nn.tuning.tuner import TorchTuner  # noqa: E402
 
@@ -384,12 +385,12 @@ def noisy_labels(response, steps, tune=True, seed=3):
         return x, torch.where(torch.rand(rows, generator=g) < noise, 1 - y, y)
 
     space = HyperSpace([Hyper("decay", 1e-3, 1e-5, 1.0, log=True, shared=True, spread=1.0)])
-    train, valid, held = draw(60, 0.3), draw(400, 0.0), draw(1000, 0.0)
+    train, valid, test = draw(60, 0.3), draw(400, 0.0), draw(1000, 0.0)
     torch.manual_seed(0)
     model, hypers = convert(nn.Linear(30, 2), space), Hypers(space)
     problem = TorchProblem(
         lambda m, b, h: valid_loss(m, b) + h["decay"] * squared_norm(m), valid_loss,
-        Batches.of(train, 60), Batches.of(valid, 200), Batches.of(held, 500),
+        Batches.of(train, 60), Batches.of(valid, 200), Batches.of(test, 500),
     )  # fmt: skip
     optimizers = Optimizers(torch.optim.Adam(model.parameters(), 0.01), torch.optim.Adam([hypers.lam], 0.05))
     tuner = TorchTuner(model, hypers, problem, optimizers, response)
