@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from hyperopt_hn.course import Replay
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.hyper import Hyper
-from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.responses import Response
-from hyperopt_hn.nn.self_tuning import running, words
+from hyperopt_hn.nn.self_tuning import anew, running, words
 from hyperopt_hn.nn.self_tuning.assembly import Metrics, Specification, assemble, copied, space_of_hypers
 from hyperopt_hn.nn.self_tuning.data import Data, NoData, as_source, placed
 from hyperopt_hn.nn.self_tuning.defaults import OPTIMIZER, Tuning
@@ -69,7 +64,7 @@ class SelfTuner:
             net, space, train_loss, valid_loss, dict(dropout or {}), optimizer, metrics, rows, how, seed
         )
         self._first = None if inplace else net
-        self._build(net if inplace else copied(net))
+        self.tuner, self._hypers = assemble(replace(self._given, net=net if inplace else copied(net)))
         self._plan: running.FitPlan | None = None
         self._records: Sequence[Mapping[str, Any]] = ()
 
@@ -149,9 +144,7 @@ class SelfTuner:
 
         After `fit` these are the best ones. Dropout rates are set, too.
         """
-        if next(hyper_layers(self.model), None) is None:
-            return copy.deepcopy(self.model)
-        return self.tuner.collapsed(values)
+        return anew.plain(self.tuner, values)
 
     def check(self, grid: Grid, retraining: Retraining | None = None) -> ResponseCheck:
         """Retrain at a few settings and compare: may the tuned values be trusted? After `fit`; see check_response."""
@@ -167,12 +160,10 @@ class SelfTuner:
         For a search of your own (Optuna, a grid). Each call starts from `net` as it was given; data and length are
         those of the last `fit` unless given. Names that a call leaves out stay where they start.
         """
-        plan = self._objective_plan(train, valid, epochs, steps)
-        start = self._untouched()
+        plan, start = anew.plan_like(self._plan, train, valid, epochs, steps), self._untouched()
 
         def trained_at(values: Mapping[str, Any]) -> float:
-            twin = SelfTuner._of(replace(self._given, net=copied(start), space=self._fixed(values)))
-            return running.run(twin.tuner, twin._given, plan).best_loss
+            return anew.trained(self._anew(values, start), plan)[1].best_loss
 
         return trained_at
 
@@ -182,22 +173,13 @@ class SelfTuner:
         Returns the plain network at its best and the result. The weights of a self-tuning run lag behind λ̂, which
         moved while they were trained; these do not.
         """
-        plan = self._objective_plan(None, None, None, None)
-        found = self.hypers() if values is None else values
-        return self._again(replace(self._given, net=self._untouched(), space=self._fixed(found)), plan)
+        return self._again(self._anew(self.hypers() if values is None else values, self._untouched()))
 
     def replay(self) -> tuple[nn.Module, TuningResult]:
         """The same along the course of the last `fit`: each hyperparameter at its value of the same training step."""
-        plan, space = self._objective_plan(None, None, None, None), self._given.space
-        vectors = [name for name in space.tuned if space[name].size is not None]
-        if vectors:
-            raise UserError(f"the course of {vectors[0]!r}, a vector, is not recorded entry by entry; use retrain()")
-        steps = np.array([record["train_steps"] for record in self._records])
-        values = {name: np.array([record["hypers"][name] for record in self._records]) for name in space.tuned}
-        fresh = np.concatenate([[True], np.diff(steps) > 0])
-        course = Replay(steps[fresh], {name: column[fresh] for name, column in values.items()})
-        given = replace(self._given, net=self._untouched(), space=space.with_tuned([]), course=course)
-        return self._again(given, plan)
+        space = self._given.space
+        course = anew.course_of(self._records, space)
+        return self._again(replace(self._given, net=self._untouched(), space=space.with_tuned([]), course=course))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next step depends on: tensors and plain data, for torch.save and weights_only loading."""
@@ -213,45 +195,17 @@ class SelfTuner:
     def _repr_html_(self) -> str:
         return words.table(*self._facts())
 
-    @classmethod
-    def _of(cls, given: Specification) -> SelfTuner:
-        """One made from a specification, its network converted in place."""
-        made = cls.__new__(cls)
-        made._given, made._first, made._plan, made._records = given, None, None, ()
-        made._build(given.net)
-        return made
+    def _again(self, given: Specification) -> tuple[nn.Module, TuningResult]:
+        tuner, result = anew.trained(given, anew.plan_like(self._plan))
+        return anew.plain(tuner), result
 
-    @staticmethod
-    def _again(given: Specification, plan: running.FitPlan) -> tuple[nn.Module, TuningResult]:
-        twin = SelfTuner._of(given)
-        result = running.run(twin.tuner, twin._given, plan)
-        return twin.plain(), result
+    def _anew(self, values: Mapping[str, Any], start: nn.Module) -> Specification:
+        return replace(self._given, net=copied(start), space=anew.fixed(self._given.space, values))
 
     def _untouched(self) -> nn.Module:
         if self._first is None:
             raise UserError("an inplace SelfTuner has no untouched network left to train; leave inplace out")
         return copied(self._first)
-
-    def _fixed(self, values: Mapping[str, Any]) -> HyperSpace:
-        return self._given.space.with_init(values).with_tuned([])
-
-    def _build(self, net: nn.Module) -> None:
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # a response may start at random: by the seed, not by the caller's state
-            torch.manual_seed(self._given.seed)
-            self.tuner, self._hypers = assemble(replace(self._given, net=net))
-
-    def _objective_plan(self, train: Data, valid: Data, epochs: int | None, steps: int | None) -> running.FitPlan:
-        last = self._plan
-        if train is None or valid is None:
-            if last is None:
-                raise UserError("there are no data yet: objective(train, valid, epochs=...), or call fit before")
-            train, valid = last.train, last.valid
-        if epochs is None and steps is None and last is not None:
-            epochs, steps = last.epochs, last.steps
-        size = 64 if last is None else last.batch_size
-        return running.FitPlan(train, valid, epochs=epochs, steps=steps, batch_size=size, quiet=True)
 
     def _facts(self) -> tuple[str, HyperSpace, Mapping[str, Any], nn.Module, str]:
         title = f"SelfTuner({type(self._given.net).__name__}, response {type(self.tuner.response).__name__})"

@@ -66,7 +66,16 @@ def space_of_hypers(hypers: HyperSpace | Sequence[Hyper]) -> HyperSpace:
 
 
 def assemble(given: Specification) -> tuple[TorchTuner, Hypers]:
-    """The converted network, λ̂ and the optimizers as a TorchTuner that has no data yet, and its λ̂."""
+    """The converted network, λ̂ and the optimizers as a TorchTuner that has no data yet, and its λ̂.
+
+    What starts at random, as a response may, does so by the seed; torch's own generator stays where it is.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(given.seed)
+        return _assembled(given)
+
+
+def _assembled(given: Specification) -> tuple[TorchTuner, Hypers]:
     _check_processes()
     tuning = given.tuning
     model = converted(given.net, given.space, given.dropout, tuning.response, tuning.form)

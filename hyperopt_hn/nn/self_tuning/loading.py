@@ -15,13 +15,13 @@ from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.conversion.collapsing import collapse
 from hyperopt_hn.nn.responses import Losses, Response
+from hyperopt_hn.nn.responses.names import NAMES
 from hyperopt_hn.nn.self_tuning.assembly import converted, copied
 from hyperopt_hn.nn.self_tuning.data import NoData
 from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.setup.problem import TorchProblem
 from hyperopt_hn.nn.tuning import checkpoint
 from hyperopt_hn.nn.tuning.codec import TORCH
-from hyperopt_hn.nn.tuning.tuner import NAMES
 from hyperopt_hn.runs.reader import Run
 from hyperopt_hn.space import HyperSpace
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,9 @@ from hyperopt_hn.nn.diagnosis.gain import ResponseGain
 from hyperopt_hn.nn.diagnosis.overtuning import OverTuning
 from hyperopt_hn.nn.diagnosis.past_reads import settle
 from hyperopt_hn.nn.diagnosis.trust import Trust, judged
-from hyperopt_hn.nn.responses import STN, Delta, Implicit, Losses, Response, Split
+from hyperopt_hn.nn.responses import Implicit, Losses, Response
 from hyperopt_hn.nn.responses.base import means, training
+from hyperopt_hn.nn.responses.names import ResponseName, named
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
@@ -35,8 +36,6 @@ from hyperopt_hn.nn.tuning.guard import look, reached
 from hyperopt_hn.nn.tuning.history import Trace
 from hyperopt_hn.nn.tuning.phases import Perturbations, Trainer
 from hyperopt_hn.nn.tuning.whole_state import WholeState
-
-NAMES: dict[str, Response] = {"stn": STN(), "delta": Delta(), "split": Split(), "implicit": Implicit()}
 
 
 class TorchTuner:
@@ -53,11 +52,11 @@ class TorchTuner:
         hypers: Hypers,
         problem: TorchProblem,
         optimizers: Optimizers,
-        response: Literal["stn", "delta", "split", "implicit"] | Response = "stn",
+        response: ResponseName | Response = "stn",
         config: TunerConfig | None = None,
     ) -> None:
         self.config = config or TunerConfig()
-        self.response = _response(response)
+        self.response = named(response)
         self.problem, self._hypers = problem, hypers
         self.optimizers = with_response(optimizers, unwrap(model), self.response)
         check_fit(model, hypers, self.optimizers, self.response)
@@ -244,11 +243,3 @@ class TorchTuner:
     def _average_norms(self) -> None:
         """Batch-norm statistics are the same on all ranks: their mean."""
         distributed.average_([t for m in self._norms for t in (m.running_mean, m.running_var) if t is not None])
-
-
-def _response(given: str | Response) -> Response:
-    if not isinstance(given, str):
-        return given
-    if given not in NAMES:
-        raise UserError(f"response={given!r} is unknown; take one of {', '.join(NAMES)}, or an instance")
-    return NAMES[given]
