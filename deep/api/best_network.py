@@ -41,7 +41,7 @@ def load_best(path: Path | str, data: str | None = None) -> BestNetwork:
     from deep.lstm.averaging import Averaged
     from hyperopt_hn.cli.experiment import Context
     from hyperopt_hn.nn import TORCH, TorchTuner
-    from hyperopt_hn.nn.tuning import checkpoint
+    from hyperopt_hn.nn.setup.random_states import random_state, set_random_state
 
     run = Run(path)
     name, arm = run.config.get("experiment"), run.config.get("arm")
@@ -53,7 +53,7 @@ def load_best(path: Path | str, data: str | None = None) -> BestNetwork:
     if loaded.sha256 != run.config["data"]["sha256"]:
         raise UserError(f"{path} was recorded on other data than {loaded.name} is here; name them with data=")
     config = found.fit(_recorded(found.presets, run), loaded)
-    here = checkpoint.random_state(torch.device("cpu"))  # building and loading move the global random streams
+    here = random_state(torch.device("cpu"))  # building and loading move the global random streams
     try:
         tuner, _ = found.build(config, arm, Context(loaded, run.path.resolve().parents[1]))
         if not isinstance(tuner, (TorchTuner, Averaged)):
@@ -61,7 +61,7 @@ def load_best(path: Path | str, data: str | None = None) -> BestNetwork:
         tuner.load_state(TORCH.load(run.path / f"best.{TORCH.suffix}"))
         network = tuner.collapsed().eval()
     finally:
-        checkpoint.set_random_state(here, torch.device("cpu"))
+        set_random_state(here, torch.device("cpu"))
     return BestNetwork(network, tuner.hypers(), run, loaded)
 
 

@@ -14,7 +14,7 @@ PARTS = ("hyperopt_hn", "toy", "deep", "figures")
 ALIKE = {"presets", "experiment", "assemble", "hypers", "network", "networks"}
 """File names that parallel folders of one part may share: a CNN's presets and an LSTM's."""
 MOST = {"hyperopt_hn": 12, "hyperopt_hn/nn": 5, "deep": 7}
-"""At most so many modules directly in a folder, `__init__` included."""
+"""At most so many modules directly in a folder, `__init__` included; in every other 13, but for the figures."""
 
 
 def tree(text: str) -> dict[Path, str]:
@@ -82,6 +82,14 @@ def test_the_page_is_short():
 @pytest.mark.parametrize("folder", MOST)
 def test_few_modules_stand_directly_in_a_folder(folder):
     assert len(list((ROOT / folder).glob("*.py"))) <= MOST[folder]
+
+
+def test_no_folder_is_crowded_and_no_file_long():
+    for part in PARTS:
+        for folder in {path.parent for path in (ROOT / part).rglob("*.py")} - {ROOT / "figures"}:
+            assert len(list(folder.glob("*.py"))) <= 13, f"{folder.relative_to(ROOT)}: give its kinds folders"
+        for path in (ROOT / part).rglob("*.py"):
+            assert len(path.read_text().splitlines()) <= 250, f"{path.relative_to(ROOT)}: split it by its concepts"
 
 
 def test_figures_hold_figures():

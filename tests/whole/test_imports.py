@@ -30,6 +30,17 @@ DOORS = {  # the only places where a heavy library may be imported
     "tensorboard": ("hyperopt_hn/runs/sinks/",),
 }
 
+FLOORS = (  # of hyperopt_hn.nn: each imports from those before it alone
+    "context distributed",
+    "layers per_example",
+    "conversion setup",
+    "responses",
+    "diagnosis",
+    "tuning",
+    "self_tuning",
+    "self_tuner",
+)
+
 
 def modules():
     """Dotted name -> file of everything in the product."""
@@ -72,6 +83,20 @@ def test_arrows(part):
             assert not within(name, FORBIDDEN[part]), where
             if part == "hyperopt_hn" and "nn" not in path.parts:
                 assert not within(name, {"hyperopt_hn.nn"}), where
+
+
+def test_floors():
+    floor = {f"hyperopt_hn.nn.{name}": number for number, names in enumerate(FLOORS) for name in names.split()}
+
+    def of(name):
+        return floor.get(".".join(name.split(".")[:3]))
+
+    parts = {".".join(name.split(".")[:3]) for name in MODULES if name.startswith("hyperopt_hn.nn.")}
+    assert parts == set(floor)
+    for name, path in MODULES.items():
+        for other in imports(path):
+            if of(name) is not None and of(other) is not None and name.split(".")[2] != other.split(".")[2]:
+                assert of(other) < of(name), f"{name} imports {other}"
 
 
 @pytest.mark.parametrize("library", DOORS)

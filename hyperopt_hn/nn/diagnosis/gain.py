@@ -20,7 +20,7 @@ from torch import Tensor
 from hyperopt_hn.nn.responses import Implicit, Losses, Response
 from hyperopt_hn.nn.responses.base import kept_buffers, training
 from hyperopt_hn.nn.setup.batches import Source
-from hyperopt_hn.nn.tuning import checkpoint
+from hyperopt_hn.nn.setup.random_states import random_state, set_random_state
 
 WINDOW = 24
 """Pairs that a t is taken over, the latest ones."""
@@ -49,7 +49,7 @@ class ResponseGain:
         if count < 1 or not self._pairs or isinstance(response, Implicit):
             return
         self._spent += 2 * FORWARD * count
-        kept = checkpoint.random_state(losses.hypers.lam.device)
+        kept = random_state(losses.hypers.lam.device)
         try:
             batches = list(islice(train.once(), BATCHES))
             if not batches:
@@ -58,7 +58,7 @@ class ResponseGain:
                 for _ in range(min(count, WINDOW * len(self._pairs))):
                     self._one(losses, response, batches)
         finally:
-            checkpoint.set_random_state(kept, losses.hypers.lam.device)
+            set_random_state(kept, losses.hypers.lam.device)
 
     def t(self) -> dict[str, float]:
         """t of every hyperparameter that was measured often enough."""

@@ -24,7 +24,7 @@ from hyperopt_hn.nn.conversion.converter import leave
 from hyperopt_hn.nn.diagnosis.calls import Call, Watch, elementary, responding
 from hyperopt_hn.nn.diagnosis.prints import Prints, parted
 from hyperopt_hn.nn.responses.base import Losses, frozen, kept_buffers, training
-from hyperopt_hn.nn.tuning.checkpoint import random_state, set_random_state
+from hyperopt_hn.nn.setup.random_states import random_state, set_random_state
 
 REASON = "its weights are read past it, by code that does not call it, so it cannot respond"
 _GAIN = {torch.float64: 0.05, torch.float32: 0.05}

@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.setup.problem import Optimizers
-from hyperopt_hn.nn.setup.random_states import host_states, set_host_states
 
 KIND = "hyperopt_hn.nn.TorchTuner"
 VERSION = 2
@@ -56,25 +53,6 @@ def copied(node: Any) -> Any:
     if isinstance(node, np.generic):
         return node.item()
     return copy.deepcopy(node)
-
-
-def random_state(device: torch.device) -> dict[str, Any]:
-    """torch's generators (each rank's own), Python's and numpy's global ones. All ranks must call it together."""
-    return {
-        "torch": distributed.gather(torch.get_rng_state()),
-        "device": distributed.gather(torch.cuda.get_rng_state(device)) if device.type == "cuda" else [],
-        **host_states(),
-    }
-
-
-def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
-    """Put back what `random_state` took; a rank that was not there then keeps its own torch generators."""
-    rank = distributed.rank()
-    if rank < len(state["torch"]):
-        torch.set_rng_state(state["torch"][rank].cpu())
-    if device.type == "cuda" and rank < len(state["device"]):
-        torch.cuda.set_rng_state(state["device"][rank].cpu(), device)
-    set_host_states(state)
 
 
 def kinds(optimizers: Optimizers) -> list[str]:

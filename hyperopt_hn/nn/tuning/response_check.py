@@ -26,7 +26,7 @@ from hyperopt_hn.nn.diagnosis.verdict import Word, judge, rms
 from hyperopt_hn.nn.responses import Implicit, Losses
 from hyperopt_hn.nn.responses.base import means, training
 from hyperopt_hn.nn.setup.problem import TorchProblem
-from hyperopt_hn.nn.tuning import checkpoint
+from hyperopt_hn.nn.setup.random_states import random_state, set_random_state
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
 
 __all__ = ["OverTuning", "OverTuningWarning", "ResponseCheck", "Retraining", "check_response"]
@@ -143,7 +143,7 @@ def check_response(
     settings = _settings(grid)
     losses = replace(tuner.losses, model=tuner.losses.bare, problem=problem)
     lams = [losses.hypers.raw(setting) for setting in settings]
-    kept = checkpoint.random_state(losses.hypers.lam.device)
+    kept = random_state(losses.hypers.lam.device)
     try:
         unmoved = _loss(losses, tuner.response.unmoved(losses, losses.hypers.lam.detach()))
         response = [_loss(losses, tuner.response.view(losses, lam, True)) for lam in lams]
@@ -152,7 +152,7 @@ def check_response(
                 lambda lam: _retrain(tuner, losses, lam, plan), [losses.hypers.lam.detach(), *lams]
             )
     finally:
-        checkpoint.set_random_state(kept, losses.hypers.lam.device)
+        set_random_state(kept, losses.hypers.lam.device)
     ends, halves = tuple(t for _, t in truth), tuple(h for h, _ in truth)
     return ResponseCheck(settings, tuple(response), ends, halves, unmoved, centre)
 

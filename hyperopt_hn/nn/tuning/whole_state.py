@@ -10,6 +10,7 @@ from hyperopt_hn.nn.diagnosis.overtuning import OverTuning
 from hyperopt_hn.nn.responses import Losses, Response
 from hyperopt_hn.nn.setup.hypers import Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem
+from hyperopt_hn.nn.setup.random_states import random_state, set_random_state
 from hyperopt_hn.nn.tuning import checkpoint
 from hyperopt_hn.nn.tuning.history import Trace
 
@@ -42,7 +43,7 @@ class WholeState:
             "schedulers": [s.state_dict() for s in opt.schedulers.all()],
             "batches": [source.state() for source in (self.problem.train, self.problem.valid)],
             "noise": self.noise.state(),
-            "random": checkpoint.random_state(hypers.lam.device),
+            "random": random_state(hypers.lam.device),
             "steps": dict(steps),
             "course": self.trace.state(),
             "over": self.over.state(),
@@ -69,7 +70,7 @@ class WholeState:
         self.over.load_state(whole["over"])
         if whole["gain"] is not None:
             self.gain.load_state(whole["gain"])
-        checkpoint.set_random_state(whole["random"], hypers.lam.device)  # last: sources may draw while loading
+        set_random_state(whole["random"], hypers.lam.device)  # last: sources may draw while loading
         steps: dict[str, int] = whole["steps"]
         return steps
 
