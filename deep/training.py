@@ -29,6 +29,7 @@ from hyperopt_hn.nn import (
     TunerConfig,
     general_parameters,
 )
+from hyperopt_hn.nn.layers.kinds import Form
 from hyperopt_hn.nn.responses import Response
 from hyperopt_hn.nn.setup.nonmonotone import NonMonotone
 
@@ -41,6 +42,7 @@ class Method:
     respond_every: int = option(
         4, "training steps for each step of split's response, after the warm-up", unit="train steps", least=1
     )
+    form: Form = option("full", "form of the response's weights", choices=("full", "lowrank", "gated"))
     lr_response: float = option(1e-3, "rate of the Adam of split's response", above=0)
     box: float = option(0.0, "how far raw λ may go from the middle of its range; 0: no box", unit="raw λ", least=0)
     hyper_input: str = option("raw", "what an STN's response sees: raw λ or its values", choices=("raw", "natural"))

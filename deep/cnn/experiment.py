@@ -33,6 +33,7 @@ from hyperopt_hn.data.catalogue import Images
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TorchProblem, TorchTuner, convert, distributed
 from hyperopt_hn.nn.layers.affine_response import Gain
+from hyperopt_hn.nn.layers.kinds import Form
 
 PLAIN = {"small": ("fc",)}
 """Layers without a response, as published."""
@@ -125,12 +126,14 @@ def plain_network(network: CNNSettings, shape: ImageShape) -> nn.Module:
     return NETWORKS[network.model](shape)
 
 
-def self_tuning(network: CNNSettings, shape: ImageShape, space: HyperSpace, response: str) -> nn.Module:
+def self_tuning(
+    network: CNNSettings, shape: ImageShape, space: HyperSpace, response: str, form: Form = "full"
+) -> nn.Module:
     """The network whose layers answer to the tuned hyperparameters, its dropouts at the rates that the space names."""
     model = plain_network(network, shape)
     rates = {module: name for module, name in _rate_names(network, model).items() if name in space.names}
     gain: Gain = "stn" if response == "stn" else "delta"
-    return convert(model, space, exclude=PLAIN.get(network.model, ()), gain=gain, dropout=rates)
+    return convert(model, space, exclude=PLAIN.get(network.model, ()), gain=gain, dropout=rates, form=form)
 
 
 def build_tuner(config: CNNConfig, data: Images, space: HyperSpace, course: Course | None = None) -> TorchTuner:
@@ -140,7 +143,7 @@ def build_tuner(config: CNNConfig, data: Images, space: HyperSpace, course: Cour
     _check_batch(config)
     torch.manual_seed(config.seed)
     shape = ImageShape(parts.classes, parts.channels, parts.side)
-    model = self_tuning(network, shape, space, config.method.response).to(device)
+    model = self_tuning(network, shape, space, config.method.response, config.method.form).to(device)
     torch.manual_seed((config.seed + 1) * 1_000_003 + distributed.rank())  # masks differ between ranks
     last = config.machine.channels_last
     train = Pictures(parts.train, batch, config.seed, device, last)

@@ -157,7 +157,7 @@ def network_of(config: LSTMConfig, count: int, space: HyperSpace) -> nn.Module:
     """The model for `count` words, answering to the space's λ."""
     model = LanguageModel(LSTMShape(count, config.network.hidden, config.network.layers))
     named = rates(config.network.layers, space.names)
-    made = convert(model, space, exclude=["decoder"], gain=config.method.gain, dropout=named)
+    made = convert(model, space, exclude=["decoder"], gain=config.method.gain, dropout=named, form=config.method.form)
     set_batch_dim(made, 1)
     return made
 

@@ -26,6 +26,7 @@ from deep.cnn import experiment as cnn_experiment
 from deep.cnn.presets import DELTA, PAPER
 from deep.lstm import experiment as lstm_experiment
 from deep.lstm.presets import PAPER as LSTM
+from deep.lstm.presets import split
 from deep.machine import Machine
 from hyperopt_hn.data.catalogue import Images, load
 from hyperopt_hn.data.text import Text, load_text
@@ -74,6 +75,13 @@ def cases(device: str) -> Iterator[tuple[str, Make]]:
         for kind in ("float32", "bf16"):
             method = replace(LSTM.method, response=response)
             yield f"LSTM {response} {kind}", _lstm(replace(LSTM, machine=machines[kind], method=method), words)
+    for form in ("full", "lowrank", "gated"):
+        for kind in ("float32", "bf16"):
+            for every, what in ((1, "train and respond"), (1_000_000, "train alone")):
+                config = split(replace(LSTM, machine=machines[kind]))
+                method = replace(config.method, form=form, respond_every=every)
+                span = replace(config.span, warmup_epochs=0.003)  # one step of the response
+                yield f"LSTM split {form} {kind}, {what}", _lstm(replace(config, method=method, span=span), words)
 
 
 def measure(tuner: TorchTuner, steps: int) -> dict[str, float]:

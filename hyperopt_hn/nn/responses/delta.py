@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_map
 
 from hyperopt_hn.nn.context import at
 from hyperopt_hn.nn.responses.base import Losses, Phase, Slope, slope
+from hyperopt_hn.nn.responses.elementary import elementary_kernels
 from hyperopt_hn.nn.setup.batches import Batch
 
 
@@ -80,7 +81,7 @@ def linearised(
 
     hooks = [model.register_forward_pre_hook(before), model.register_forward_hook(after, always_call=True)]
     try:
-        with at(model, lam, centre, values=values), _uncounted(model):
+        with at(model, lam, centre, values=values), _uncounted(model), elementary_kernels(model):
             yield
     finally:
         for hook in hooks:

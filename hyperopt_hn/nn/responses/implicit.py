@@ -18,6 +18,7 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import at, hyper_layers
 from hyperopt_hn.nn.responses.base import Losses, Phase, Slope, evaluating
+from hyperopt_hn.nn.responses.elementary import elementary_kernels
 from hyperopt_hn.nn.setup.batches import Batch
 
 Vectors = list[Tensor]
@@ -62,7 +63,7 @@ class Implicit:
     def tune(self, losses: Losses, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
         """L_V and -∂²L_T/∂λ∂w H⁻¹ ∂L_V/∂w; one Hessian product per term."""
         w = [p for p in losses.bare.parameters() if p.requires_grad]
-        with self.view(losses, lam, False), evaluating(losses.bare):
+        with self.view(losses, lam, False), evaluating(losses.bare), elementary_kernels(losses.bare):
             loss = losses.valid_loss(batches[0])
             outer = _averaged(_grad(loss, w))
             inner = losses.train_loss(batches[1], lam, keep=True)

@@ -27,6 +27,7 @@ from hyperopt_hn.nn.layers.lstm.lstm_calls import (
     by_layers,
     by_torch,
     check_padded,
+    kernel,
     time_first,
     ways,
     whole_batch,
@@ -124,7 +125,7 @@ class GatedLSTM(nn.LSTM):
                 x = torch.cat([x, h.expand(*x.shape[:2], -1)], 2)
             flat = [w for suffix in self._suffixes(k) for w in self._flat(suffix, own)]
             state = hidden[k * n : (k + 1) * n], cell[k * n : (k + 1) * n]
-            x, h_k, c_k = torch.lstm(x, state, flat, self.bias, 1, 0.0, self.training, self.bidirectional, False)
+            x, h_k, c_k = kernel(self, x, state, flat)
             last.append((h_k, c_k))
             x = between(self, x, k)
         states = torch.cat([h for h, _ in last]), torch.cat([c for _, c in last])

@@ -5,7 +5,9 @@ T time, B batch, H hidden units. A layer here has nn.LSTM's attributes, and `hom
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -29,14 +31,28 @@ def by_torch(layer: Any, x: Tensor, hx: State | None, own: dict[str, Tensor]) ->
     hx = (zeros, zeros) if hx is None else (hx[0].unsqueeze(1), hx[1].unsqueeze(1)) if lone else hx
     flat = list(own.values())
     if layer.dropout_name is None or not layer.training or layer.num_layers == 1:
-        out, h, c = torch.lstm(
-            time, hx, flat, layer.bias, layer.num_layers, layer.dropout, layer.training, layer.bidirectional, False
-        )
+        out, h, c = kernel(layer, time, hx, flat, layer.num_layers, layer.dropout)
     else:
         out, h, c = _with_rates(layer, time, hx, flat)
     if lone:
         return out.squeeze(1), (h.squeeze(1), c.squeeze(1))
     return (out.transpose(0, 1) if layer.batch_first else out), (h, c)
+
+
+def kernel(
+    layer: Any, x: Tensor, state: State, weights: list[Tensor], layers: int = 1, dropout: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """torch.lstm on x (T, B, D): outputs, last hidden and cell states.
+
+    cuDNN's goes backward only through a pass in training mode, which without dropout is the same as evaluation's; and
+    it copies weights that do not lie one behind another, as none do that are computed, which it need not say.
+    """
+    train = layer.training or torch.is_grad_enabled()
+    dropout = dropout if layer.training else 0.0
+    with warnings.catch_warnings() if x.is_cuda else nullcontext():
+        if x.is_cuda:
+            warnings.filterwarnings("ignore", ".*not part of single contiguous chunk", UserWarning)
+        return torch.lstm(x, state, weights, layer.bias, layers, dropout, train, layer.bidirectional, False)
 
 
 def by_layers(
@@ -103,7 +119,7 @@ def _with_rates(layer: Any, x: Tensor, hx: State, flat: list[Tensor]) -> Steps:
     for k in range(layer.num_layers):
         start = (hx[0][k * n : (k + 1) * n], hx[1][k * n : (k + 1) * n])
         own = flat[k * each : (k + 1) * each]
-        x, h, c = torch.lstm(x, start, own, layer.bias, 1, 0.0, layer.training, layer.bidirectional, False)
+        x, h, c = kernel(layer, x, start, own)
         last.append((h, c))
         x = between(layer, x, k)
     return x, torch.cat([h for h, _ in last]), torch.cat([c for _, c in last])
