@@ -34,6 +34,7 @@ class Machine:
         choices=("", "default", "reduce-overhead"),
         technical=True,
     )
+    graphs: bool = option(False, "on a GPU, record steps as CUDA graphs and replay them", technical=True)
     channels_last: bool = option(False, "images and convolutions in channels-last memory order", technical=True)
     deterministic: bool = option(
         False, "refuse operations whose result depends on the order of threads", technical=True

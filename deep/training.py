@@ -175,6 +175,7 @@ def make_tuner(
         least_lr=descent.least_lr,
         autocast="bfloat16" if recipe.machine.amp else "",
         course=recipe.course,
+        graphs=recipe.machine.graphs,
     )
     optimizers = Optimizers(phi, lam, rho, _schedulers(descent, phi, per_epoch))
     called = prepared(model, recipe.machine)

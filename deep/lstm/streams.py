@@ -8,7 +8,7 @@ but the first is scored exactly once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -48,6 +48,25 @@ class Window:
         if not self._ended:
             self._carry.state = tuple((_kept(h), _kept(c)) for h, c in state)
             self._ended = True
+
+    def tensors(self) -> list[Tensor]:
+        """Tokens, targets, and the state before the window, if there is one."""
+        return [self.tokens, self.targets, *(part for layer in self.begin() or () for part in layer)]
+
+    def like(self, tensors: Sequence[Tensor]) -> Window:
+        """A window of these tokens, targets and state, which carries its own on."""
+        tokens, targets, *parts = tensors
+        carry = Carry()
+        carry.state = tuple(zip(parts[::2], parts[1::2], strict=True)) or None
+        return Window(tokens, targets, self.rows, carry)
+
+    def carried(self) -> tuple[Tensor, ...]:
+        """The state after it, layer by layer; nothing before a pass has ended."""
+        return tuple(part for layer in (self._carry.state or () if self._ended else ()) for part in layer)
+
+    def carry(self, tensors: Sequence[Tensor]) -> None:
+        """End with this state."""
+        self.end(tuple(zip(tensors[::2], tensors[1::2], strict=True)))
 
 
 class Streams:

@@ -65,6 +65,8 @@ def cases(device: str) -> Iterator[tuple[str, Make]]:
         "float32": Machine(device=device),
         "bf16": Machine(device=device, amp="bf16"),
         "bf16 channels-last": Machine(device=device, amp="bf16", channels_last=True),
+        "float32 graphs": Machine(device=device, graphs=True),
+        "bf16 graphs": Machine(device=device, amp="bf16", graphs=True),
         "bf16 compiled": Machine(device=device, amp="bf16", compile="reduce-overhead"),
     }
     for name, config in (("AlexNet STN", PAPER), ("AlexNet Δ-STN", DELTA)):
@@ -76,7 +78,7 @@ def cases(device: str) -> Iterator[tuple[str, Make]]:
             method = replace(LSTM.method, response=response)
             yield f"LSTM {response} {kind}", _lstm(replace(LSTM, machine=machines[kind], method=method), words)
     for form in ("full", "lowrank", "gated"):
-        for kind in ("float32", "bf16"):
+        for kind in ("float32", "bf16", "float32 graphs", "bf16 graphs"):
             for every, what in ((1, "train and respond"), (1_000_000, "train alone")):
                 config = split(replace(LSTM, machine=machines[kind]))
                 method = replace(config.method, form=form, respond_every=every)
@@ -94,13 +96,11 @@ def measure(tuner: TorchTuner, steps: int) -> dict[str, float]:
     found: dict[str, float] = {}
     for kind, step in (("train", tuner.train_step), ("tune", tuner.tune_step)):
         seconds = _seconds(step, steps, device)
+        found |= {f"{kind} steps/s": 1.0 / seconds, f"{kind} launches": _launches(step, device)}
         flops = _flops(step)
-        found |= {
-            f"{kind} steps/s": 1.0 / seconds,
-            f"{kind} launches": _launches(step, device),
-            f"{kind} GFLOP": flops / 1e9,
-            f"{kind} times the floor": seconds / (flops / _rate(device, tuner.losses.dtype or torch.float32)),
-        }
+        if flops:  # what a recorded graph does is not counted
+            floor = flops / _rate(device, tuner.losses.dtype or torch.float32)
+            found |= {f"{kind} GFLOP": flops / 1e9, f"{kind} times the floor": seconds / floor}
     if device.type == "cuda":
         found["peak MiB"] = torch.cuda.max_memory_allocated(device) / 2**20
     return found

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import Home, at, silence
@@ -24,6 +25,7 @@ from hyperopt_hn.nn.conversion.converter import leave
 from hyperopt_hn.nn.diagnosis.calls import Call, Watch, elementary, responding
 from hyperopt_hn.nn.diagnosis.prints import Prints, parted
 from hyperopt_hn.nn.responses.base import Losses, frozen, kept_buffers, training
+from hyperopt_hn.nn.responses.elementary import whole_precision
 from hyperopt_hn.nn.setup.random_states import random_state, set_random_state
 
 REASON = "its weights are read past it, by code that does not call it, so it cannot respond"
@@ -74,7 +76,7 @@ class _Check:
         watch = Watch(bare)
         h = torch.ones_like(lam)
         try:
-            with frozen(list(bare.parameters())), training(bare), _filled(_moved(bare)):
+            with frozen(list(bare.parameters())), training(bare), _whole(bare), _filled(_moved(bare)):
                 with at(bare, lam, h=h, values=self.losses.fixed), watch:
                     one = self._prints(lam, start)
                 with at(bare, lam, h=h, values=self.losses.fixed), torch.no_grad():
@@ -93,13 +95,36 @@ class _Check:
     def _prints(self, lam: Tensor, start: Any) -> Prints:
         set_random_state(start, lam.device)
         bare = self.losses.bare
-        with kept_buffers(bare), Prints(bare) as prints, torch.no_grad(), self.losses.autocast():
-            for module, args, kwargs in self.calls:  # forward: hooks of the user's own may count calls
+        # without autocast: two ways to the same number part by more than rounding in a long recurrence in bfloat16
+        with kept_buffers(bare), Prints(bare) as prints, torch.no_grad(), whole_precision(lam.device):
+            for module, args, kwargs in _widened(self.calls, self.losses.dtype, lam.dtype):
+                # forward: hooks of the user's own may count calls
                 inner = isinstance(getattr(module, "home", None), Home)
                 output = module(*args, **kwargs) if inner else module.forward(*args, **kwargs)
                 if not inner:
                     prints.take(module, args, output)
         return prints
+
+
+def _widened(calls: list[Call], narrow: torch.dtype | None, dtype: torch.dtype) -> Iterator[Call]:
+    """The calls with what autocast made narrow as wide as the weights are."""
+    for module, *given in calls:
+        args, kwargs = tree_map(lambda x: x.to(dtype) if isinstance(x, Tensor) and x.dtype == narrow else x, given)
+        yield module, args, kwargs
+
+
+@contextmanager
+def _whole(model: nn.Module) -> Iterator[None]:
+    """Inside, no single weights are dropped: a low-rank response stays whole where W is masked."""
+    layers: list[Any] = [m for m in model.modules() if getattr(m, "dropconnect", None) is not None]
+    names = [layer.dropconnect for layer in layers]
+    for layer in layers:
+        layer.dropconnect = None
+    try:
+        yield
+    finally:
+        for layer, name in zip(layers, names, strict=True):
+            layer.dropconnect = name
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def keep_mask(shape: tuple[int, ...], rate: Any, like: Tensor) -> Tensor:
     if not isinstance(rate, Tensor):
         return (uniform >= rate).to(like.dtype).mul_(0.0 if rate >= 1 else 1.0 / (1.0 - rate))
     rate = rate.to(uniform.dtype)
-    return torch.where(uniform >= rate, 1.0 / (1.0 - rate), 0.0).to(like.dtype)
+    return (1.0 / (1.0 - rate)).expand(shape).masked_fill(uniform < rate, 0.0).to(like.dtype)
 
 
 def shared_rate(layer: HyperLayer, name: str) -> Any:

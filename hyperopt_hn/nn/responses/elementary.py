@@ -44,6 +44,21 @@ def elementary_kernels(model: nn.Module) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def whole_precision(device: torch.device) -> Iterator[None]:
+    """Inside, float32 products on a GPU keep all of its bits: no TF32."""
+    if device.type != "cuda":
+        yield
+        return
+    cudnn, before = torch.backends.cudnn, torch.get_float32_matmul_precision()
+    with cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False):
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+
 def attention(
     query: Tensor,
     key: Tensor,

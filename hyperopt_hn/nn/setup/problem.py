@@ -135,6 +135,10 @@ class TunerConfig:
         0.0, "share of the training work that goes into measuring the response gain; 0: not measured", least=0, most=1
     )
     gate: bool = option(False, "a hyperparameter moves only while its response gain's t is above 1 (needs gain)")
+    graphs: bool = option(
+        False, "on a GPU, record the passes of a step as CUDA graphs: small networks run several times faster there; "
+        "batches must be on the GPU, and losses nothing but tensor code",
+    )  # fmt: skip
     course: Course | None = None
     """Values of hyperparameters that are not tuned, step by step; see hyperopt_hn.course."""
     course_rows: int = option(4096, "at most twice so many rows of the course of λ̂ are kept", unit="rows", least=2)

@@ -20,6 +20,7 @@ from hyperopt_hn.nn.responses.base import frozen, kept_buffers
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
 from hyperopt_hn.nn.setup.problem import Optimizers
+from hyperopt_hn.nn.tuning.graphs import Graphs
 
 View = Callable[[Tensor, bool], AbstractContextManager[object]]
 """(λ, perturbed) -> inside, the model answers for λ."""
@@ -50,8 +51,12 @@ class Perturbations:
 class Trainer:
     """Runs the phases of a response, each with its own backward pass and its own optimizer's step."""
 
-    def __init__(self, bare: nn.Module, draws: Perturbations, optimizers: Optimizers, clip: float, look: Look) -> None:
+    def __init__(
+        self, bare: nn.Module, draws: Perturbations, optimizers: Optimizers, clip: float, look: Look,
+        graphs: Graphs | None = None,
+    ) -> None:  # fmt: skip
         self.bare, self.draws, self.optimizers, self.clip, self.look = bare, draws, optimizers, clip, look
+        self.graphs = graphs
         every = list(bare.parameters())
         response = {id(p) for p in response_parameters(bare)}
         self._parts = {
@@ -92,13 +97,21 @@ class Trainer:
         optimizers = self._optimizers(phase)
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        chosen, seen, whole = {id(p) for p in trained}, [], sum(size for _, _, size in work)
+        chosen, whole = {id(p) for p in trained}, sum(size for _, _, size in work)
+        seen: list[Tensor] = []
+
+        def pass_over(batch: Any, lam: Tensor, size: int) -> Tensor:
+            with view(lam, phase.perturbed):
+                loss = losses.train_loss(batch, lam) * (size / whole)
+                _backward(loss, phase)
+            return loss.detach()
+
         with frozen([p for p in self._parts["all"] if id(p) not in chosen]):
-            for batch, lam, size in work:
-                with view(lam, phase.perturbed):
-                    loss = losses.train_loss(batch, lam) * (size / whole)
-                    _backward(loss, phase)
-                seen.append(loss.detach())
+            if self.graphs is not None and len(work) == 1:
+                batch, lam, size = work[0]
+                seen += self.graphs.run(phase.trains, batch, lam, lambda b, at: (pass_over(b, at, size),), trained)
+            else:
+                seen += [pass_over(*one) for one in work]
         distributed.average_([p.grad for p in trained if p.grad is not None])
         report = self.look(torch.stack(seen).sum())
         self._step(optimizers, trained)

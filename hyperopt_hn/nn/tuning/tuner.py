@@ -32,6 +32,7 @@ from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit, unwrap, with_response
+from hyperopt_hn.nn.tuning.graphs import graphs_of
 from hyperopt_hn.nn.tuning.guard import look, reached
 from hyperopt_hn.nn.tuning.history import Trace
 from hyperopt_hn.nn.tuning.phases import Perturbations, Trainer
@@ -70,9 +71,11 @@ class TorchTuner:
         self._over = OverTuning()
         self._gain = ResponseGain(hypers.space.tuned, self.config.gain, self.config.seed)
         self._draws = Perturbations(hypers, noise)
+        self._graphs = graphs_of(self.config, self.losses, self.response)
         self._trainer = Trainer(
-            bare, self._draws, self.optimizers, self.config.clip, lambda loss: self._look("train_loss", loss, "train")
-        )
+            bare, self._draws, self.optimizers, self.config.clip,
+            lambda loss: self._look("train_loss", loss, "train"), self._graphs,
+        )  # fmt: skip
         self._answers = next(hyper_layers(bare), None) is not None
         self._start = 0
         self._norms = [m for m in bare.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
@@ -119,7 +122,7 @@ class TorchTuner:
             batches.append(self.problem.train.next())
         perturbed = opt.rho is not None
         lam = self._draws.live(self.problem.rows(batches[0])) if perturbed else self._hypers.lam
-        loss, grad = self.response.tune(self.losses, lam, perturbed, batches)
+        loss, grad = self._slope(lam, perturbed, batches)
         grad = reached(grad, first=self.steps["tune"] == 0)
         objective = loss - self.config.tau * self._hypers.entropy().detach() if perturbed else loss
         report = self._look("tune_loss", objective, "tune", grad)
@@ -202,6 +205,17 @@ class TorchTuner:
         """Take the untuned hyperparameters' values of a training step from the course."""
         if self.config.course is not None:
             self.losses = replace(self.losses, fixed=dict(self.config.course.at(step)))
+
+    def _slope(self, lam: Tensor, perturbed: bool, batches: list[Batch]) -> tuple[Tensor, Tensor | None]:
+        if self._graphs is None:
+            return self.response.tune(self.losses, lam, perturbed, batches)
+
+        def work(batch: Batch, at: Tensor) -> tuple[Tensor, ...]:
+            loss, grad = self.response.tune(self.losses, at, perturbed, [batch])
+            return (loss,) if grad is None else (loss, grad)
+
+        loss, *grad = self._graphs.run("tune", batches[0], lam.detach().requires_grad_(), work)
+        return loss, grad[0] if grad else None
 
     def _step_lam(self, lam: Tensor, grad: Tensor, perturbed: bool) -> None:
         moving = [(self.optimizers.lam, self._hypers.lam), (self.optimizers.rho, self._hypers.rho)]

@@ -20,6 +20,7 @@ from hyperopt_hn.nn import (  # noqa: E402
     Optimizers,
     TorchProblem,
     TorchTuner,
+    TunerConfig,
     collapse,
     convert,
     report,
@@ -229,3 +230,22 @@ def test_prints_name_the_first_module_that_differs():
         net(x)
     assert parted(one, same) is None
     assert parted(one, two) == "1.0"
+
+
+@pytest.mark.parametrize("autocast", ["", "bfloat16"])
+@pytest.mark.parametrize("form", ["full", "lowrank", "gated"])
+def test_a_long_recurrence_under_dropconnect_or_in_bfloat16_is_no_false_alarm(form, autocast):
+    """Low-rank responses are not masked, and bfloat16 parts two ways to the same number by percents in 60 steps."""
+    torch.manual_seed(0)
+    words = torch.randint(0, 50, (16, 60))
+    net = nn.ModuleDict({"table": nn.Embedding(50, 64), "rnn": nn.LSTM(64, 64, batch_first=True)})
+    net.forward = lambda x: net["rnn"](net["table"](x))[0]
+    space = HyperSpace([Hyper("p", 0.3, 0.0, 0.9, shared=True)])
+    model = convert(net, space, form=form, dropout={"rnn.weight_hh": "p"})
+    hypers, source = Hypers(space), Batches.of(words, 16)
+    loss = lambda model, batch, h=None: model(batch).float().square().mean()  # noqa: E731
+    optimizers = Optimizers(torch.optim.SGD(model.parameters(), 0.1), torch.optim.Adam([hypers.lam], 0.01))
+    config = TunerConfig(autocast=autocast)
+    tuner = TorchTuner(model, hypers, TorchProblem(loss, loss, source, source), optimizers, "stn", config)
+    tuner.train_step()
+    assert report(model)["rnn"].startswith("responds") and model["rnn"].dropconnect == "p"
