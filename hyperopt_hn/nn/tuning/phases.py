@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,9 @@ from hyperopt_hn.nn.tuning.graphs import Graphs
 
 View = Callable[[Tensor, bool], AbstractContextManager[object]]
 """(λ, perturbed) -> inside, the model answers for λ."""
+RESPONSE_CLIP = 1.0
+"""Largest norm of a response's gradient. At rates drawn near 1, DropConnect makes that of a recurrence overflow now and
+then: without a bound one such draw ends a run, or leaves Adam's second moments so large that nothing moves again."""
 Look = Callable[[Tensor], dict[str, float]]
 """A loss, () -> what to report of it; raises NonFiniteError before anything moves."""
 
@@ -122,6 +125,8 @@ class Trainer:
         clipped = [p for p in trained if not (apart and id(p) in self._response)]
         if self.clip and clipped:
             nn.utils.clip_grad_norm_(clipped, self.clip)
+        if apart:
+            bound_(p.grad for p in trained if id(p) in self._response)
         for optimizer in optimizers:
             optimizer.step()
 
@@ -133,6 +138,17 @@ class Trainer:
         return {"all": [*self.optimizers.phis(), own], "general": self.optimizers.phis(), "response": [own]}[
             phase.trains
         ]
+
+
+@torch.no_grad()
+def bound_(gradients: Iterable[Tensor | None], most: float = RESPONSE_CLIP) -> None:
+    """Bring these gradients to a norm of at most `most` together, and to zero where it is not finite; no host read."""
+    found = [g for g in gradients if g is not None]
+    if found:
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(found)))
+        factor = (most / norm).clamp(max=1.0).nan_to_num_(0.0, 1.0)
+        for gradient in found:
+            gradient.mul_(factor).nan_to_num_(0.0, 0.0, 0.0)
 
 
 def _backward(loss: Tensor, phase: Phase) -> None:

@@ -248,4 +248,4 @@ def test_a_long_recurrence_under_dropconnect_or_in_bfloat16_is_no_false_alarm(fo
     config = TunerConfig(autocast=autocast)
     tuner = TorchTuner(model, hypers, TorchProblem(loss, loss, source, source), optimizers, "stn", config)
     tuner.train_step()
-    assert report(model)["rnn"].startswith("responds") and model["rnn"].dropconnect == "p"
+    assert "rnn" in dict(report(model).converted) and model["rnn"].dropconnect == "p"
