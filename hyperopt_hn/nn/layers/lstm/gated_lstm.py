@@ -28,6 +28,7 @@ from hyperopt_hn.nn.layers.lstm.lstm_calls import (
     by_torch,
     check_padded,
     kernel,
+    quiet_copies,
     time_first,
     ways,
     whole_batch,
@@ -100,7 +101,8 @@ class GatedLSTM(nn.LSTM):
         scope = scope_of(self) if self.num_hyper else None
         still = scope is None or scope.h is None
         if still and self.dropconnect is None and self.dropout_name is None:
-            return super().forward(input, hx)
+            with quiet_copies():
+                return super().forward(input, hx)
         check_padded(self, input)
         own = self._own()
         if scope is not None and scope.h is not None:

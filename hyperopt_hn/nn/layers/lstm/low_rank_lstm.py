@@ -20,7 +20,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     with_tangent,
 )
 from hyperopt_hn.nn.layers.lstm.low_rank_kernel import recur_low_rank
-from hyperopt_hn.nn.layers.lstm.lstm_calls import State, by_layers, by_torch, check_padded, whole_batch
+from hyperopt_hn.nn.layers.lstm.lstm_calls import State, by_layers, by_torch, check_padded, quiet_copies, whole_batch
 from hyperopt_hn.nn.layers.lstm.lstm_kernel import Steps, recur_tangent
 from hyperopt_hn.nn.layers.masks import connected
 from hyperopt_hn.nn.layers.plain import Options, become, restored
@@ -85,7 +85,8 @@ class LowRankLSTM(nn.LSTM):
         scope = scope_of(self) if self.num_hyper else None
         still = scope is None or scope.h is None
         if still and self.dropconnect is None and self.dropout_name is None:
-            return super().forward(input, hx)
+            with quiet_copies():
+                return super().forward(input, hx)
         check_padded(self, input)
         if not whole_batch(scope):
             return by_layers(self, input, hx, lambda x, state, suffix: self._one(x, state, suffix, scope))

@@ -6,8 +6,8 @@ T time, B batch, H hidden units. A layer here has nn.LSTM's attributes, and `hom
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -49,10 +49,16 @@ def kernel(
     """
     train = layer.training or torch.is_grad_enabled()
     dropout = dropout if layer.training else 0.0
-    with warnings.catch_warnings() if x.is_cuda else nullcontext():
-        if x.is_cuda:
-            warnings.filterwarnings("ignore", ".*not part of single contiguous chunk", UserWarning)
+    with quiet_copies():
         return torch.lstm(x, state, weights, layer.bias, layers, dropout, train, layer.bidirectional, False)
+
+
+@contextmanager
+def quiet_copies() -> Iterator[None]:
+    """Inside, cuDNN does not say that it copies weights that do not lie one behind another."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*not part of single contiguous chunk", UserWarning)
+        yield
 
 
 def by_layers(
