@@ -15,6 +15,7 @@ from hyperopt_hn.nn import Hypers, Optimizers, TorchProblem, TorchTuner, TunerCo
 from hyperopt_hn.nn.conversion.converter import general_parameters, response_parameters  # noqa: E402
 from hyperopt_hn.nn.responses import Split  # noqa: E402
 from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
+from hyperopt_hn.nn.tuning.phases import bound_  # noqa: E402
 
 SPACE = HyperSpace([Hyper("decay", 0.01, 1e-4, 1.0, log=True, shared=True, spread=1.0)])
 
@@ -131,3 +132,19 @@ def test_the_box_holds_lambda():
         hypers.lam.fill_(50.0)
     hypers.keep_inside()
     assert hypers.lam.tolist() == [1.0, 50.0] and hypers.at_the_edge() == ["decay"]
+
+
+def test_one_overflowing_draw_does_not_spoil_the_response():
+    inf, nan = float("inf"), float("nan")
+    for given, wanted in (([3.0, 4.0], [0.6, 0.8]), ([0.3, 0.4], [0.3, 0.4]), ([inf, 1.0], [0, 0]), ([nan, 1], [0, 0])):
+        gradients = [torch.tensor(given), None, torch.tensor([0.0])]
+        bound_(gradients)
+        torch.testing.assert_close(gradients[0], torch.tensor(wanted, dtype=torch.float32), rtol=1e-6, atol=0)
+        assert gradients[2].tolist() == [0.0]
+
+    tuner = build(Split(every=1))
+    before = [p.detach().clone() for p in response_parameters(tuner.losses.bare)]
+    next(response_parameters(tuner.losses.bare)).register_hook(lambda gradient: gradient * inf)
+    tuner.train_step()
+    for old, new in zip(before, response_parameters(tuner.losses.bare), strict=True):
+        assert torch.equal(old, new)

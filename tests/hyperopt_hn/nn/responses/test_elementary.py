@@ -1,0 +1,87 @@
+"""Elementary kernels give the fused ones' numbers, and the derivatives that those lack."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+from hyperopt_hn.nn.responses.elementary import (  # noqa: E402
+    attention,
+    elementary_kernels,
+    recurrent_backward,
+    whole_precision,
+)
+
+F64 = {"dtype": torch.float64}
+MASK = torch.rand(4, 5, generator=torch.Generator().manual_seed(0)) < 0.6
+CASES = {
+    "plain": {},
+    "causal": {"is_causal": True},
+    "scaled": {"scale": 0.3},
+    "hidden": {"attn_mask": MASK},
+    "added": {"attn_mask": torch.randn(4, 5, **F64)},
+    "nothing to see": {"attn_mask": torch.zeros(4, 5, dtype=torch.bool)},
+    "grouped": {"enable_gqa": True},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_attention_is_torchs(case):
+    torch.manual_seed(0)
+    heads = 1 if case == "grouped" else 2
+    q, k, v = torch.randn(3, 2, 4, 6, **F64), torch.randn(3, heads, 5, 6, **F64), torch.randn(3, heads, 5, 7, **F64)
+    wanted = F.scaled_dot_product_attention(q, k, v, **CASES[case])
+    wanted = wanted.nan_to_num(0.0)  # rows that may see nothing: zero in some of torch's kernels, NaN in others
+    torch.testing.assert_close(attention(q, k, v, **CASES[case]), wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_attention_drops_weights_at_its_rate():
+    torch.manual_seed(0)
+    q, k = torch.randn(50, 8, 4), torch.randn(50, 30, 4)
+    seen = attention(q, k, torch.ones(50, 30, 1), dropout_p=0.4)
+    assert abs(float(seen.mean()) - 1.0) < 0.03 and float(seen.std()) > 0.1
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_second_derivatives_and_forward_mode_of_attention_exist_inside(direct):
+    torch.manual_seed(0)
+    layer = nn.MultiheadAttention(6, 2, batch_first=True, **F64)
+    x = torch.randn(2, 4, 6, requires_grad=True, **F64)
+
+    def loss(x):
+        if direct:
+            return F.scaled_dot_product_attention(x, x, x).square().sum()
+        return layer(x, x, x, need_weights=False)[0].square().sum()
+
+    with elementary_kernels(layer):
+        assert torch.autograd.gradgradcheck(loss, (x,))
+        step = torch.randn_like(x)
+        _, moved = torch.func.jvp(loss, (x.detach(),), (step,))
+    torch.testing.assert_close(moved, (torch.autograd.grad(loss(x), x)[0] * step).sum())
+
+
+def test_recurrent_layers_go_backward_in_evaluation_mode_with_the_same_numbers():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.LSTM(3, 4, 2, dropout=0.5)).eval()
+    x, modes = torch.randn(5, 2, 3), []
+    plain = net(x)[0]
+    with recurrent_backward(net):
+        modes.append((net[0].training, net[0].dropout))
+        assert torch.equal(net(x)[0], plain)
+    assert modes == [(True, 0.0)] and (net[0].training, net[0].dropout) == (False, 0.5)
+    net.train()
+    with recurrent_backward(net):
+        assert net[0].dropout == 0.5
+
+
+def test_whole_precision_leaves_settings_as_they_were():
+    before = torch.get_float32_matmul_precision(), copy.copy(torch.backends.cudnn.enabled)
+    with whole_precision(torch.device("cpu")):
+        pass
+    assert before == (torch.get_float32_matmul_precision(), torch.backends.cudnn.enabled)
