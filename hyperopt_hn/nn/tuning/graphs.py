@@ -17,6 +17,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.responses import Implicit, Losses, Response
+from hyperopt_hn.nn.responses.base import Slope
+from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.problem import TunerConfig
 
 WARM = 3
@@ -179,3 +181,17 @@ def graphs_of(config: TunerConfig, losses: Losses, response: Response) -> Graphs
         if holds:
             raise UserError(f"graphs=True: {reason}")
     return Graphs([*losses.bare.parameters(), *losses.hypers.parameters()])
+
+
+def slope(graphs: Graphs | None, response: Response, losses: Losses, at: tuple[Tensor, bool, Sequence[Batch]]) -> Slope:
+    """`response.tune` at (λ, perturbed, batches), recorded where there are graphs."""
+    lam, perturbed, batches = at
+    if graphs is None:
+        return response.tune(losses, lam, perturbed, batches)
+
+    def work(batch: Batch, lam: Tensor) -> tuple[Tensor, ...]:
+        loss, grad = response.tune(losses, lam, perturbed, [batch])
+        return (loss,) if grad is None else (loss, grad)
+
+    loss, *grad = graphs.run("tune", batches[0], lam.detach().requires_grad_(), work)
+    return loss, grad[0] if grad else None

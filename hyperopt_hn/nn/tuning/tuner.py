@@ -32,7 +32,7 @@ from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit, unwrap, with_response
-from hyperopt_hn.nn.tuning.graphs import graphs_of
+from hyperopt_hn.nn.tuning.graphs import graphs_of, slope
 from hyperopt_hn.nn.tuning.guard import look, reached
 from hyperopt_hn.nn.tuning.history import Trace
 from hyperopt_hn.nn.tuning.phases import Perturbations, Trainer
@@ -122,7 +122,7 @@ class TorchTuner:
             batches.append(self.problem.train.next())
         perturbed = opt.rho is not None
         lam = self._draws.live(self.problem.rows(batches[0])) if perturbed else self._hypers.lam
-        loss, grad = self._slope(lam, perturbed, batches)
+        loss, grad = slope(self._graphs, self.response, self.losses, (lam, perturbed, batches))
         grad = reached(grad, first=self.steps["tune"] == 0)
         objective = loss - self.config.tau * self._hypers.entropy().detach() if perturbed else loss
         report = self._look("tune_loss", objective, "tune", grad)
@@ -205,17 +205,6 @@ class TorchTuner:
         """Take the untuned hyperparameters' values of a training step from the course."""
         if self.config.course is not None:
             self.losses = replace(self.losses, fixed=dict(self.config.course.at(step)))
-
-    def _slope(self, lam: Tensor, perturbed: bool, batches: list[Batch]) -> tuple[Tensor, Tensor | None]:
-        if self._graphs is None:
-            return self.response.tune(self.losses, lam, perturbed, batches)
-
-        def work(batch: Batch, at: Tensor) -> tuple[Tensor, ...]:
-            loss, grad = self.response.tune(self.losses, at, perturbed, [batch])
-            return (loss,) if grad is None else (loss, grad)
-
-        loss, *grad = self._graphs.run("tune", batches[0], lam.detach().requires_grad_(), work)
-        return loss, grad[0] if grad else None
 
     def _step_lam(self, lam: Tensor, grad: Tensor, perturbed: bool) -> None:
         moving = [(self.optimizers.lam, self._hypers.lam), (self.optimizers.rho, self._hypers.rho)]
