@@ -53,6 +53,17 @@ def on_command_line(name: str, value: Any = True) -> str:
     return flag if value is True or value is ... else f"{flag} {value}"
 
 
+def start_again(what: str, rather: str = "") -> UserError:
+    """The error of files that cannot be gone on with; `rather` is the better remedy, where there is one.
+
+    `overwrite` beside `resume` would be refused, so both are named.
+    """
+    other = f"{rather}, or " if rather else ""
+    return UserError.spelled(
+        lambda say: f"{what}; {other}start the run again with {say('overwrite')}, without {say('resume')}"
+    )
+
+
 def unknown(what: str, name: str, known: Collection[str]) -> str:
     """ "no setting 'stpes'; did you mean 'steps'?", and what there is where that is short or nothing is near."""
     near = get_close_matches(name, list(known), n=1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hyperopt_hn.bilevel import Tuner
-from hyperopt_hn.errors import Exhausted, NonFiniteError, UserError
+from hyperopt_hn.errors import Exhausted, NonFiniteError, start_again
 from hyperopt_hn.runs.display.progress import Progress
 from hyperopt_hn.runs.team import Team
 from hyperopt_hn.schedule import Alternation
@@ -104,7 +104,7 @@ class _Run:
                 self.losses = mine["losses"]
                 self.patience = Improvement(self.best["valid_loss"], mine["stale"]) if self.best else Improvement()
             except (KeyError, TypeError, AttributeError, ValueError) as error:
-                raise _unfit(log.path, str(error)) from None
+                raise start_again(f"the checkpoint in {log.path} does not fit this experiment ({error})") from None
 
     def to_the_end(self, stop: threading.Event) -> Outcome:
         plan = self.alternation
@@ -190,12 +190,6 @@ class _Run:
             f"{name} became {value} at step {self.done + 1} with {where}; the last good checkpoint is in "
             f"{self.log.path}: lower the learning rates or the bounds"
         )
-
-
-def _unfit(path: Path, why: str) -> UserError:
-    return UserError.spelled(
-        lambda say: f"the checkpoint in {path} does not fit this experiment ({why}); use {say('overwrite')}"
-    )
 
 
 def _finite(value: Any) -> Any:

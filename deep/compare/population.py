@@ -121,7 +121,7 @@ class Population:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on with the very next step."""
         if state.get("kind") != KIND or len(state["members"]) != self.plan.size:
-            raise UserError(f"this is no checkpoint of a population of {self.plan.size}; start again with --overwrite")
+            raise UserError(f"this is no checkpoint of a population of {self.plan.size}")
         for values, saved in zip(self._values, state["values"], strict=True):
             values.values = dict(saved)
         for member, saved in zip(self._members, state["members"], strict=True):

@@ -129,7 +129,7 @@ class Trials:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on with the very next step."""
         if state.get("kind") != KIND:
-            raise UserError("this is no checkpoint of a search; start the run again with --overwrite")
+            raise UserError("this is no checkpoint of a search")
         self.study.load_state(state["study"])
         self._best = Best(**state["best"])
         self._steps, self._lengths = state["steps"], list(state["lengths"])

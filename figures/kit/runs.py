@@ -128,4 +128,5 @@ def _finite(name: str, value: Array) -> Array:
 
 def _one_line(error: Exception) -> str:
     """Its message without the reader's own remedy, for which there is a better one here."""
-    return " ".join(str(error).split("; make it again")[0].split()) or type(error).__name__
+    words = str(error).split("; make it again")[0].split("; start the run again")[0]
+    return " ".join(words.split()) or type(error).__name__

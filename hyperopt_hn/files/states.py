@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from hyperopt_hn.errors import NewerError, UserError
+from hyperopt_hn.errors import NewerError, UserError, start_again
 from hyperopt_hn.files.signed_archives import Signed, check_headers, check_stored, verified
 
 FORMAT = 2
@@ -56,7 +56,7 @@ def load_state(path: Path) -> dict[str, Any]:
             raise NewerError.spelled(
                 lambda say: (
                     f"{path} has format {whole['format']}, newer than this program's {FORMAT}: update hyperopt_hn, "
-                    f"or start the run again with {say('overwrite')}"
+                    f"or start the run again with {say('overwrite')}, without {say('resume')}"
                 )
             )
         if whole["format"] >= 2 and not signed:
@@ -68,11 +68,7 @@ def load_state(path: Path) -> dict[str, Any]:
     except NewerError:
         raise
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _again(f"{path} cannot be used: {error}; start the run again") from None
-
-
-def _again(what: str) -> UserError:
-    return UserError.spelled(lambda say: f"{what} with {say('overwrite')}")
+        raise start_again(f"{path} cannot be used: {error}") from None
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
@@ -91,7 +87,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], str | None, bool]:
     except FileNotFoundError:
         raise UserError(f"{path} is missing; is {path.parent} a finished run?") from None
     except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for damaged bytes
-        raise _again(f"{path} is damaged ({error}); make the run again") from None
+        raise start_again(f"{path} is damaged ({error})") from None
 
 
 def _array(data: bytes) -> np.ndarray:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hyperopt_hn.errors import NewerError, UserError
+from hyperopt_hn.errors import NewerError, UserError, start_again
 from hyperopt_hn.files import atomic, states
-from hyperopt_hn.runs import refusals
 from hyperopt_hn.runs.appended import Appended, sha256_of
 
 KEYS = {"state", "log_bytes", "clock_bytes", "seconds", "cpu_seconds"}
@@ -75,7 +74,7 @@ def resume(folder: Path, codec: Codec) -> dict[str, Any] | None:
 def _load(path: Path, codec: Codec) -> dict[str, Any]:
     whole = codec.load(path)
     if KEYS - set(whole):
-        raise refusals.again(f"{path} is not a checkpoint of this program")
+        raise start_again(f"{path} is not a checkpoint of this program")
     return whole
 
 
@@ -83,10 +82,10 @@ def _check_records(folder: Path, whole: Mapping[str, Any]) -> None:
     for stem in ("log", "clock"):
         path, size = folder / f"{stem}.jsonl", whole[f"{stem}_bytes"]
         if not path.exists() or path.stat().st_size < size:
-            raise refusals.again(f"{path} has lost its end: it is shorter than the checkpoint says")
+            raise start_again(f"{path} has lost its end: it is shorter than the checkpoint says")
         wanted = whole.get(f"{stem}_sha256")  # earlier versions had none
         if wanted is not None and sha256_of(path, size) != wanted:
-            raise refusals.again(f"{path} was altered after the checkpoint: put the original back, or")
+            raise start_again(f"{path} was altered after the checkpoint", "put the original back")
 
 
 def names(codec: Codec) -> Sequence[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.errors import UserError, start_again
 from hyperopt_hn.files import atomic
 from hyperopt_hn.runs.reader import FORMAT
 
@@ -50,11 +50,6 @@ def in_use(where: Path, own: bool) -> UserError:
     )
 
 
-def again(what: str) -> UserError:
-    """The error of a run that cannot be resumed."""
-    return UserError.spelled(lambda say: f"{what}; start the run again with {say('overwrite')}")
-
-
 def unwritten(what: str, error: OSError, kept: str = "") -> UserError:
     """The error of a disk that is full, or that fails; `kept` is what is not lost."""
     remedy = "make room" if error.errno in FULL else "see to the disk"
@@ -64,7 +59,7 @@ def unwritten(what: str, error: OSError, kept: str = "") -> UserError:
 
 def _check_same(where: Path, old: Any, config: Mapping[str, Any]) -> None:
     if not isinstance(old, dict) or not isinstance(old.get("format", 0), int) or old.get("format", 0) > FORMAT:
-        raise again(f"{where}/config.json was written by a newer version: update hyperopt_hn")
+        raise start_again(f"{where}/config.json was written by a newer version", "update hyperopt_hn")
     for key in ("experiment", "arm", "preset", "seed", "config", "data"):
         was, now = old.get(key), json.loads(json.dumps(config.get(key)))
         if was != now:

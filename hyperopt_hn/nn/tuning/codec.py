@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import torch
 
-from hyperopt_hn.errors import NewerError, UserError
+from hyperopt_hn.errors import NewerError, UserError, start_again
 from hyperopt_hn.files.atomic import write_atomic
 from hyperopt_hn.files.signed_archives import Signed, check_stored, verified
 from hyperopt_hn.runs.generations import Codec
@@ -46,7 +46,7 @@ def load(path: Path) -> dict[str, Any]:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _damaged(path, line[:80]) from None
     if not isinstance(whole, dict) or whole.get("kind") != KIND or not isinstance(whole.get("state"), dict):
-        raise UserError(f"{path} is no checkpoint of this program; give one that it wrote, or start again")
+        raise start_again(f"{path} is no checkpoint of this program", "give one that it wrote")
     if not isinstance(whole.get("format"), int) or whole["format"] > FORMAT:
         raise NewerError(f"{path} has format {whole.get('format')}, newer than {FORMAT}; update hyperopt_hn")
     if whole["format"] >= 2 and not signed:
@@ -75,7 +75,7 @@ def _check_extent(state: Any, size: int) -> None:
 
 
 def _damaged(path: Path, why: str) -> UserError:
-    return UserError(f"{path} is damaged or no checkpoint of this program ({why}); start again")
+    return start_again(f"{path} is damaged or no checkpoint of this program ({why})")
 
 
 TORCH = Codec("pt", save, load)

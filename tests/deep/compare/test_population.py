@@ -130,7 +130,7 @@ def test_a_population_of_one_is_refused():
     with pytest.raises(UserError, match="--population 2"):
         made(size=1)
     state = made(size=2).state()
-    with pytest.raises(UserError, match="--overwrite"):
+    with pytest.raises(UserError, match="no checkpoint of a population"):
         made(size=3).load_state(state)
 
 

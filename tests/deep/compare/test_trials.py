@@ -140,8 +140,8 @@ def test_a_shared_study_goes_on_after_a_kill(tmp_path):
 
 
 def test_a_checkpoint_of_something_else_is_refused():
-    with pytest.raises(UserError, match="--overwrite"):
+    with pytest.raises(UserError, match="no checkpoint of a search"):
         made().load_state({"kind": "other"})
     state = fixed({"drop": 0.1}).state()
-    with pytest.raises(UserError, match="--overwrite"):
+    with pytest.raises(UserError, match="no checkpoint of a search"):
         made().load_state(state)
