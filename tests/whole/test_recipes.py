@@ -12,9 +12,9 @@ import warnings
 
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT  # noqa: E402
 
 TEXT = (ROOT / "docs" / "recipes.md").read_text()
 SETUP, *BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -63,6 +63,38 @@ def test_recipe(number, tmp_path, monkeypatch, capsys):
     tuner = space.get("tuner") or getattr(space.get("module"), "tuner", None)
     if tuner is not None and tuner.tuner.steps["train"]:
         assert tuner.tuner.steps["tune"] > 0 or "due" in block, "nothing was tuned"
+
+
+def test_lightning_goes_on_from_its_own_checkpoint(tmp_path, monkeypatch):
+    """Four epochs at once, and two that are saved and gone on with in a second trainer, give the same bits."""
+    lightning = pytest.importorskip("lightning")
+    monkeypatch.chdir(tmp_path)
+    (block,) = (block for block in BLOCKS if "import lightning" in block)
+    in_order = SETUP.replace("shuffle=True", "shuffle=False")
+    kept = {"__name__": "recipe"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(in_order, "setup", "exec", dont_inherit=True), kept)
+        build = kept["build"]
+        kept["build"] = lambda: build(tuning=kept["Tuning"](warmup=6))
+        exec(compile(block.partition("module = SelfTuning()")[0], "recipe", "exec", dont_inherit=True), kept)
+
+        def trained(epochs, checkpoint=None):
+            module = kept["SelfTuning"]()
+            quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+            trainer = lightning.Trainer(max_epochs=epochs, accelerator="cpu", num_sanity_val_steps=0, **quiet)
+            torch.manual_seed(3)
+            trainer.fit(module, kept["train_loader"], kept["valid_loader"], ckpt_path=checkpoint)
+            return module.tuner, trainer
+
+        whole, _ = trained(4)
+        half, trainer = trained(2)
+        trainer.save_checkpoint("half.ckpt")
+        rest, _ = trained(4, "half.ckpt")
+    assert half.tuner.steps["tune"] and whole.tuner.steps == rest.tuner.steps != half.tuner.steps
+    wanted = whole.plain().state_dict()
+    assert all(torch.equal(wanted[name], value) for name, value in rest.plain().state_dict().items())
+    assert whole.hypers() == rest.hypers() != half.hypers()
 
 
 def test_every_recipe_asked_for_is_there():
