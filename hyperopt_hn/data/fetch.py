@@ -1,7 +1,13 @@
 """Known files fetched over HTTP: mirrors in turn, broken downloads resumed, a checksum before the final name.
 
-pooch owns the checksum and the atomic placing; this module adds what it lacks: mirrors, resume, a bound on
-waiting, and one process at a time for each folder. The network enters the project by this door only.
+`pooch.retrieve` owns the checksum, the temporary file and the final name. Its HTTPDownloader is not used, since it
+- begins at the first byte: what a download that broke off has left is thrown away (no Range, no partial file);
+- waits without end for a mirror that drips, as requests' time-out bounds one read alone, and a name look-up not at all;
+- reads a body to its end, whatever its length: a log-in page, or more than the file has;
+- knows one address for a file, and no other process that fetches into the same folder.
+These are `_download` with `_first_byte`, `_append` and `_within`, `fetch_file` and `_alone`. With pooch 1.9's own
+downloader in place of `_download`, tests/hyperopt_hn/data/test_fetch.py hangs at "drips" and finds nothing resumed.
+The network enters the project by this door only.
 """
 
 from __future__ import annotations

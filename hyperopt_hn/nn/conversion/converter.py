@@ -17,8 +17,9 @@ from hyperopt_hn.nn.conversion.selection import DROPOUTS, LayerSelection, RateNa
 from hyperopt_hn.nn.conversion.ties import tie
 from hyperopt_hn.nn.conversion.undone_gates import BEHIND, undone
 from hyperopt_hn.nn.layers.affine_response import Gain
+from hyperopt_hn.nn.layers.in_place import undo
 from hyperopt_hn.nn.layers.kinds import Form, Table, table_of
-from hyperopt_hn.nn.layers.plain import Options, undo
+from hyperopt_hn.nn.layers.plain import Options
 from hyperopt_hn.space import HyperSpace
 
 

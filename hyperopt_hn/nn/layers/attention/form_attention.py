@@ -5,15 +5,15 @@ L target length, S source length, B batch, E embedding, n tuned hyperparameters;
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperopt_hn.nn.context import Home, Scope, scope_of
+from hyperopt_hn.nn.context import Scope
 from hyperopt_hn.nn.layers import gate, low_rank, squares
-from hyperopt_hn.nn.layers.affine_response import Gain, lift_time, merged_once, parts, product, reset_gain, with_tangent
+from hyperopt_hn.nn.layers.affine_response import lift_time, merged_once, parts, product, reset_gain, with_tangent
 from hyperopt_hn.nn.layers.attention.attention_calls import (
     Given,
     names_of,
@@ -24,22 +24,29 @@ from hyperopt_hn.nn.layers.attention.attention_calls import (
 )
 from hyperopt_hn.nn.layers.feedforward.gated_layers import GatedLinear
 from hyperopt_hn.nn.layers.feedforward.low_rank_layers import LowRankLinear
+from hyperopt_hn.nn.layers.in_place import InPlace, restored
 from hyperopt_hn.nn.layers.low_rank import LowRank
-from hyperopt_hn.nn.layers.plain import Options, become, restored
+from hyperopt_hn.nn.layers.plain import Options
+
+Attention = TypeVar("Attention", bound="_FormAttention")
 
 
-class _FormAttention(nn.MultiheadAttention):
+class _FormAttention(InPlace, nn.MultiheadAttention):
     """What the two forms share; `bias_k` and `bias_v` do not respond.
 
     `dropout_name` names a hyperparameter for the dropout of attention weights, each example at its own rate. Where no
     λ differs from the centre and the rate is one number, torch's own attention runs.
     """
 
-    home: Home
-    num_hyper: int = 0
-    gain: Gain
-    rank: int | None
+    projection: ClassVar[Any]
+    out_proj: Any
     dropout_name: str | None = None
+
+    @classmethod
+    def from_plain(cls: type[Attention], plain: Any, options: Options) -> Attention:
+        """The very layer `plain`, responding, and its output projection."""
+        plain.out_proj = cls.projection.from_plain(plain.out_proj, options)
+        return super().from_plain(plain, options)
 
     def plain(self) -> nn.Module:
         """torch's layer with the same parameters."""
@@ -52,8 +59,7 @@ class _FormAttention(nn.MultiheadAttention):
         own: dict[str, Any] = dict(self.named_parameters())
         if scope is None or scope.h is None:
             return own
-        layer: Any = self
-        both = layer.weights(scope.h) if needed else merged_once(layer, scope)
+        both = self.weights(scope.h) if needed else merged_once(self, scope)
         return None if both is None else own | both
 
     def forward(
@@ -69,7 +75,7 @@ class _FormAttention(nn.MultiheadAttention):
     ) -> tuple[Tensor, Tensor | None]:
         """As nn.MultiheadAttention: (L, B, E), or (B, L, E) if batch_first -> the same and (B, L, S) or None."""
         given = Given(query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal)
-        scope = scope_of(self) if self.num_hyper else None
+        scope = self.scope()
         if (scope is None or scope.h is None) and self.dropout_name is None:
             return super().forward(*given)
         return responding(self, given, scope)
@@ -78,24 +84,19 @@ class _FormAttention(nn.MultiheadAttention):
 class LowRankMultiheadAttention(_FormAttention):
     """W + U diag(V h) Z and b + T h in the query, key, value and output projections, per example."""
 
-    @classmethod
-    def from_plain(cls, plain: nn.MultiheadAttention, options: Options) -> LowRankMultiheadAttention:
-        """The very layer `plain`, responding."""
-        layer = become(cls, plain, options)
-        _convert_out(layer, LowRankLinear, options)
-        if layer.num_hyper:
-            for name in names_of(layer):
-                own = layer.get_parameter(name)
-                bias = layer.in_proj_bias is not None
-                low_rank.register(layer, _suffix(name), own.shape[0], (own.shape[1],), own, bias)
-            layer.reset_response()
-        return layer
+    projection = LowRankLinear
+
+    def make_response(self) -> None:
+        """U, V, Z, and T with a bias, of the packed projections or of each."""
+        for name in names_of(self):
+            own = self.get_parameter(name)
+            low_rank.register(self, _suffix(name), own.shape[0], (own.shape[1],), own, self.in_proj_bias is not None)
 
     def reset_response(self) -> None:
         """The response part alone."""
         for part in self._responses():
             low_rank.reset(part, self.gain)
-        _reset_out(self)
+        self.out_proj.reset_response()
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,), by nn.MultiheadAttention's names."""
@@ -137,25 +138,21 @@ class GatedMultiheadAttention(_FormAttention):
     response_scale: nn.Parameter
     response_shift: nn.Parameter | None
 
-    @classmethod
-    def from_plain(cls, plain: nn.MultiheadAttention, options: Options) -> GatedMultiheadAttention:
-        """The very layer `plain`, responding."""
-        layer = become(cls, plain, options)
-        _convert_out(layer, GatedLinear, options)
-        if layer.num_hyper:
-            rows = 3 * layer.embed_dim
-            shift = rows if layer.in_proj_bias is not None else 0
-            like = layer.get_parameter(names_of(layer)[0])
-            gate.register(layer, "", {"scale": rows, "shift": shift}, layer.num_hyper, like)
-            layer.reset_response()
-        return layer
+    projection = GatedLinear
+
+    def make_response(self) -> None:
+        """S of all three projections, T with a bias."""
+        rows = 3 * self.embed_dim
+        shift = rows if self.in_proj_bias is not None else 0
+        like = self.get_parameter(names_of(self)[0])
+        gate.register(self, "", {"scale": rows, "shift": shift}, self.num_hyper, like)
 
     def reset_response(self) -> None:
         """The response part alone."""
         for rows in (self.response_scale, self.response_shift):
             if rows is not None:
                 reset_gain(rows, self.gain)
-        _reset_out(self)
+        self.out_proj.reset_response()
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,), by nn.MultiheadAttention's names."""
@@ -186,14 +183,6 @@ class GatedMultiheadAttention(_FormAttention):
         if scope is None or scope.h is None:
             return F.linear(x, *own)
         return gate.opened(with_tangent(F.linear, x, own, scope), rows, (scope, self.home), lift_time)
-
-
-def _convert_out(layer: Any, kind: Any, options: Options) -> None:
-    layer.out_proj = kind.from_plain(layer.out_proj, options)
-
-
-def _reset_out(layer: Any) -> None:
-    layer.out_proj.reset_response()
 
 
 def _others(layer: Any, h: Tensor) -> dict[str, Tensor]:

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperopt_hn.nn.context import Home, Scope, scope_of
+from hyperopt_hn.nn.context import Scope
 from hyperopt_hn.nn.layers import gate, squares
 from hyperopt_hn.nn.layers.affine_response import (
-    Gain,
     joined,
     lift_time,
     merged_once,
@@ -21,6 +20,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     reset_gain,
     with_tangent,
 )
+from hyperopt_hn.nn.layers.in_place import InPlace
 from hyperopt_hn.nn.layers.lstm.lstm_calls import (
     State,
     between,
@@ -35,10 +35,9 @@ from hyperopt_hn.nn.layers.lstm.lstm_calls import (
 )
 from hyperopt_hn.nn.layers.lstm.lstm_kernel import Steps, recur_tangent
 from hyperopt_hn.nn.layers.masks import connected
-from hyperopt_hn.nn.layers.plain import Options, become, restored
 
 
-class GatedLSTM(nn.LSTM):
+class GatedLSTM(InPlace, nn.LSTM):
     """nn.LSTM in all but proj_size: W_ih diag(1 + S h) in each layer, per example, and with biases b_ih + T h.
 
     So layer k's inputs, the units of layer k - 1, are gated and all gates are shifted; W_hh itself does not respond,
@@ -47,28 +46,16 @@ class GatedLSTM(nn.LSTM):
     hidden-to-hidden weights, one mask per batch.
     """
 
-    home: Home
-    num_hyper: int = 0
-    gain: Gain
     dropout_name: str | None = None
     dropconnect: str | None = None
 
-    @classmethod
-    def from_plain(cls, plain: nn.LSTM, options: Options) -> GatedLSTM:
-        """The very layer `plain`, responding."""
-        layer = become(cls, plain, options)
-        if layer.num_hyper:
-            for k in range(layer.num_layers):
-                like = layer.get_parameter(f"weight_ih_l{k}")
-                gate.register(layer, f"_l{k}", {"scale": like.shape[1]}, layer.num_hyper, like)
-                for suffix in layer._suffixes(k) if layer.bias else ():
-                    gate.register(layer, suffix, {"shift": like.shape[0]}, layer.num_hyper, like)
-            layer.reset_response()
-        return layer
-
-    def plain(self) -> nn.Module:
-        """torch's layer with the same parameters."""
-        return restored(self)
+    def make_response(self) -> None:
+        """S of each layer, T of each direction."""
+        for k in range(self.num_layers):
+            like = self.get_parameter(f"weight_ih_l{k}")
+            gate.register(self, f"_l{k}", {"scale": like.shape[1]}, self.num_hyper, like)
+            for suffix in self._suffixes(k) if self.bias else ():
+                gate.register(self, suffix, {"shift": like.shape[0]}, self.num_hyper, like)
 
     def reset_response(self) -> None:
         """The response part alone."""
@@ -98,7 +85,7 @@ class GatedLSTM(nn.LSTM):
 
     def forward(self, input: Tensor, hx: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
         """(T, B, in), (B, T, in) if batch_first, or (T, in) -> outputs alike and the last states, as nn.LSTM."""
-        scope = scope_of(self) if self.num_hyper else None
+        scope = self.scope()
         still = scope is None or scope.h is None
         if still and self.dropconnect is None and self.dropout_name is None:
             with quiet_copies():

@@ -8,10 +8,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperopt_hn.nn.context import Home, Scope, scope_of
+from hyperopt_hn.nn.context import Scope
 from hyperopt_hn.nn.layers import low_rank, squares
 from hyperopt_hn.nn.layers.affine_response import (
-    Gain,
     joined,
     lift_time,
     parts,
@@ -19,14 +18,14 @@ from hyperopt_hn.nn.layers.affine_response import (
     shared_weights,
     with_tangent,
 )
+from hyperopt_hn.nn.layers.in_place import InPlace
 from hyperopt_hn.nn.layers.lstm.low_rank_kernel import recur_low_rank
 from hyperopt_hn.nn.layers.lstm.lstm_calls import State, by_layers, by_torch, check_padded, quiet_copies, whole_batch
 from hyperopt_hn.nn.layers.lstm.lstm_kernel import Steps, recur_tangent
 from hyperopt_hn.nn.layers.masks import connected
-from hyperopt_hn.nn.layers.plain import Options, become, restored
 
 
-class LowRankLSTM(nn.LSTM):
+class LowRankLSTM(InPlace, nn.LSTM):
     """nn.LSTM in all but proj_size; W + U diag(V h) Z in both products of each layer, per example, and biases + T h.
 
     `dropout_name` names a hyperparameter for the dropout between layers, `dropconnect` a shared one for dropping
@@ -34,28 +33,14 @@ class LowRankLSTM(nn.LSTM):
     own LSTM, packed sequences included, and wherever all examples share λ it runs with the weights at λ.
     """
 
-    home: Home
-    num_hyper: int = 0
-    gain: Gain
-    rank: int | None
     dropout_name: str | None = None
     dropconnect: str | None = None
 
-    @classmethod
-    def from_plain(cls, plain: nn.LSTM, options: Options) -> LowRankLSTM:
-        """The very layer `plain`, responding."""
-        layer = become(cls, plain, options)
-        if layer.num_hyper:
-            for name in layer._weight_names():
-                own = layer.get_parameter(name)
-                bias = layer.bias and "_ih" in name
-                low_rank.register(layer, _suffix(name), own.shape[0], (own.shape[1],), own, bias)
-            layer.reset_response()
-        return layer
-
-    def plain(self) -> nn.Module:
-        """torch's layer with the same parameters."""
-        return restored(self)
+    def make_response(self) -> None:
+        """U, V and Z of each weight, T of each input-to-hidden one with a bias."""
+        for name in self._weight_names():
+            own = self.get_parameter(name)
+            low_rank.register(self, _suffix(name), own.shape[0], (own.shape[1],), own, self.bias and "_ih" in name)
 
     def reset_response(self) -> None:
         """The response part alone."""
@@ -82,7 +67,7 @@ class LowRankLSTM(nn.LSTM):
 
     def forward(self, input: Tensor, hx: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
         """(T, B, in), (B, T, in) if batch_first, or (T, in) -> outputs alike and the last states, as nn.LSTM."""
-        scope = scope_of(self) if self.num_hyper else None
+        scope = self.scope()
         still = scope is None or scope.h is None
         if still and self.dropconnect is None and self.dropout_name is None:
             with quiet_copies():
