@@ -6,14 +6,14 @@ h is (n,) or (B, n); F features, B batch, n tuned hyperparameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hyperopt_hn.nn.context import Scope, scope_of
+from hyperopt_hn.nn.context import Home, Scope, scope_of
 from hyperopt_hn.nn.layers.affine_response import (
+    Gain,
     joined,
     new_parameter,
     parts,
@@ -22,77 +22,99 @@ from hyperopt_hn.nn.layers.affine_response import (
     reset_gain,
     shared_weights,
 )
+from hyperopt_hn.nn.layers.plain import Around
 
 
-def make(layer: Any, shape: tuple[int, ...] | None, bias: bool, kind: dict[str, Any]) -> None:
-    """Register the parameters, uninitialised; no shape, no parameters."""
-    for name, wanted in (("weight", shape is not None), ("bias", shape is not None and bias)):
-        layer.register_parameter(name, nn.Parameter(torch.empty(shape or (), **kind)) if wanted else None)
-    make_response(layer)
+class PerFeature(Around):
+    """What the normalising layers share; each gives `normalised` and `_lift`, and calls `make` when it is built."""
 
+    home: Home
+    num_hyper: int
+    gain: Gain
+    weight: Any
+    bias: Any
+    response_scale: nn.Parameter | None
+    response_shift: nn.Parameter | None
 
-def make_response(layer: Any) -> None:
-    """Register V and C beside the elementary parameters that there are, uninitialised."""
-    for name, own in (("response_scale", layer.weight), ("response_shift", layer.bias)):
-        wanted = own is not None and layer.num_hyper
-        layer.register_parameter(name, new_parameter((own.numel(), layer.num_hyper), own) if wanted else None)
+    def make(self, shape: tuple[int, ...] | None, bias: bool, kind: dict[str, Any]) -> None:
+        """Register the parameters, uninitialised; no shape, no parameters."""
+        for name, wanted in (("weight", shape is not None), ("bias", shape is not None and bias)):
+            self.register_parameter(name, nn.Parameter(torch.empty(shape or (), **kind)) if wanted else None)
+        self.make_response()
 
+    def make_response(self) -> None:
+        """Register V and C beside the elementary parameters that there are, uninitialised."""
+        for name, own in (("response_scale", self.weight), ("response_shift", self.bias)):
+            wanted = own is not None and self.num_hyper
+            self.register_parameter(name, new_parameter((own.numel(), self.num_hyper), own) if wanted else None)
 
-def reset(layer: Any) -> None:
-    """Gain 1, offset 0; V and C by the layer's `gain`."""
-    if layer.weight is not None:
-        nn.init.ones_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    reset_response(layer)
+    def reset_parameters(self) -> None:
+        """Gain 1, offset 0; V and C by `gain`."""
+        if self.weight is not None:
+            nn.init.ones_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+        self.reset_response()
 
+    def reset_response(self) -> None:
+        """The response part alone."""
+        for rows in (self.response_scale, self.response_shift):
+            if rows is not None:
+                reset_gain(rows, self.gain)
 
-def reset_response(layer: Any) -> None:
-    """V and C alone."""
-    for rows in (layer.response_scale, layer.response_shift):
-        if rows is not None:
-            reset_gain(rows, layer.gain)
+    def weights(self, h: Tensor) -> dict[str, Tensor]:
+        """The materialised response at one h (n,): {"weight", "bias"} as torch's layer holds them."""
+        out = {}
+        for name, own, rows in self._pairs():
+            if own is not None:
+                out[name] = own if rows is None else own + product(h, rows).to(own.dtype).reshape(own.shape)
+        return out
 
+    def normalised(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """torch's own function of x."""
+        raise NotImplementedError
 
-def weights(layer: Any, h: Tensor) -> dict[str, Tensor]:
-    """The materialised response at one h (n,): {"weight", "bias"}, those that there are."""
-    out = {}
-    for name, own, rows in _pairs(layer):
+    def forward(self, x: Tensor) -> Tensor:
+        """As torch's layer, of the same shape as x."""
+        own = self._one_for_all()
         if own is not None:
-            out[name] = own if rows is None else own + product(h, rows).to(own.dtype).reshape(own.shape)
-    return out
+            return self.normalised(x, own.get("weight"), own.get("bias"))
+        return self._scaled_and_shifted(self.normalised(x, None, None))
 
+    def _lift(self, rows: Tensor, y: Tensor) -> Tensor:
+        """Rows (F,) or (B, F) shaped to multiply y."""
+        raise NotImplementedError
 
-def one_for_all(layer: Any) -> dict[str, Tensor | None] | None:
-    """{"weight", "bias"} if every row shares them: no response, h zero, or one λ; None if rows differ."""
-    scope: Scope | None = scope_of(layer) if layer.response_scale is not None else None
-    if scope is None or scope.h is None:
-        return {"weight": layer.weight, "bias": layer.bias}
-    if scope.h.dim() == 2 or scope.tangent:
-        return None
-    return dict(shared_weights(layer, scope, layer.weights))
+    def _one_for_all(self) -> dict[str, Tensor | None] | None:
+        """{"weight", "bias"} if every row shares them: no response, h zero, or one λ; None if rows differ."""
+        scope: Scope | None = scope_of(self) if self.response_scale is not None else None
+        if scope is None or scope.h is None:
+            return {"weight": self.weight, "bias": self.bias}
+        if scope.h.dim() == 2 or scope.tangent:
+            return None
+        return dict(shared_weights(self, scope, self.weights))
 
+    def _scaled_and_shifted(self, xhat: Tensor) -> Tensor:
+        """xhat ⊙ w(λ) + b(λ), example by example; first order in a linearised pass."""
+        scope = scope_of(self)
+        assert scope.h is not None
+        primal, tangent = parts(xhat, scope)
+        own, moved = {}, {}
+        for name, base, rows in self._pairs():
+            if base is not None:
+                own[name] = base.flatten()
+                moved[name] = product(scope.h, rows)
+        if not scope.tangent:
+            w = self._lift(own["weight"] + moved["weight"], primal)
+            if "bias" not in own:
+                return primal * w
+            return torch.addcmul(self._lift(own["bias"] + moved["bias"], primal), primal, w)
+        w = self._lift(own["weight"], primal)
+        y = torch.addcmul(self._lift(own["bias"], primal), primal, w) if "bias" in own else primal * w
+        change = primal * self._lift(moved["weight"], primal)
+        if "bias" in own:
+            change = change + self._lift(moved["bias"], primal)
+        return joined(y, plus(change, None if tangent is None else tangent * w))
 
-def scale_and_shift(layer: Any, xhat: Tensor, lift: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """xhat ⊙ w(λ) + b(λ), example by example; first order in a linearised pass. `lift` shapes rows against xhat."""
-    scope = scope_of(layer)
-    assert scope.h is not None
-    primal, tangent = parts(xhat, scope)
-    own, moved = {}, {}
-    for name, base, rows in _pairs(layer):
-        if base is not None:
-            own[name] = base.flatten()
-            moved[name] = product(scope.h, rows)
-    if not scope.tangent:
-        w = lift(own["weight"] + moved["weight"], primal)
-        return torch.addcmul(lift(own["bias"] + moved["bias"], primal), primal, w) if "bias" in own else primal * w
-    w = lift(own["weight"], primal)
-    y = torch.addcmul(lift(own["bias"], primal), primal, w) if "bias" in own else primal * w
-    change = primal * lift(moved["weight"], primal)
-    if "bias" in own:
-        change = change + lift(moved["bias"], primal)
-    return joined(y, plus(change, None if tangent is None else tangent * w))
-
-
-def _pairs(layer: Any) -> tuple[tuple[str, Any, Any], tuple[str, Any, Any]]:
-    return ("weight", layer.weight, layer.response_scale), ("bias", layer.bias, layer.response_shift)
+    def _pairs(self) -> tuple[tuple[str, Any, Any], tuple[str, Any, Any]]:
+        return ("weight", self.weight, self.response_scale), ("bias", self.bias, self.response_shift)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import nn
 
@@ -23,6 +23,21 @@ class Options:
 
 
 _OURS = ("self", "num_hyper", "device", "dtype")
+
+
+class Around(nn.Module):
+    """What the layers share that are made around the parameters of torch's own layer, of class `plain_class`."""
+
+    plain_class: ClassVar[Any]
+
+    @classmethod
+    def from_plain(cls: type[Layer], plain: Any, options: Options) -> Layer:
+        """A hyper layer around the very parameters and buffers of `plain`."""
+        return around(cls, plain, options)
+
+    def plain(self) -> Any:
+        """torch's layer of the same shape on the meta device, to be filled."""
+        return twin(self.plain_class, self)
 
 
 def arguments(kind: type[nn.Module], layer: nn.Module) -> dict[str, Any]:

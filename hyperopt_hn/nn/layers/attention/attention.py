@@ -28,6 +28,7 @@ from hyperopt_hn.nn.layers.affine_response import (
 from hyperopt_hn.nn.layers.attention.attention_calls import (
     PACKED,
     SEPARATE,
+    AttentionForward,
     Given,
     own_projections,
     responding,
@@ -35,10 +36,10 @@ from hyperopt_hn.nn.layers.attention.attention_calls import (
     thirds,
 )
 from hyperopt_hn.nn.layers.feedforward.linear import HyperLinear
-from hyperopt_hn.nn.layers.plain import Options, around, twin
+from hyperopt_hn.nn.layers.plain import Around
 
 
-class HyperMultiheadAttention(nn.Module):
+class HyperMultiheadAttention(AttentionForward, Around):
     """nn.MultiheadAttention with a response scalar for every output of its query, key, value and output projections.
 
     Elementary parameters have torch's names; `bias_k` and `bias_v` do not respond. `dropout_name` names a
@@ -46,6 +47,7 @@ class HyperMultiheadAttention(nn.Module):
     and where all examples share λ, torch's own attention runs with the weights at λ.
     """
 
+    plain_class = nn.MultiheadAttention
     in_proj_weight: nn.Parameter
     in_proj_bias: nn.Parameter | None
     bias_k: nn.Parameter | None
@@ -123,15 +125,6 @@ class HyperMultiheadAttention(nn.Module):
             reset_gain(self.response_shift, self.gain)
         self.out_proj.reset_response()
 
-    @classmethod
-    def from_plain(cls, plain: nn.MultiheadAttention, options: Options) -> HyperMultiheadAttention:
-        """A hyper layer around the very parameters of `plain`."""
-        return around(cls, plain, options)
-
-    def plain(self) -> nn.MultiheadAttention:
-        """An nn.MultiheadAttention of the same shape on the meta device, to be filled."""
-        return twin(nn.MultiheadAttention, self)
-
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,), by nn.MultiheadAttention's names."""
         scales = product(h, self.response_scale).unsqueeze(1).split(3 * self.embed_dim // len(self._names))
@@ -145,19 +138,8 @@ class HyperMultiheadAttention(nn.Module):
             out |= {"bias_k": self.bias_k, "bias_v": self.bias_v}
         return out | {"out_proj." + name: w for name, w in self.out_proj.weights(h).items()}
 
-    def forward(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        key_padding_mask: Tensor | None = None,
-        need_weights: bool = True,
-        attn_mask: Tensor | None = None,
-        average_attn_weights: bool = True,
-        is_causal: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        """As nn.MultiheadAttention: (L, B, E), or (B, L, E) if batch_first -> the same and (B, L, S) or None."""
-        given = Given(query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal)
+    def attended(self, given: Given) -> tuple[Tensor, Tensor | None]:
+        """By torch where one set of weights serves the batch, else example by example."""
         return responding(self, given, scope_of(self) if self.num_hyper else None)
 
     def merged(self, scope: Scope | None, needed: bool) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperopt_hn.errors import UserError
@@ -33,6 +33,30 @@ class Given(NamedTuple):
     mask: Tensor | None
     average: bool
     causal: bool
+
+
+class AttentionForward(nn.Module):
+    """The call of nn.MultiheadAttention, handed over as one: a layer gives `attended`."""
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """As nn.MultiheadAttention: (L, B, E), or (B, L, E) if batch_first -> the same and (B, L, S) or None."""
+        return self.attended(
+            Given(query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal)
+        )
+
+    def attended(self, given: Given) -> tuple[Tensor, Tensor | None]:
+        """The answer to a call."""
+        raise NotImplementedError
 
 
 def responding(layer: Any, given: Given, scope: Scope | None) -> tuple[Tensor, Tensor | None]:

@@ -15,6 +15,7 @@ from hyperopt_hn.nn.context import Scope
 from hyperopt_hn.nn.layers import gate, low_rank, squares
 from hyperopt_hn.nn.layers.affine_response import lift_time, merged_once, parts, product, reset_gain, with_tangent
 from hyperopt_hn.nn.layers.attention.attention_calls import (
+    AttentionForward,
     Given,
     names_of,
     own_projections,
@@ -31,7 +32,7 @@ from hyperopt_hn.nn.layers.plain import Options
 Attention = TypeVar("Attention", bound="_FormAttention")
 
 
-class _FormAttention(InPlace, nn.MultiheadAttention):
+class _FormAttention(AttentionForward, InPlace, nn.MultiheadAttention):
     """What the two forms share; `bias_k` and `bias_v` do not respond.
 
     `dropout_name` names a hyperparameter for the dropout of attention weights, each example at its own rate. Where no
@@ -62,22 +63,11 @@ class _FormAttention(InPlace, nn.MultiheadAttention):
         both = self.weights(scope.h) if needed else merged_once(self, scope)
         return None if both is None else own | both
 
-    def forward(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        key_padding_mask: Tensor | None = None,
-        need_weights: bool = True,
-        attn_mask: Tensor | None = None,
-        average_attn_weights: bool = True,
-        is_causal: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        """As nn.MultiheadAttention: (L, B, E), or (B, L, E) if batch_first -> the same and (B, L, S) or None."""
-        given = Given(query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal)
+    def attended(self, given: Given) -> tuple[Tensor, Tensor | None]:
+        """By torch where one set of weights serves the batch, else example by example."""
         scope = self.scope()
         if (scope is None or scope.h is None) and self.dropout_name is None:
-            return super().forward(*given)
+            return nn.MultiheadAttention.forward(self, *given)
         return responding(self, given, scope)
 
 

@@ -14,15 +14,13 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hyperopt_hn.nn.context import Home
-from hyperopt_hn.nn.layers import per_feature_response
 from hyperopt_hn.nn.layers.affine_response import Gain, lift_channels
-from hyperopt_hn.nn.layers.plain import Options, around, twin
+from hyperopt_hn.nn.layers.per_feature_response import PerFeature
 
-_PLAIN: dict[int, Any] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _NDIM: dict[int, tuple[int, ...]] = {1: (2, 3), 2: (4,), 3: (5,)}
 
 
-class _HyperBatchNorm(_BatchNorm):
+class _HyperBatchNorm(PerFeature, _BatchNorm):
     """What the three share; `dims` is the number of spatial dimensions.
 
     One of torch's own, so that code that looks for batch norms (averaged models, frozen statistics) finds them.
@@ -46,42 +44,22 @@ class _HyperBatchNorm(_BatchNorm):
         self.num_hyper, self.gain = num_hyper, gain
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
         self.home = Home(None, num_hyper)
-        per_feature_response.make_response(self)
-        per_feature_response.reset_response(self)
+        self.make_response()
+        self.reset_response()
 
     def reset_parameters(self) -> None:
         """Gain 1, offset 0, fresh statistics; V and C by `gain`."""
-        super().reset_parameters()
+        _BatchNorm.reset_parameters(self)
         if "home" in self.__dict__:  # torch's constructor calls this before the response is there
-            per_feature_response.reset_response(self)
-
-    def reset_response(self) -> None:
-        """The response part alone."""
-        per_feature_response.reset_response(self)
-
-    @classmethod
-    def from_plain(cls, plain: Any, options: Options) -> Any:
-        """A hyper layer around the very parameters and statistics of `plain`."""
-        return around(cls, plain, options)
-
-    def plain(self) -> nn.Module:
-        """The plain normalisation of the same shape on the meta device, to be filled."""
-        made: nn.Module = twin(_PLAIN[self.dims], self)
-        return made
-
-    def weights(self, h: Tensor) -> dict[str, Tensor]:
-        """The materialised response at one h (n,): {"weight", "bias"} as the plain layer holds them."""
-        return per_feature_response.weights(self, h)
+            self.reset_response()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, ...) -> the same. Raises ValueError for another number of dimensions, as torch does."""
         self._check_input_dim(x)
-        own = per_feature_response.one_for_all(self)
-        if own is not None:
-            return self._normalise(x, own.get("weight"), own.get("bias"))
-        return per_feature_response.scale_and_shift(self, self._normalise(x, None, None), self._lift)
+        return PerFeature.forward(self, x)
 
-    def _normalise(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    def normalised(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """By the batch's statistics in training, which move the running ones, by these otherwise."""
         factor = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
@@ -109,16 +87,16 @@ class _HyperBatchNorm(_BatchNorm):
 class HyperBatchNorm1d(_HyperBatchNorm):
     """nn.BatchNorm1d with responding gain and offset; (B, C) or (B, C, L)."""
 
-    dims = 1
+    plain_class, dims = nn.BatchNorm1d, 1
 
 
 class HyperBatchNorm2d(_HyperBatchNorm):
     """nn.BatchNorm2d with responding gain and offset; (B, C, H, W)."""
 
-    dims = 2
+    plain_class, dims = nn.BatchNorm2d, 2
 
 
 class HyperBatchNorm3d(_HyperBatchNorm):
     """nn.BatchNorm3d with responding gain and offset; (B, C, D, H, W)."""
 
-    dims = 3
+    plain_class, dims = nn.BatchNorm3d, 3

@@ -24,15 +24,14 @@ from hyperopt_hn.nn.layers.affine_response import (
     respond,
     shared_weights,
 )
-from hyperopt_hn.nn.layers.plain import Options, around, twin
+from hyperopt_hn.nn.layers.plain import Around
 
 Size = int | tuple[int, ...]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
-_PLAIN: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _PRODUCT: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
-class _HyperConv(nn.Module):
+class _HyperConv(Around):
     """What the three share; `dims` is the number of spatial dimensions."""
 
     dims: int
@@ -62,7 +61,7 @@ class _HyperConv(nn.Module):
     ) -> None:
         super().__init__()
         # nn.ConvNd checks the arguments, makes tuples of them and works out the padding of other modes
-        shape = _PLAIN[self.dims](
+        shape = self.plain_class(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, "meta", dtype
         )
         self.in_channels, self.out_channels, self.num_hyper = in_channels, out_channels, num_hyper
@@ -100,16 +99,6 @@ class _HyperConv(nn.Module):
         if self.bias is not None:
             reset_uniform(self.response_bias, fan_in)
             reset_gain(self.response_shift, self.gain)
-
-    @classmethod
-    def from_plain(cls, plain: Any, options: Options) -> Any:
-        """A hyper layer around the very parameters of `plain`."""
-        return around(cls, plain, options)
-
-    def plain(self) -> nn.Module:
-        """The plain convolution of the same shape on the meta device, to be filled."""
-        made: nn.Module = twin(_PLAIN[self.dims], self)
-        return made
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight", "bias"} as the plain convolution holds them."""
@@ -155,16 +144,16 @@ class _HyperConv(nn.Module):
 class HyperConv1d(_HyperConv):
     """nn.Conv1d with a response per output channel; (B, C, L) -> (B, C', L')."""
 
-    dims = 1
+    plain_class, dims = nn.Conv1d, 1
 
 
 class HyperConv2d(_HyperConv):
     """nn.Conv2d with a response per output channel; (B, C, H, W) -> (B, C', H', W')."""
 
-    dims = 2
+    plain_class, dims = nn.Conv2d, 2
 
 
 class HyperConv3d(_HyperConv):
     """nn.Conv3d with a response per output channel; (B, C, D, H, W) -> (B, C', D', H', W')."""
 
-    dims = 3
+    plain_class, dims = nn.Conv3d, 3

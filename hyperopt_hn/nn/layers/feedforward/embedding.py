@@ -16,15 +16,17 @@ from hyperopt_hn.nn.context import Home, scope_of
 from hyperopt_hn.nn.layers import squares
 from hyperopt_hn.nn.layers.affine_response import Gain, joined, lift_features, merged, product, reset_gain
 from hyperopt_hn.nn.layers.masks import kept_words
-from hyperopt_hn.nn.layers.plain import Options, around, twin
+from hyperopt_hn.nn.layers.plain import Around
 
 
-class HyperEmbedding(nn.Module):
+class HyperEmbedding(Around):
     """nn.Embedding with one response scalar per embedding dimension; tokens (...) -> (..., D).
 
     `dropout` names a shared hyperparameter: the rate at which whole word types vanish in training, one mask per
     batch (Gal & Ghahramani 2016). Raises UserError for max_norm, which rewrites the table during forward.
     """
+
+    plain_class = nn.Embedding
 
     def __init__(
         self,
@@ -77,15 +79,6 @@ class HyperEmbedding(nn.Module):
             self.response_weight.mul_(self.weight.square().mean().sqrt())
             if self.padding_idx is not None:
                 self.response_weight[self.padding_idx].zero_()
-
-    @classmethod
-    def from_plain(cls, plain: nn.Embedding, options: Options) -> HyperEmbedding:
-        """A hyper layer around the very table of `plain`."""
-        return around(cls, plain, options)
-
-    def plain(self) -> nn.Embedding:
-        """An nn.Embedding of the same shape on the meta device, to be filled."""
-        return twin(nn.Embedding, self)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight"} as nn.Embedding holds it."""

@@ -27,14 +27,14 @@ from hyperopt_hn.nn.layers.affine_response import (
     shared_weights,
 )
 from hyperopt_hn.nn.layers.masks import connected
-from hyperopt_hn.nn.layers.plain import Options, around, twin
+from hyperopt_hn.nn.layers.plain import Around
 
 MERGE_ROWS = 512
 """From how many rows on, with gradients, one product with merged weights is faster than two: merging W + diag(s) R and
 its backward pass over the weights five times (4096 x 4096 at 128 rows: 75 ms for a product of 17 ms saved)."""
 
 
-class HyperLinear(nn.Module):
+class HyperLinear(Around):
     """y = (W + diag(V h) R) x + b + (C h) ⊙ b_R, per example; (..., in) -> (..., out).
 
     The elementary `weight`, `bias` are nn.Linear's, in name and start. `along_input` puts V h on the input features
@@ -42,6 +42,7 @@ class HyperLinear(nn.Module):
     the rate at which single weights are dropped in training. With num_hyper=0 this is nn.Linear, bit for bit.
     """
 
+    plain_class = nn.Linear
     weight: nn.Parameter
     bias: nn.Parameter | None
     response_weight: nn.Parameter
@@ -94,15 +95,6 @@ class HyperLinear(nn.Module):
         if self.bias is not None:
             reset_uniform(self.response_bias, self.in_features)
             reset_gain(self.response_shift, self.gain)
-
-    @classmethod
-    def from_plain(cls, plain: nn.Linear, options: Options) -> HyperLinear:
-        """A hyper layer around the very parameters of `plain`."""
-        return around(cls, plain, options)
-
-    def plain(self) -> nn.Linear:
-        """An nn.Linear of the same shape on the meta device, to be filled."""
-        return twin(nn.Linear, self)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,): {"weight", "bias"} as nn.Linear holds them."""

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperopt_hn.nn.context import Home
-from hyperopt_hn.nn.layers import per_feature_response
 from hyperopt_hn.nn.layers.affine_response import Gain, align, batch_axis, lift_channels
-from hyperopt_hn.nn.layers.plain import Options, around, twin
+from hyperopt_hn.nn.layers.per_feature_response import PerFeature
 
 
-class HyperLayerNorm(nn.Module):
+class HyperLayerNorm(PerFeature):
     """nn.LayerNorm with responding gain and offset; (..., *normalized_shape) unchanged in shape."""
+
+    plain_class = nn.LayerNorm
 
     def __init__(
         self,
@@ -38,38 +39,12 @@ class HyperLayerNorm(nn.Module):
         self.normalized_shape, self.num_hyper, self.eps, self.gain = shape, num_hyper, eps, gain
         self.elementwise_affine = elementwise_affine
         self.home = Home(None, num_hyper)
-        per_feature_response.make(self, shape if elementwise_affine else None, bias, {"device": device, "dtype": dtype})
+        self.make(shape if elementwise_affine else None, bias, {"device": device, "dtype": dtype})
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Gain 1, offset 0; V and C by `gain`."""
-        per_feature_response.reset(self)
-
-    def reset_response(self) -> None:
-        """The response part alone."""
-        per_feature_response.reset_response(self)
-
-    @classmethod
-    def from_plain(cls, plain: nn.LayerNorm, options: Options) -> HyperLayerNorm:
-        """A hyper layer around the very parameters of `plain`."""
-        return around(cls, plain, options)
-
-    def plain(self) -> nn.LayerNorm:
-        """An nn.LayerNorm of the same shape on the meta device, to be filled."""
-        return twin(nn.LayerNorm, self)
-
-    def weights(self, h: Tensor) -> dict[str, Tensor]:
-        """The materialised response at one h (n,): {"weight", "bias"} as nn.LayerNorm holds them."""
-        return per_feature_response.weights(self, h)
-
-    def forward(self, x: Tensor) -> Tensor:
+    def normalised(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """(..., *normalized_shape) -> the same."""
-        own = per_feature_response.one_for_all(self)
-        if own is not None:
-            return F.layer_norm(x, self.normalized_shape, own.get("weight"), own.get("bias"), self.eps)
-        return per_feature_response.scale_and_shift(
-            self, F.layer_norm(x, self.normalized_shape, None, None, self.eps), self._lift
-        )
+        return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
 
     def _lift(self, rows: Tensor, y: Tensor) -> Tensor:
         if rows.dim() == 1:
@@ -83,8 +58,10 @@ class HyperLayerNorm(nn.Module):
         return f"{self.normalized_shape}, num_hyper={self.num_hyper}, eps={self.eps}"
 
 
-class HyperGroupNorm(nn.Module):
+class HyperGroupNorm(PerFeature):
     """nn.GroupNorm with responding gain and offset; (B, C, ...) unchanged in shape."""
+
+    plain_class = nn.GroupNorm
 
     def __init__(
         self,
@@ -102,38 +79,12 @@ class HyperGroupNorm(nn.Module):
         self.num_groups, self.num_channels, self.num_hyper = num_groups, num_channels, num_hyper
         self.eps, self.affine, self.gain = eps, affine, gain
         self.home = Home(None, num_hyper)
-        per_feature_response.make(self, (num_channels,) if affine else None, True, {"device": device, "dtype": dtype})
+        self.make((num_channels,) if affine else None, True, {"device": device, "dtype": dtype})
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Gain 1, offset 0; V and C by `gain`."""
-        per_feature_response.reset(self)
-
-    def reset_response(self) -> None:
-        """The response part alone."""
-        per_feature_response.reset_response(self)
-
-    @classmethod
-    def from_plain(cls, plain: nn.GroupNorm, options: Options) -> HyperGroupNorm:
-        """A hyper layer around the very parameters of `plain`."""
-        return around(cls, plain, options)
-
-    def plain(self) -> nn.GroupNorm:
-        """An nn.GroupNorm of the same shape on the meta device, to be filled."""
-        return twin(nn.GroupNorm, self)
-
-    def weights(self, h: Tensor) -> dict[str, Tensor]:
-        """The materialised response at one h (n,): {"weight", "bias"} as nn.GroupNorm holds them."""
-        return per_feature_response.weights(self, h)
-
-    def forward(self, x: Tensor) -> Tensor:
+    def normalised(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """(B, C, ...) -> the same."""
-        own = per_feature_response.one_for_all(self)
-        if own is not None:
-            return F.group_norm(x, self.num_groups, own.get("weight"), own.get("bias"), self.eps)
-        return per_feature_response.scale_and_shift(
-            self, F.group_norm(x, self.num_groups, None, None, self.eps), self._lift
-        )
+        return F.group_norm(x, self.num_groups, weight, bias, self.eps)
 
     def _lift(self, rows: Tensor, y: Tensor) -> Tensor:
         return lift_channels(rows, y, self.home)

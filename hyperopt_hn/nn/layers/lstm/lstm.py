@@ -30,10 +30,10 @@ from hyperopt_hn.nn.layers.affine_response import (
 from hyperopt_hn.nn.layers.lstm.lstm_calls import State, by_layers, by_torch, check_padded, whole_batch
 from hyperopt_hn.nn.layers.lstm.lstm_kernel import GateInput, Steps, recur, recur_tangent
 from hyperopt_hn.nn.layers.masks import connected
-from hyperopt_hn.nn.layers.plain import Options, around, twin
+from hyperopt_hn.nn.layers.plain import Around
 
 
-class HyperLSTM(nn.Module):
+class HyperLSTM(Around):
     """nn.LSTM in all but proj_size and packed sequences; every gate of both products has its own response scalar.
 
     Elementary parameters have nn.LSTM's names; beside `weight_ih_l0` stand `response_weight_ih_l0`,
@@ -42,6 +42,8 @@ class HyperLSTM(nn.Module):
     single hidden-to-hidden weights, one mask per batch. Without tuned hyperparameters, and wherever all examples
     share λ, this is torch's own LSTM with the weights at λ (a loop by hand is no faster there).
     """
+
+    plain_class = nn.LSTM
 
     def __init__(
         self,
@@ -90,15 +92,6 @@ class HyperLSTM(nn.Module):
             for name, _ in self._elementary():
                 reset_uniform(self.get_parameter("response_" + name), self.hidden_size)
                 reset_gain(self.get_parameter(_gain_name(name)), self.gain)
-
-    @classmethod
-    def from_plain(cls, plain: nn.LSTM, options: Options) -> HyperLSTM:
-        """A hyper layer around the very parameters of `plain`."""
-        return around(cls, plain, options)
-
-    def plain(self) -> nn.LSTM:
-        """An nn.LSTM of the same shape on the meta device, to be filled."""
-        return twin(nn.LSTM, self)
 
     def weights(self, h: Tensor) -> dict[str, Tensor]:
         """The materialised response at one h (n,), by nn.LSTM's names."""
