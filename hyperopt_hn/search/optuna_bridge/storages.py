@@ -15,6 +15,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock, JournalStorage
 from optuna.study import Study
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.pool import NullPool
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.settings import masked
@@ -103,6 +104,9 @@ def _storage(storage: str) -> Any:
         return JournalStorage(JournalFileBackend(storage.removeprefix("journal:")))
     if "://" not in storage:
         raise _unusable(f"the storage {masked(storage)!r} is no URL")
-    if storage.startswith("sqlite:"):
-        return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}})
-    return storage
+    if not storage.startswith("sqlite:"):
+        return storage
+    how: dict[str, Any] = {"connect_args": {"timeout": LOCKED_SECONDS}}
+    if not storage.endswith(("sqlite://", ":memory:")):
+        how["poolclass"] = NullPool  # a connection for each transaction: none is left open, whenever the study goes
+    return optuna.storages.RDBStorage(storage, engine_kwargs=how)

@@ -1,5 +1,8 @@
 """Shared studies: a proposal that a kill cut in two goes on; passwords of storages are not told."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from hyperopt_hn import Hyper, HyperSpace, UserError
@@ -85,3 +88,23 @@ def test_a_trial_has_its_owner_from_its_first_moment(tmp_path, kind, monkeypatch
     assert asked.values == whole.ask().values
     again.tell(asked, 1.0)
     assert [trial.state.name for trial in again._study.trials] == ["COMPLETE"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list open files")
+def test_an_sqlite_file_is_closed_after_every_question(tmp_path):
+    """From Python 3.13 on a connection that is left to the garbage collector is a ResourceWarning."""
+
+    def opened():
+        handles = [Path("/proc/self/fd", number) for number in os.listdir("/proc/self/fd")]
+        return [path for path in handles if path.exists() and os.path.realpath(path).startswith(str(tmp_path))]
+
+    url = f"sqlite:///{tmp_path}/study.db"
+    check_storage(url)
+    study = SharedStudy(Search(SPACE, "random", 3), url, "s", {})
+    for _ in range(2):
+        asked = study.ask()
+        study.tell(asked, asked.values["a"])
+    assert len(study.trials) == 2 and opened() == []
+    with pytest.raises(UserError, match="was begun with other terms"):
+        SharedStudy(Search(SPACE, "random", 4), url, "s", {})
+    assert opened() == []
