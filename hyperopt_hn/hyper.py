@@ -100,15 +100,12 @@ class Hyper:
         if bool(xp.any(outside | at_bound)):
             raise UserError(f"hyperparameter {self.name!r}: {_outside(self, value)}")
         inner = value if self.grid is None else value + 0.5 * self.grid
-        low, high = self.edges()
-        if self.log:
-            return unbounded(xp.log(inner), _log(low), _log(high), xp)
-        return unbounded(inner, low, high, xp)
+        return unbounded(xp.log(inner) if self.log else inner, *self.scaled_edges(), xp)
 
     def reach(self, box: float) -> tuple[float, float]:
         """The lowest and highest raw value of λ̂ inside the box, `box` where it has none of its own."""
         size = box if self.box is None else self.box
-        if math.isinf(size) or any(math.isinf(edge) for edge in self.edges()) or (self.log and self.low == 0):
+        if math.isinf(size) or any(math.isinf(edge) for edge in self.scaled_edges()):
             return -math.inf, math.inf
         start = float(self.raw(self.init))
         return min(-size, start), max(size, start)
@@ -126,9 +123,14 @@ class Hyper:
         """The open range of the continuous value behind this one: (low, high), or the outer bin edges of a grid."""
         return self.low, self.high if self.grid is None else self.top + self.grid
 
-    def _continuous(self, raw: Array, xp: Any) -> Array:
+    def scaled_edges(self) -> tuple[float, float]:
+        """The same on the scale on which raw space is spread: logarithms for `log`."""
         low, high = self.edges()
-        return xp.exp(bounded(raw, _log(low), _log(high), xp)) if self.log else bounded(raw, low, high, xp)
+        return (_log(low), _log(high)) if self.log else (low, high)
+
+    def _continuous(self, raw: Array, xp: Any) -> Array:
+        value = bounded(raw, *self.scaled_edges(), xp)
+        return xp.exp(value) if self.log else value
 
 
 def _log(x: float) -> float:

@@ -108,6 +108,12 @@ class HyperSpace:
         given = [self[name].spread for name in self.tuned]
         return self._per_entry([default if spread is None else spread for spread in given])
 
+    def bounded(self) -> dict[str, np.ndarray]:
+        """Per entry of λ, (n,) each: whether raw space has "both" bounds behind it, one it is "above", or "below"."""
+        ends = [self[name].scaled_edges() for name in self.tuned]
+        low, high = (self._per_entry([float(np.isfinite(pair[k])) for pair in ends]) > 0 for k in (0, 1))
+        return {"both": low & high, "above": low & ~high, "below": ~low & high}
+
     def reach(self, box: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest raw λ̂, (n,) each: `Hyper.reach` of each, `box` where a hyperparameter names none."""
         ends = [self[name].reach(box) for name in self.tuned]

@@ -146,7 +146,7 @@ def at(
 
     The response input is lam (MacKay et al. 2019), or lam - centre (Bae & Grosse 2020); with `centre is lam` it is
     exactly zero and no response is computed. `h` gives the input itself, in λ's shape, for a response to something
-    else than raw λ. `values` overrides natural values by name (a replayed course).
+    else than raw λ (zero where λ is the centre). `values` overrides natural values by name (a replayed course).
     `tangent` makes responses first order (see `linearised`). Nested, per thread and exception-safe.
     Raises UserError for a wrong size, type or device of λ, and for a model without hyper layers.
     """
@@ -158,7 +158,7 @@ def at(
     for home in homes:
         _check(lam, home, model)
         scope = _scope(home, lam, _input(lam, centre) if h is None else h, values or {}, tangent)
-        inner[home] = replace(scope, zero=h is None and _same(lam, centre))
+        inner[home] = replace(scope, zero=_same(lam, centre))
     _here.scopes = _everywhere.scopes = inner
     try:
         yield

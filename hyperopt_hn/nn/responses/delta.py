@@ -26,22 +26,30 @@ from hyperopt_hn.nn.setup.batches import Batch
 
 @dataclass(frozen=True)
 class Delta:
-    """w_φ(λ) = W + diag(V (λ - λ̂)) R; `linear`: the outputs, not only the weights, are first order in λ - λ̂."""
+    """w_φ(λ) = W + diag(V (λ - λ̂)) R; `linear`: the outputs, not only the weights, are first order in λ - λ̂.
+
+    `position` (not published): the input is the difference of positions (`Hypers.position`), not of raw λ.
+    """
 
     linear: bool = True
+    position: bool = False
     phases: tuple[Phase, ...] = (Phase("general", perturbed=False), Phase("response", perturbed=True))
     needs_train_batch: bool = False
 
     def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         """The general network at λ̂, the first-order one at perturbed λ."""
         centre = losses.hypers.lam.detach()
+        still = not perturbed and not lam.requires_grad
+        h = self.input(losses, lam) if self.position and not still else None
         if perturbed and self.linear:
-            return linearised(losses.bare, lam, centre, losses.fixed)
-        return at(losses.bare, lam, centre if perturbed or lam.requires_grad else lam, values=losses.fixed)
+            return linearised(losses.bare, lam, centre, losses.fixed, h)
+        return at(losses.bare, lam, lam if still else centre, h=h, values=losses.fixed)
 
     def input(self, losses: Losses, lam: Tensor) -> Tensor:
-        """λ - λ̂."""
-        return lam - losses.hypers.lam.detach()
+        """λ - λ̂, or the difference of their positions."""
+        hypers = losses.hypers
+        centre = hypers.lam.detach()
+        return hypers.position(lam) - hypers.position(centre) if self.position else lam - centre
 
     def unmoved(self, losses: Losses, lam: Tensor) -> AbstractContextManager[object]:
         """The general network."""
@@ -54,11 +62,12 @@ class Delta:
 
 @contextmanager
 def linearised(
-    model: nn.Module, lam: Tensor, centre: Tensor, values: Mapping[str, Any] | None = None
+    model: nn.Module, lam: Tensor, centre: Tensor, values: Mapping[str, Any] | None = None, h: Tensor | None = None
 ) -> Iterator[None]:
     """Inside, model(...) answers f(x; centre) + J (λ - centre), J the Jacobian of its outputs in the response input.
 
-    lam (B, n), centre (n,). Dropout and the like see λ; the same masks serve f and J, as they come from one pass.
+    lam (B, n), centre (n,); `h` in λ's shape stands for another input than λ - centre. Dropout and the like see λ; the
+    same masks serve f and J, as they come from one pass.
     What is called outside model(...) (a penalty on its weights) sees the plain response. One thread at a time may use
     a model so, as it hooks the module's call. Batch-norm statistics are
     left alone: the general pass has counted this batch.
@@ -67,7 +76,7 @@ def linearised(
     inner: list[Any] = []
 
     def before(module: nn.Module, args: Any) -> None:
-        context = _tangents(model, lam, centre, values)
+        context = _tangents(model, lam, centre, values, h)
         context.__enter__()
         inner.append(context)
 
@@ -81,7 +90,7 @@ def linearised(
 
     hooks = [model.register_forward_pre_hook(before), model.register_forward_hook(after, always_call=True)]
     try:
-        with at(model, lam, centre, values=values), _uncounted(model), elementary_kernels(model):
+        with at(model, lam, centre, h=h, values=values), _uncounted(model), elementary_kernels(model):
             yield
     finally:
         for hook in hooks:
@@ -97,8 +106,10 @@ def _load_forward_mode() -> None:
 
 
 @contextmanager
-def _tangents(model: nn.Module, lam: Tensor, centre: Tensor, values: Mapping[str, Any] | None) -> Iterator[None]:
-    with forward_ad.dual_level(), at(model, lam, centre, values=values, tangent=True):
+def _tangents(
+    model: nn.Module, lam: Tensor, centre: Tensor, values: Mapping[str, Any] | None, h: Tensor | None
+) -> Iterator[None]:
+    with forward_ad.dual_level(), at(model, lam, centre, h=h, values=values, tangent=True):
         yield
 
 

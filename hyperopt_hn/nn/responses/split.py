@@ -30,6 +30,7 @@ class Split:
     eager: int = option(100, "train steps at the start with a step of the response each", unit="train steps", least=0)
     groups: int = option(1, "parts of a batch with a draw each of the `shared` hyperparameters", unit="parts", least=1)
     linear: bool = option(False, "learn the response of first-order outputs, as Δ-STN does (needs forward mode)")
+    position: bool = option(True, "feed the response how far λ is along its ranges; no: raw λ, as Δ-STN does")
     lr: float = option(3e-3, "rate of the response's Adam, where Optimizers names none for it", above=0)
     needs_train_batch: bool = False
 
@@ -46,7 +47,7 @@ class Split:
         return self._delta.view(losses, lam, perturbed)
 
     def input(self, losses: Losses, lam: Tensor) -> Tensor:
-        """λ - λ̂."""
+        """Their positions less those of λ̂, or λ - λ̂."""
         return self._delta.input(losses, lam)
 
     def unmoved(self, losses: Losses, lam: Tensor) -> AbstractContextManager[object]:
@@ -60,4 +61,4 @@ class Split:
     @property
     def _delta(self) -> Delta:
         """The same model of the response; only its training differs."""
-        return Delta(self.linear)
+        return Delta(self.linear, self.position)

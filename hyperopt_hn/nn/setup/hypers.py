@@ -29,6 +29,9 @@ class Hypers(nn.Module):
     free: Tensor
     low: Tensor
     high: Tensor
+    both: Tensor
+    above: Tensor
+    below: Tensor
     _places: Tensor
 
     def __init__(
@@ -55,6 +58,8 @@ class Hypers(nn.Module):
         self.rho = nn.Parameter(rho.to(device, dtype))
         self.register_buffer("shared", torch.as_tensor(space.shared()).to(device))
         self.register_buffer("free", free.to(device))
+        for name, bounded in space.bounded().items():
+            self.register_buffer(name, torch.as_tensor(bounded).to(device), persistent=False)
         low, high = space.reach(box)
         self.boxed = bool(np.isfinite(low).any())
         for name, end in (("low", low), ("high", high)):
@@ -96,6 +101,15 @@ class Hypers(nn.Module):
         if lam.ndim == 2:
             out.update({name: out[name][0] for name in self.space.tuned if self.space[name].shared})
         return out
+
+    def position(self, lam: Tensor) -> Tensor:
+        """How far along its range each entry is, in λ's shape: slope 1 in the middle of a range, 0 at its bounds.
+
+        Four times the share of the way from the low to the high bound, on a log scale for `log`; beyond a single bound
+        softplus(λ), without bounds λ itself. Here a step changes what is perturbed alike wherever λ̂ is.
+        """
+        one = torch.where(self.above, softplus(lam, torch), -softplus(-lam, torch))
+        return torch.where(self.both, 4.0 * torch.sigmoid(lam), torch.where(self.above | self.below, one, lam))
 
     def plain(self) -> dict[str, float | int | list[float]]:
         """The present values in natural units, as Python numbers (lists for vectors)."""
