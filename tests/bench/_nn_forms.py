@@ -3,6 +3,7 @@
 - train: the network at λ̂, every parameter but the response's, its penalty in the loss (the plain step's is SGD's).
 - respond: a λ per example, the response's parameters alone, penalty in the loss.
 - tune: the loss in evaluation mode at λ̂ and its gradient in λ, no other.
+- whole run: eight train steps with the respond and tune steps that SelfTuner's defaults put between them.
 A bar is the inverse of the cost asked for: a ratio of 0.77 is a step that costs 1.3 plain ones.
 """
 
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from hyperopt_hn import Hyper, HyperSpace
 from hyperopt_hn.nn import (
+    Tuning,
     at,
     convert,
     general_parameters,
@@ -32,6 +34,11 @@ from tests.bench.harness import Row, compare
 WORDS, WIDTH, LENGTH = 2000, 256, 64
 FORMS = ("full", "lowrank", "gated")
 REPEATS = 7
+CYCLE = 8
+"""Train steps in a piece of a run."""
+WHOLE = {"full": 1.4, "lowrank": 1.4, "gated": 1.25}
+"""What a run may cost over a plain one."""
+DEFAULTS = Tuning()
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,8 @@ def tasks() -> list[Task]:
 
 def _rows(task: Task, form: Any) -> list[Row]:
     net = task.make()
-    steps = _steps(task, net, form)
     plain = _plain(task, copy.deepcopy(net))
+    steps = _steps(task, net, form)
     general, response = (sum(p.numel() for p in which(steps.model)) for which in _PARTS)
     title = f"{task.name} {form} ({100 * response / general:.1f} %)"
     bounded = form != "full"
@@ -81,7 +88,31 @@ def _rows(task: Task, form: Any) -> list[Row]:
         _unlike(f"{title} train", steps.train, plain, 1 / 1.1),
         _unlike(f"{title} respond", steps.respond, plain, 1 / task.respond if bounded else None),
         _unlike(f"{title} tune", steps.tune, plain, 1 / task.tune if bounded else None),
+        _unlike(f"{title} whole run", _run(steps), lambda: [plain() for _ in range(CYCLE)], 1 / WHOLE[form]),
     ]
+
+
+def plain_run(task: Task) -> Callable[[], object]:
+    """A piece of a plain run."""
+    plain = _plain(task, task.make())
+    return lambda: [plain() for _ in range(CYCLE)]
+
+
+def tuning_run(task: Task, form: Any) -> Callable[[], object]:
+    """A piece of a self-tuning run at SelfTuner's cadence."""
+    return _run(_steps(task, task.make(), form))
+
+
+def _run(steps: _Steps) -> Callable[[], None]:
+    def run() -> None:
+        for k in range(1, CYCLE + 1):
+            steps.train()
+            if k % DEFAULTS.respond_every == 0:
+                steps.respond()
+            if k % DEFAULTS.train_per_tune == 0:
+                steps.tune()
+
+    return run
 
 
 _PARTS: tuple[Callable[[nn.Module], Any], ...] = (general_parameters, response_parameters)
@@ -109,7 +140,7 @@ def _plain(task: Task, net: nn.Module) -> Callable[[], None]:
 def _steps(task: Task, net: nn.Module, form: Any) -> _Steps:
     decay = Hyper("decay", 1e-4, 1e-7, 0.1, log=True, shared=True)
     space = HyperSpace([Hyper("dropout", 0.1, 0.0, 0.9), decay])
-    model = convert(copy.deepcopy(net), space, dropout=task.dropout, form=form)
+    model = convert(net, space, dropout=task.dropout, form=form)
     general, response = (list(which(model)) for which in _PARTS)
     sgd, adam = torch.optim.SGD(general, 0.01, momentum=0.9), torch.optim.Adam(response, 1e-3, fused=True)
     lam = torch.as_tensor(space.init(), dtype=torch.float32).requires_grad_()
@@ -191,10 +222,10 @@ def _mlp() -> nn.Module:
     return nn.Sequential(*hidden, nn.Linear(512, 10))
 
 
-def _unlike(name: str, fast: Callable[[], None], reference: Callable[[], None], bar: float | None) -> Row:
+def _unlike(name: str, fast: Callable[[], object], reference: Callable[[], object], bar: float | None) -> Row:
     """A comparison of two computations whose numbers need not agree."""
 
-    def one(run: Callable[[], None]) -> Any:
+    def one(run: Callable[[], object]) -> Any:
         def timed() -> Any:
             run()
             return 1.0

@@ -20,7 +20,7 @@ Data = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: median CPU seconds of both, how far their numbers lie apart, and the ratio asked for."""
+    """One comparison: medians of both (CPU seconds or MiB), how far their numbers lie apart, the ratio asked for."""
 
     name: str
     fast: float
@@ -28,6 +28,8 @@ class Row:
     agreement: float
     """Largest absolute difference over the largest absolute reference, of all repeats."""
     bar: float | None
+    unit: str = "s"
+    """Of both medians: CPU seconds, or MiB."""
 
     @property
     def ratio(self) -> float:
@@ -67,7 +69,7 @@ def table(rows: Sequence[Row]) -> str:
         bar = "" if row.bar is None else f"{row.bar:.3g}x"
         verdict = "  BELOW THE BAR" if row.missed else ""
         lines.append(
-            f"{row.name:58} {_time(row.fast):>10} {_time(row.reference):>10} {row.ratio:6.1f}x {bar:>5} "
+            f"{row.name:58} {_shown(row, row.fast):>10} {_shown(row, row.reference):>10} {row.ratio:6.2f}x {bar:>5} "
             f"{row.agreement:10.1e}{verdict}"
         )
     return "\n".join(lines)
@@ -99,5 +101,7 @@ def _apart(mine: Any, theirs: Any) -> float:
     return float(np.max(np.abs(np.asarray(mine) - theirs)) / np.max(np.abs(theirs)))
 
 
-def _time(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1.0 else f"{1000.0 * seconds:.2f} ms"
+def _shown(row: Row, value: float) -> str:
+    if row.unit != "s":
+        return f"{value:.0f} {row.unit}"
+    return f"{value:.2f} s" if value >= 1.0 else f"{1000.0 * value:.2f} ms"

@@ -31,7 +31,7 @@ def test_a_missed_bar_is_shouted():
     row = Row("slow one", 1.0, 3.0, 0.0, bar=5.0)
     assert row.missed
     assert "BELOW THE BAR" in table([row])
-    assert "3.0x" in table([row])
+    assert "3.00x" in table([row])
 
 
 def test_an_unknown_benchmark_is_one_line():
