@@ -40,7 +40,7 @@ class Method:
 
     response: str = option("stn", "model of the best response", choices=("stn", "delta", "split"))
     respond_every: int = option(
-        4, "training steps for each step of split's response, after the warm-up", unit="train steps", least=1
+        2, "training steps for each step of split's response, after the warm-up", unit="train steps", least=1
     )
     form: Form = option("full", "form of the response's weights", choices=("full", "lowrank", "gated"))
     lr_response: float = option(1e-3, "rate of the Adam of split's response", above=0)

@@ -52,6 +52,7 @@ class Way:
     rate: float = 3e-3
     spread: float = 2.0
     box: float = 3.5
+    position: bool = True
     lr_lam: float = 0.03
     gate: bool = False
     rest: float = 0.0
@@ -61,8 +62,9 @@ class Way:
         """What the tuner is given."""
         if self.kind == "split":
             return Split(
-                every=self.every, eager=self.eager, groups=self.groups, linear=self.linear, lr=self.rate or RATE
-            )
+                every=self.every, eager=self.eager, groups=self.groups, linear=self.linear,
+                position=self.position, lr=self.rate or RATE,
+            )  # fmt: skip
         return Delta(linear=self.linear) if self.kind == "delta" else STN(centred=self.kind == "centred")
 
 

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from deep.study.runs import Way
 
-SPLIT = Way(every=4, eager=100)
-"""A response step in every training step of the warm-up, then in every fourth: the default of SelfTuner."""
+SPLIT = Way(every=2, eager=100)
+"""A response step in every training step of the warm-up, then in every second."""
+LOW = replace(SPLIT, form="lowrank")
+"""The default of SelfTuner."""
 
 WAYS = {
     "delta-published": Way("delta", linear=True, rate=0.0, spread=0.5, box=float("inf")),
@@ -16,8 +18,17 @@ WAYS = {
     "stn": Way("stn", rate=0.0),
     "stn-centred": Way("centred", rate=1e-3),
     "split": SPLIT,
-    "split-1": replace(SPLIT, every=1),
-    "split-2": replace(SPLIT, every=2),
+    "lowrank": LOW,
+    "gated": replace(SPLIT, form="gated"),
+    "lowrank-raw": replace(LOW, position=False),
+    "lowrank-1": replace(LOW, every=1),
+    "lowrank-4": replace(LOW, every=4),
+    "lowrank-4-raw": replace(LOW, every=4, position=False),
+    "lowrank-tune-2": replace(LOW, tune_every=2),
+    "lowrank-tune-2-fast": replace(LOW, tune_every=2, lr_lam=0.06),
+    "lowrank-tune-4-fast": replace(LOW, tune_every=4, lr_lam=0.1),
+    "lowrank-4-tune-4-fast": replace(LOW, every=4, tune_every=4, lr_lam=0.1),
+    "lowrank-slow": replace(LOW, lr_lam=0.015),
     "split-not-eager": replace(SPLIT, eager=0),
     "split-linear": replace(SPLIT, linear=True),
     "split-groups-2": replace(SPLIT, groups=2),
@@ -26,12 +37,6 @@ WAYS = {
     "split-rate-1e-2": replace(SPLIT, rate=1e-2),
     "split-spread-1": replace(SPLIT, spread=1.0),
     "split-no-box": replace(SPLIT, box=float("inf")),
-    "split-slow": replace(SPLIT, lr_lam=0.01),
-    "split-fast": replace(SPLIT, lr_lam=0.1),
-    "split-tune-2": replace(SPLIT, tune_every=2),
-    "split-tune-4": replace(SPLIT, tune_every=4),
     "split-gate": replace(SPLIT, gate=True),
     "split-rest": replace(SPLIT, rest=0.25),
-    "lowrank": replace(SPLIT, form="lowrank"),
-    "gated": replace(SPLIT, form="gated"),
 }

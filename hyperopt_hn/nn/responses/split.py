@@ -26,7 +26,7 @@ from hyperopt_hn.nn.setup.batches import Batch
 class Split:
     """w_φ(λ) = W + the response at λ - λ̂; W trained at λ̂ alone, the response every `every` train steps."""
 
-    every: int = option(4, "train steps for each step of the response", unit="train steps", least=1)
+    every: int = option(2, "train steps for each step of the response", unit="train steps", least=1)
     eager: int = option(100, "train steps at the start with a step of the response each", unit="train steps", least=0)
     groups: int = option(1, "parts of a batch with a draw each of the `shared` hyperparameters", unit="parts", least=1)
     linear: bool = option(False, "learn the response of first-order outputs, as Δ-STN does (needs forward mode)")

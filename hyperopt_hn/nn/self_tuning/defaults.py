@@ -38,7 +38,7 @@ class Tuning:
     spread: float = option(2.0, "standard deviation of the perturbations, raw units, where a Hyper has none", above=0)
     box: float = option(3.5, "how far hyperparameters go from the middle of their range, raw; inf: no box", above=0)
     lr_response: float = option(3e-3, "Adam's rate for the response of split", above=0)
-    respond_every: int = option(4, "training steps for each step of split's response", unit="train steps", least=1)
+    respond_every: int = option(2, "training steps for each step of split's response", unit="train steps", least=1)
     respond_eager: int = option(
         100, "training steps at the start of a run with a step of split's response each", unit="train steps", least=0
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -148,3 +149,41 @@ def test_one_overflowing_draw_does_not_spoil_the_response():
     tuner.train_step()
     for old, new in zip(before, response_parameters(tuner.losses.bare), strict=True):
         assert torch.equal(old, new)
+
+
+def test_positions_are_four_times_the_share_of_the_way_between_two_bounds():
+    inf = float("inf")
+    space = HyperSpace([
+        Hyper("rate", 0.2, 0.0, 0.8), Hyper("decay", 1e-3, 1e-5, 1.0, log=True), Hyper("weight", 2.0, 1.0, inf),
+        Hyper("debt", -2.0, -inf, -1.0), Hyper("free", 3.0), Hyper("tiny", 1e-3, 0.0, inf, log=True),
+        Hyper("pair", 0.5, 0.0, 1.0, size=2),
+    ])  # fmt: skip
+    hypers = Hypers(space, dtype=torch.float64)
+    lam = torch.tensor([-1.0, 0.5, 0.7, -0.3, 1.7, -4.0, 2.0, -2.0], dtype=torch.float64)
+    values = space.values(lam.numpy())
+    wanted = [
+        4 * values["rate"] / 0.8, 4 * np.log(values["decay"] / 1e-5) / np.log(1e5), values["weight"] - 1.0,
+        values["debt"] + 1.0, 1.7, -4.0, *(4 * values["pair"]),
+    ]  # fmt: skip
+    np.testing.assert_allclose(hypers.position(lam).numpy(), wanted, rtol=1e-12)
+    rows = torch.stack([lam, -lam, 0 * lam])
+    assert torch.equal(hypers.position(rows)[0], hypers.position(lam))
+    middle = torch.zeros(8, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(hypers.position(middle).sum(), middle)
+    np.testing.assert_allclose(slope.numpy(), [1, 1, 0.5, 0.5, 1, 1, 1, 1])
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_the_slope_is_that_of_the_collapsed_networks_losses(linear):
+    """dL_V/dλ by differences of ordinary networks with the weights that the response gives at λ̂ ± a step."""
+    tuner = build(Split(every=1, linear=linear))
+    for _ in range(30):
+        tuner.train_step()
+    batch, (lam,) = rows(3), tuner._hypers.lam.detach().tolist()
+    _, slope = tuner.response.tune(tuner.losses, tuner._hypers.lam, False, [batch])
+    at = [
+        error(tuner.collapsed({"decay": SPACE["decay"].value(lam + step)}).eval(), batch).item()
+        for step in (1e-4, -1e-4)
+    ]
+    assert float(slope) == pytest.approx((at[0] - at[1]) / 2e-4, rel=1e-5)
+    assert abs(float(slope)) > 1e-4
