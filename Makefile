@@ -13,7 +13,7 @@ DRAW    = .venv/bin/python -m figures --out $(OUT)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-all lint figures figures-deep runs explore bench clean
+.PHONY: help test test-all lint figures figures-deep runs explore bench gpu clean
 
 help:  ## show this list
 	@echo "make TARGET [PRESET=quick|paper|smoke] [DATA=auto|mnist|digits] [SEED=7] [RUNS=DIR] [OUT=out]"
@@ -70,6 +70,9 @@ lint: .venv/.dev  ## ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy hyperopt_hn toy deep figures
+
+gpu: .venv/.dev  ## all that wants a GPU, nine minutes a call: correctness, steps, full-size runs; call again to go on
+	.venv/bin/python -m deep.full_size
 
 bench: .venv/.dev  ## fast code against naive references, ratios of medians
 	OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tests.bench
