@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-Word = Literal["trust", "distrust", "undecided"]
+Word = Literal["trust", "partly", "distrust", "undecided"]
+
+HALF = 0.5
+"""The share of the true changes that must be foreseen for a response to be trusted in how far to go, not only where."""
 
 
 def judge(foreseen: Sequence[float], true: Sequence[float], drift: float, names: Sequence[str]) -> tuple[Word, str]:
@@ -13,7 +16,8 @@ def judge(foreseen: Sequence[float], true: Sequence[float], drift: float, names:
 
     "undecided" where no true change exceeds `drift`, what retraining itself still changed in its second half;
     "distrust" where a change that does is foreseen with the wrong sign, or where the response errs by no less than
-    one that knows nothing; else "trust", with the share of the true changes that is foreseen.
+    one that knows nothing; "partly" where the directions are right and less than HALF of the size is foreseen; else
+    "trust".
     """
     decisive = [i for i, change in enumerate(true) if abs(change) > drift]
     if not decisive:
@@ -32,9 +36,13 @@ def judge(foreseen: Sequence[float], true: Sequence[float], drift: float, names:
     if error >= blind:
         return "distrust", f"it errs by {error:.2g}, no less than knowing nothing would ({blind:.2g})"
     share = sum(f * t for f, t in zip(foreseen, true, strict=True)) / sum(t * t for t in true)
-    return "trust", (
-        f"the response foresees every change in the right direction, {100 * share:.0f} % of its size on the whole"
+    counted = (
+        f"{len(decisive)} of {len(true)} settings change the loss by more than retraining still does ({drift:.2g})"
     )
+    found = f"each in the direction that the response foresees, {100 * share:.0f} % of its size on the whole"
+    if share < HALF:
+        return "partly", f"{counted}, {found}: where to go can be believed, how far cannot"
+    return "trust", f"{counted}, {found}"
 
 
 def rms(values: Sequence[float]) -> float:

@@ -91,7 +91,7 @@ class ResponseCheck:
 
     @property
     def verdict(self) -> Word:
-        """trust, distrust or undecided; `why` says what for."""
+        """trust, partly, distrust or undecided; `why` says what for."""
         return self._judged()[0]
 
     @property

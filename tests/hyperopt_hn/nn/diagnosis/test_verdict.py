@@ -15,9 +15,16 @@ NAMES = ["a=1", "a=2", "a=3"]
     ("foreseen", "true", "drift", "word", "why"),
     [
         ([0.1, 0.0, 0.4], [0.1, 0.0, 0.4], 0.05, "trust", "100 % of its size"),
-        ([0.03, 0.0, 0.12], [0.1, 0.0, 0.4], 0.05, "trust", "30 % of its size"),
+        ([0.03, 0.0, 0.12], [0.1, 0.0, 0.4], 0.05, "partly", "30 % of its size.*how far cannot"),
+        ([0.06, 0.0, 0.24], [0.1, 0.0, 0.4], 0.05, "trust", "2 of 3 settings .* 60 % of its size"),
         ([-0.1, 0.0, 0.4], [0.1, 0.0, 0.4], 0.05, "distrust", r"at a=1 the response foresees .* -0.1 .* gives \+0.1"),
-        ([-0.01, 0.0, 0.4], [0.01, 0.0, 0.4], 0.05, "trust", "right direction"),  # too small a change to count
+        (
+            [-0.01, 0.0, 0.4],
+            [0.01, 0.0, 0.4],
+            0.05,
+            "trust",
+            "1 of 3 settings .* in the direction",
+        ),  # too small a change to count
         ([0.0, 0.0, 0.0], [0.1, 0.0, 0.4], 0.05, "distrust", "no less than knowing nothing"),
         ([0.9, 0.1, 2.0], [0.1, 0.0, 0.4], 0.05, "distrust", "no less than knowing nothing"),
         ([0.9, 0.1, 2.0], [0.01, 0.0, -0.04], 0.05, "undecided", "try settings further from"),
