@@ -17,7 +17,7 @@ LOCKSTEP = 0.8
 """Correlation of two hyperparameters' increments above which they move as one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trust:
     """What speaks against each value, name -> reasons (none: nothing does), and the response gain, name -> t."""
 
@@ -35,7 +35,7 @@ class Trust:
         """The hyperparameters whose values nothing speaks against."""
         return tuple(name for name, reasons in self.reasons.items() if not reasons)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         lines = [f"{self.verdict}: {len(self.believed)} of {len(self.reasons)} tuned values can be believed"]
         for name, reasons in self.reasons.items():
             gain = f"gain t = {self.gain[name]:.1f}" if name in self.gain else "gain not measured"

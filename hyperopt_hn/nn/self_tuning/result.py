@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperopt_hn.config import described
 from hyperopt_hn.nn.diagnosis.trust import Trust
+from hyperopt_hn.runs.display.notebook import Picture
 from hyperopt_hn.runs.reader import columns_of, number_at
 
 
@@ -53,11 +54,15 @@ class TuningResult:
         """Every key that `column` takes."""
         return columns_of(self.records)
 
-    def plot(self, path: Path | str) -> None:
-        """Losses and hyperparameters over steps, to a .png, .pdf or .svg. Raises UserError for another ending."""
+    def plot(self, path: Path | str) -> Picture:
+        """Losses and hyperparameters over steps, to a .png, .pdf or .svg, which a notebook shows.
+
+        Raises UserError for another ending.
+        """
         from hyperopt_hn.runs.display.plotting import plot_one  # matplotlib
 
         plot_one(self, Path(path))
+        return Picture(Path(path))
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={_short(value)}" for name, value in self.best_hypers.items())

@@ -51,7 +51,7 @@ def table(title: str, space: HyperSpace, values: Mapping[str, Any], model: nn.Mo
     return (
         f"<b>{html.escape(title)}</b><table><tr><th>hyperparameter</th><th>now</th><th>range</th></tr>"
         f"{''.join(cells)}</table><p>responding: {100 * answering / max(every, 1):.3g} % of {every:,} parameters"
-        f"</p><ul>{left}</ul><p>{html.escape(steps)}</p>"
+        f"</p>{f'<ul>{left}</ul>' if left else ''}<p>{html.escape(steps)}</p>"
     )
 
 

@@ -28,6 +28,7 @@ from hyperopt_hn.nn.responses.base import means, training
 from hyperopt_hn.nn.setup.problem import TorchProblem
 from hyperopt_hn.nn.setup.random_states import random_state, set_random_state
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
+from hyperopt_hn.runs.display.notebook import Picture
 
 __all__ = ["OverTuning", "OverTuningWarning", "ResponseCheck", "Retraining", "check_response"]
 
@@ -50,7 +51,7 @@ class Retraining:
 
 
 @described
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ResponseCheck:
     """Validation losses at K settings: what the response says, and what retraining gives (half way and at its end)."""
 
@@ -102,7 +103,7 @@ class ResponseCheck:
     def _judged(self) -> tuple[Word, str]:
         return judge(self.foreseen, self.changes, self.unsettled, [_words(setting) for setting in self.settings])
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         lines = [f"{'response':>10} {'retrained':>10} {'half way':>10}  losses at this setting"]
         rows = [*zip(self.response, self.truth, self.halfway, map(_words, self.settings), strict=True)]
         for *losses, words in [*rows, (self.unmoved, self.centre[1], self.centre[0], "tuned values")]:
@@ -114,8 +115,8 @@ class ResponseCheck:
         lines.append(f"verdict: {self.verdict}: {self.why}")
         return "\n".join(lines)
 
-    def picture(self, path: Path | str) -> None:
-        """Draw both losses over the settings to a file. Raises UserError without matplotlib."""
+    def picture(self, path: Path | str) -> Picture:
+        """Draw both losses over the settings to a file, which a notebook shows. Raises UserError without matplotlib."""
         try:
             from hyperopt_hn.runs.display.plotting import plot_response
         except ImportError:
@@ -125,6 +126,7 @@ class ResponseCheck:
         places = [next(iter(s.values())) for s in self.settings] if single else list(range(len(self.settings)))
         losses = {"learned response": self.response, "retrained": self.truth}
         plot_response(next(iter(names)) if single else "setting", places, losses, self.unmoved, Path(path))
+        return Picture(Path(path))
 
 
 def check_response(

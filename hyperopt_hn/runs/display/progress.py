@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +68,9 @@ class Progress:
         most = budget.seconds if budget else self.total if self.total < UNLIMITED else None
         done = min(budget.clock(), budget.seconds) if budget else start
         if "ipykernel" in sys.modules:  # a notebook
-            from tqdm.auto import tqdm as automatic
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # without ipywidgets the bar is text, and says so to every newcomer
+                from tqdm.auto import tqdm as automatic
 
             self._space = WIDE
             return automatic(

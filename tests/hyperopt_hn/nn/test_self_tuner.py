@@ -87,7 +87,8 @@ def test_a_picture_of_the_course(tmp_path):
     pytest.importorskip("matplotlib")
     train, valid, _ = data()
     result = self_tuner().fit(train, valid, steps=5, **QUIET)
-    result.plot(tmp_path / "course.png")
+    shown = result.plot(tmp_path / "course.png")._repr_png_()
+    assert shown == (tmp_path / "course.png").read_bytes() and shown[1:4] == b"PNG"
     assert (tmp_path / "course.png").stat().st_size > 1000
     with pytest.raises(UserError, match="ends in"):
         result.plot(tmp_path / "course.txt")
@@ -347,6 +348,7 @@ def test_it_says_what_is_tuned_and_what_responds():
     assert "not 1: there is no hyper layer for PReLU" in text
     html = tuner._repr_html_()
     assert "<table>" in html and "PReLU" in html and "decay" in html
+    assert "<ul>" in html and "<ul>" not in self_tuner()._repr_html_()  # no list of nothing
 
 
 def test_a_networks_evaluation_mode_is_kept_and_dropout_acts_all_the_same():
@@ -453,7 +455,7 @@ def test_a_result_says_which_values_can_be_believed():
     train, valid, test = data()
     result = self_tuner(tuning=Tuning(gain=1.0)).fit(train, valid, test, epochs=4, batch_size=50, **QUIET)
     assert set(result.trust.reasons) == {"dropout", "decay"}
-    assert result.trust.verdict in ("trust", "partly", "distrust") and result.trust.verdict in str(result.trust)
+    assert result.trust.verdict in ("trust", "partly", "distrust") and result.trust.verdict in repr(result.trust)
     assert result.records[-1]["gain"] == result.trust.gain
     silent = self_tuner(tuning=Tuning(gain=0.0)).fit(train, valid, test, epochs=1, batch_size=50, **QUIET)
     assert silent.trust.gain == {} and "gain" not in silent.records[-1]

@@ -98,7 +98,8 @@ def test_whole_settings_own_optimizer_and_picture(tmp_path):
     assert "decay=0.3, drop=0.5" in str(check)
     assert "knowing nothing" in str(check)
     pytest.importorskip("matplotlib")
-    check.picture(tmp_path / "check.png")
+    assert check.picture(tmp_path / "check.png").path == tmp_path / "check.png"
+    assert repr(check) == str(check)
     check_response(tuner, tuner.problem, GRID, retraining=plan).picture(tmp_path / "line.pdf")
     assert (tmp_path / "check.png").stat().st_size > 1000
     assert (tmp_path / "line.pdf").stat().st_size > 1000
