@@ -13,7 +13,7 @@ DRAW    = .venv/bin/python -m figures --out $(OUT)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-all lint figures figures-deep runs explore bench gpu clean
+.PHONY: help test test-all lint figures figures-deep runs explore bench gpu wheel clean
 
 help:  ## show this list
 	@echo "make TARGET [PRESET=quick|paper|smoke] [DATA=auto|mnist|digits] [SEED=7] [RUNS=DIR] [OUT=out]"
@@ -76,6 +76,15 @@ gpu: .venv/.dev  ## all that wants a GPU, nine minutes a call: correctness, step
 
 bench: .venv/.dev  ## fast code against naive references, ratios of medians
 	OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tests.bench
+
+TRY = build/try
+wheel:  ## build the wheel, install it with PyTorch alone in an empty environment and run the README's example there
+	rm -rf $(TRY) && mkdir -p $(TRY)
+	$(PYTHON) -m venv $(TRY)/.venv
+	$(TRY)/.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w $(TRY) .
+	$(TRY)/.venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt "$$(echo $(TRY)/*.whl)[nn]" scikit-learn matplotlib
+	awk '/^```python/ { on = !seen++; next } /^```/ { on = 0 } on' README.md > $(TRY)/example.py
+	cd $(TRY) && .venv/bin/python -W error example.py
 
 clean:  ## remove the virtual environment, caches and drawn figures (runs stay)
 	rm -rf .venv $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
