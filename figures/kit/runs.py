@@ -1,4 +1,4 @@
-"""From a run's folder to checked arrays and columns; what is corrupt is refused with the command that mends it."""
+"""A run's arrays and columns, checked; what is corrupt is refused with the command that makes it again."""
 
 from __future__ import annotations
 

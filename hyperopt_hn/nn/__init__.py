@@ -10,7 +10,7 @@ tuner.train_step(), tuner.tune_step()             # or alternate(tuner, plan, Ru
 from __future__ import annotations
 
 try:
-    import torch as _torch  # noqa: F401  asked for first, so that its absence is told with the remedy
+    import torch as _torch  # noqa: F401  asked for first, so that its absence is reported with the remedy
 except ImportError as error:
     raise ImportError("hyperopt_hn.nn needs PyTorch; install it with: pip install 'hyperopt_hn[nn]'") from error
 

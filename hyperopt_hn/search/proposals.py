@@ -65,7 +65,9 @@ class Search:
         return Grid(self.space, self.levels, self.groups, self.seed)
 
     def ask(self, trials: Sequence[Trial], count: int) -> list[dict[str, Any]]:
-        """The next `count` settings to try, given all trials so far (losses may be NaN: failed); none are left: fewer.
+        """The next `count` settings to try, given all trials so far (losses may be NaN: failed).
+
+        Fewer if the grid is exhausted.
 
         Several asked at once differ, as TPE and GP take those that are still running into account.
         """

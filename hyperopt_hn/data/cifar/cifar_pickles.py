@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MEMO = 1 << 20
-"""Largest number under which a pickle may keep an object: the unpickler makes room for it on the pickle's word."""
+"""Largest number under which a pickle may keep an object: the unpickler allocates for it on the pickle's word."""
 
 
 def load_plain(data: bytes) -> Any:
@@ -41,7 +41,7 @@ def byte_array(record: Any) -> NDArray[np.uint8]:
 
 
 class _Array:
-    """What an array is told: version, shape, kind, order of the axes, content."""
+    """What an array is given: version, shape, kind, order of the axes, content."""
 
     def __init__(self, *_: Any) -> None:
         self.state: tuple[Any, ...] = ()
@@ -51,7 +51,7 @@ class _Array:
 
 
 class _Kind:
-    """What an array's type is told; its byte order does not matter to single bytes."""
+    """What an array's type is given; its byte order does not matter to single bytes."""
 
     def __init__(self, name: Any, *_: Any) -> None:
         self.name = name

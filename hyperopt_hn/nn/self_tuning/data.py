@@ -144,7 +144,7 @@ def _source(data: Data, model: nn.Module, size: int, seed: int) -> Source:
         return _columns(list(data.values()), lambda parts: dict(zip(data, parts, strict=True)), model, size, seed)
     if isinstance(data, (tuple, list)) and any(map(_is_column, data)):
         if odd := [type(part).__name__ for part in data if not _is_column(part)]:
-            raise UserError(f"a {odd[0]} stands beside arrays; make it one too: numpy.asarray(...)")
+            raise UserError(f"a {odd[0]} is among arrays; make it an array too: numpy.asarray(...)")
         return _columns(list(data), tuple, model, size, seed)
     if isinstance(data, Iterable) and not isinstance(data, (str, bytes, Mapping)):
         return Looped(data)

@@ -134,7 +134,7 @@ def _run(tuner: TorchTuner, given: Specification, plan: FitPlan) -> TuningResult
 
 
 def _config(given: Specification, plan: FitPlan, course: Alternation) -> dict[str, Any]:
-    """What stands in config.json: enough to compare a resumed run with, and to load its network again."""
+    """What config.json holds: enough to compare a resumed run with, and to load its network again."""
     tuning = {option.name: _plain(getattr(given.tuning, option.name)) for option in fields(given.tuning)}
     schedule_of = {name: value for name, value in asdict(course).items() if name not in tuning}
     return {

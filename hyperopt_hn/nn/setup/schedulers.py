@@ -38,7 +38,7 @@ class Schedulers:
     """The user's learning-rate schedulers, stepped after each train step, tune step or evaluation.
 
     One that is stepped by a loss (ReduceLROnPlateau, NonMonotone) belongs under `evaluation`, where it gets the
-    validation loss. Raises UserError where it stands elsewhere.
+    validation loss. Raises UserError for one elsewhere.
     """
 
     train: Sequence[Scheduler] = ()

@@ -73,9 +73,7 @@ def _check_places(bare: nn.Module, hypers: Hypers) -> None:
     if not devices:
         raise UserError("this model has no parameters; there is nothing to train")
     if len(devices) > 1:
-        raise UserError(
-            f"the model lies on {', '.join(sorted(map(str, devices)))}; move it to one device with .to(...)"
-        )
+        raise UserError(f"the model is on {', '.join(sorted(map(str, devices)))}; move it to one device with .to(...)")
     (device,) = devices
     if hypers.lam.device != device:
         raise UserError(

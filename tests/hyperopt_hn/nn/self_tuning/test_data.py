@@ -82,7 +82,7 @@ def test_strings_and_packed_sequences_pass_through():
     [
         ("digits.csv", "train: a str is no data; give tensors or numpy arrays"),
         (7, "train: a int is no data"),
-        ((X, Y.tolist()), "train: a list stands beside arrays; make it one too"),
+        ((X, Y.tolist()), "train: a list is among arrays; make it an array too"),
         ((X, Y[:5]), r"train: columns of \[5, 10\] rows do not belong together"),
         ((X, Y.astype(str)), "train: an array of dtype <U11 holds no numbers"),
         ((x for x in [X]), "train: a generator can be read only once"),
