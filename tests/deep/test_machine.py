@@ -42,4 +42,4 @@ def test_bf16_without_instructions_warns(monkeypatch):
 
 def test_what_is_technical():
     technical = {name for name, (field, _) in fields(Machine()).items() if field.metadata["technical"]}
-    assert technical == {"device", "compile", "channels_last", "deterministic", "tensorboard"}
+    assert technical == {"device", "compile", "channels_last", "deterministic", "graphs", "tensorboard"}
