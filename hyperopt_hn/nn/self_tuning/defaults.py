@@ -30,7 +30,7 @@ class Tuning:
         "lowrank", "of the response: lowrank (a tenth of the parameters), full (as many) or gated (a hundredth)",
         choices=("full", "lowrank", "gated"),
     )  # fmt: skip
-    lr_lam: float = option(0.03, "Adam's rate for the hyperparameters, raw units a step", above=0)
+    lr_lam: float = option(0.1, "Adam's rate for the hyperparameters, raw units a step", above=0)
     warmup: int | None = option(
         None, "training steps before the first tuning step; None: a tenth of the run, 100 in a loop of your own",
         unit="train steps", least=0,
@@ -49,7 +49,7 @@ class Tuning:
     response_optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = option(
         None, "makes the optimizer of the response's parameters; None: Adam of split's own, the network's of others"
     )
-    train_per_tune: int = option(1, "training steps for each tuning step", unit="train steps", least=1)
+    train_per_tune: int = option(4, "training steps for each tuning step", unit="train steps", least=1)
     accumulate: int = option(1, "batches per training step, their gradients added up", unit="batches", least=1)
     clip: float = option(0.0, "largest norm of the network's gradient; 0: no clipping", least=0)
     autocast: str = option("", "bfloat16: the model runs under autocast; nothing: in its own precision")

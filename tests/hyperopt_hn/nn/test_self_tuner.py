@@ -56,11 +56,12 @@ def test_fit_takes_the_steps_that_the_parts_take_by_hand():
         train_loss, valid_loss, *(Batches.of(part, 50, 6 + i) for i, part in enumerate((train, valid, test)))
     )
     phi = torch.optim.Adam(general_parameters(model), 1e-3)
-    optimizers = Optimizers(phi, torch.optim.Adam([hypers.lam], 0.03))
+    optimizers = Optimizers(phi, torch.optim.Adam([hypers.lam], 0.1))
     parts = TorchTuner(model, hypers, problem, optimizers, "split", TunerConfig(seed=5, gain=0.1))
     torch.manual_seed(5)
     log = Memory()
-    alternate(parts, Alternation(steps=30, warmup=3, evaluate_every=8), log, Progress("x", 1, quiet=True))
+    plan = Alternation(steps=30, warmup=3, train_per_cycle=4, tune_per_cycle=1, evaluate_every=5)
+    alternate(parts, plan, log, Progress("x", 1, quiet=True))
     assert [r["valid_loss"] for r in log.records] == list(result.column("valid_loss"))
     assert log.records[-1]["hypers"] == result.records[-1]["hypers"] != log.records[0]["hypers"]
 
@@ -76,10 +77,10 @@ def test_the_result_is_arrays_and_the_network_is_at_its_best():
     assert abs(tuner.evaluate(valid)["valid_loss"] - result.best_loss) < 1e-6
     assert tuner.evaluate(valid)["valid_accuracy"] == pytest.approx(result.best["valid_accuracy"])
     assert type(plain) is nn.Sequential and list(plain.state_dict()) == list(network().state_dict())
-    assert result.course["decay"].shape == result.course["step"].shape == (36,)  # 40 steps, 4 of them warm-up
+    assert result.course["decay"].shape == result.course["step"].shape == (9,)  # 40 steps, 4 of them warm-up
     assert isinstance(result.arrays["lambda_hat"], np.ndarray)
     assert isinstance(result.best_hypers["decay"], float)
-    assert "hypers/decay" in result.columns() and result.steps[-1] == 76
+    assert "hypers/decay" in result.columns() and result.steps[-1] == 49
     assert "best validation loss" in repr(result) and "test loss there" in repr(result)
 
 
