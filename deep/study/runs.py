@@ -46,6 +46,7 @@ class Way:
     form: Form = "full"
     every: int = 2
     groups: int = 1
+    share: float = 1.0
     eager: int = 0
     linear: bool = False
     tune_every: int = 1
@@ -62,7 +63,7 @@ class Way:
         """What the tuner is given."""
         if self.kind == "split":
             return Split(
-                every=self.every, eager=self.eager, groups=self.groups, linear=self.linear,
+                every=self.every, eager=self.eager, share=self.share, groups=self.groups, linear=self.linear,
                 position=self.position, lr=self.rate or RATE,
             )  # fmt: skip
         return Delta(linear=self.linear) if self.kind == "delta" else STN(centred=self.kind == "centred")

@@ -9,7 +9,8 @@ from deep.study.runs import Way
 SPLIT = Way(every=2, eager=100)
 """A response step in every training step of the warm-up, then in every second."""
 LOW = replace(SPLIT, form="lowrank")
-"""The default of SelfTuner."""
+DEFAULT = replace(LOW, share=0.5, tune_every=4, lr_lam=0.1)
+"""What SelfTuner does."""
 
 WAYS = {
     "delta-published": Way("delta", linear=True, rate=0.0, spread=0.5, box=float("inf")),
@@ -18,6 +19,8 @@ WAYS = {
     "stn": Way("stn", rate=0.0),
     "stn-centred": Way("centred", rate=1e-3),
     "split": SPLIT,
+    "default": DEFAULT,
+    "default-gated": replace(DEFAULT, form="gated"),
     "lowrank": LOW,
     "gated": replace(SPLIT, form="gated"),
     "lowrank-raw": replace(LOW, position=False),

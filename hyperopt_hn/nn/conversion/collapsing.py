@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import at, hyper_layers, hyper_values
 from hyperopt_hn.nn.conversion.converter import replace
+from hyperopt_hn.nn.conversion.copies import copy_of
 
 
 @torch.no_grad()
@@ -25,7 +25,7 @@ def collapse(model: nn.Module, lam: Tensor, centre: Tensor | None = None, h: Ten
     """
     if lam.dim() != 1:
         raise UserError(f"λ has shape {tuple(lam.shape)}; collapse takes one λ, ({lam.shape[-1]},)")
-    twin = copy.deepcopy(model)
+    twin = copy_of(model)
     made: dict[object, nn.Module] = {}
     tied: dict[int, nn.Parameter] = {}
     given = h if h is not None else lam if centre is None else lam - centre

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import bind, hyper_layers
 from hyperopt_hn.nn.conversion.selection import DROPOUTS, LayerSelection, RateNames, Select
-from hyperopt_hn.nn.conversion.ties import tie
+from hyperopt_hn.nn.conversion.ties import left_together, tie
 from hyperopt_hn.nn.conversion.undone_gates import BEHIND, undone
 from hyperopt_hn.nn.layers.affine_response import Gain
 from hyperopt_hn.nn.layers.in_place import undo
@@ -54,7 +54,8 @@ def convert(
     layer, W + diag(V h) R; "lowrank" one of rank `rank` (by the layer's size if not given, below a tenth of a usual
     model's parameters); "gated" only scales and shifts units, and skips a layer whose batch norm would undo it, since
     the norm responds itself. `gain`: "delta" starts the response at zero, "stn" at N(0, 0.01²). `dropout` maps names
-    or patterns to hyperparameters: dropout modules then drop at each example's own rate, an LSTM between its layers,
+    or patterns to hyperparameters: dropout modules then drop at each example's own rate (a pattern leaves those off
+    whose rate is 0), an LSTM between its layers,
     attention in its weights, an embedding (by its exact name) whole word types, and "rnn.weight_hh" or "fc.weight" is
     DropConnect of that weight. A space that tunes nothing leaves all layers plain. Raises UserError for a pattern
     without a match, nothing to convert, or a model that cannot be.
@@ -103,6 +104,7 @@ def _respond(
         module: _obstacle(module, how.table) or chosen.reason(names, module) or _frozen(module, space)
         for names, module in every
     }
+    left_together(model, reasons, {module: names[0] for names, module in every})
     for names, module in every:
         layer: nn.Module | None = rates.dropout_for(names, module)
         reason, wanted = reasons[module], rates.wants(names, module)
@@ -185,7 +187,8 @@ def _obstacle(module: nn.Module, table: Table) -> str | None:
     if any(isinstance(p, UninitializedParameter) for p in module.parameters(recurse=False)):
         raise UserError(f"a {kind} has no shape yet; run one batch through the model, then convert it")
     if isinstance(module, DROPOUTS):
-        return "no hyperparameter was named for its rate; dropout={'name or pattern': 'hyperparameter'}"
+        off = "its rate is 0.0, and " if not module.p else ""
+        return off + "no hyperparameter was named for its rate; dropout={'name or pattern': 'hyperparameter'}"
     if type(module) not in table:
         parent = next((k.__name__ for k in table if isinstance(module, k)), None)
         return (

@@ -51,13 +51,16 @@ class RateNames:
             space[name]
         self._used: set[str] = set()
         self._seen: list[str] = []
+        self._off: list[str] = []
 
     def dropout_for(self, names: Sequence[str], module: nn.Module) -> nn.Module | None:
         """The hyper dropout that replaces a plain one, if its name is mapped."""
         if not isinstance(module, DROPOUTS):
             return None
         self._seen += names
-        hyper = self._find(names, exact=False)
+        off = not module.p
+        hyper = self._find(names, exact=off)
+        self._off += names if off and hyper is None else []
         if hyper is None:
             return None
         if isinstance(module, CHANNEL):
@@ -87,6 +90,12 @@ class RateNames:
         """UserError for a pattern that met nothing."""
         for pattern in self.mapping:
             if pattern not in self._used:
+                off = [name for name in self._off if fnmatchcase(name, pattern)]
+                if off:
+                    raise UserError(
+                        f"dropout pattern {pattern!r} matches only rates that are 0 ({', '.join(off[:3])}); a pattern "
+                        "leaves those off: give their exact names to tune them"
+                    )
                 there = ", ".join(self._seen) or "none"
                 raise UserError(f"dropout pattern {pattern!r} matches nothing; dropout modules here: {there}")
 

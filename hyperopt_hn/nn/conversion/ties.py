@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -30,6 +30,26 @@ def tie(layers: Iterable[nn.Module]) -> None:
             responding: Any = layer
             if owner is not layer and responding.num_hyper:
                 _share(owner, known, responding, name)
+
+
+def left_together(model: nn.Module, reasons: dict[nn.Module, str | None], names: Mapping[nn.Module, str]) -> None:
+    """Leave layers that share a parameter with one that cannot respond, of which both would make different weights.
+
+    `reasons`: why each module is left, None where it is not; changed in place. One that was left out by its owner's
+    word (exclude, include) does not count: it keeps the elementary weights.
+    """
+    whole = {part: m for m in reasons if isinstance(m, nn.MultiheadAttention) for part in m.modules()}
+    holders: dict[int, dict[nn.Module, None]] = {}
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            holders.setdefault(id(parameter), {})[whole.get(module, module)] = None
+    shared = [list(modules) for modules in holders.values() if len(modules) > 1]
+    for _ in range(len(reasons)):  # a chain of ties is no longer than that
+        for modules in shared:
+            left = [m for m in modules if (reasons.get(m) or "").partition(" ")[0] not in ("", "excluded", "not")]
+            for module in modules:
+                if left and reasons.get(module, "") is None:
+                    reasons[module] = f"it shares a parameter with {names.get(left[0], '?')!r}, which does not respond"
 
 
 def _share(owner: Any, known: str, layer: Any, name: str) -> None:

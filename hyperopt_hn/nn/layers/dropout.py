@@ -11,12 +11,29 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import Home, value_of
 from hyperopt_hn.nn.layers.affine_response import align, batch_axis, widened
 from hyperopt_hn.nn.layers.masks import keep_mask
 
 
-class HyperDropout(nn.Module):
+class TunedRate(nn.Module):
+    """What the dropouts share whose rate is the hyperparameter `name`."""
+
+    name: str
+    home: Home
+
+    @property
+    def p(self) -> float:
+        """The rate as one number, for code that reads it: the mean over the examples; the start where λ is unknown."""
+        try:
+            rate = value_of(self, self.name)  # type: ignore[arg-type]
+        except UserError:
+            return 0.0 if self.home.space is None else float(self.home.space[self.name].init)
+        return float(rate.mean()) if isinstance(rate, Tensor) else float(rate)
+
+
+class HyperDropout(TunedRate):
     """nn.Dropout at the rate of hyperparameter `name`; (...) unchanged in shape."""
 
     num_hyper = 0
@@ -44,7 +61,7 @@ class HyperDropout(nn.Module):
         return f"rate of {self.name!r}, inplace={self.inplace}"
 
 
-class HyperChannelDropout(nn.Module):
+class HyperChannelDropout(TunedRate):
     """nn.Dropout1d/2d/3d at the rate of hyperparameter `name`: whole channels of (B, C, ...)."""
 
     num_hyper = 0
@@ -77,7 +94,7 @@ class HyperChannelDropout(nn.Module):
         return f"rate of {self.name!r}, inplace={self.inplace}, like={self.like.__name__}"
 
 
-class HyperLockedDropout(nn.Module):
+class HyperLockedDropout(TunedRate):
     """One mask for all time steps of a sequence at the rate of `name` (Gal & Ghahramani 2016)."""
 
     num_hyper = 0

@@ -34,6 +34,9 @@ class Phase:
     groups: int = 1
     """Parts of a batch that each get a draw of their own of the `shared` hyperparameters."""
 
+    share: float = 1.0
+    """Part of a batch's rows that it sees, the first of them; the whole batch where that cannot be cut by rows."""
+
     eager: int = 0
     """Train steps at the start of a run in which it comes every time."""
 

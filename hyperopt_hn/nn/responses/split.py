@@ -28,6 +28,9 @@ class Split:
 
     every: int = option(2, "train steps for each step of the response", unit="train steps", least=1)
     eager: int = option(100, "train steps at the start with a step of the response each", unit="train steps", least=0)
+    share: float = option(
+        1.0, "part of a batch's rows that a step of the response sees, where batches are cut by rows", above=0, most=1
+    )
     groups: int = option(1, "parts of a batch with a draw each of the `shared` hyperparameters", unit="parts", least=1)
     linear: bool = option(False, "learn the response of first-order outputs, as Δ-STN does (needs forward mode)")
     position: bool = option(True, "feed the response how far λ is along its ranges; no: raw λ, as Δ-STN does")
@@ -40,7 +43,8 @@ class Split:
     @property
     def phases(self) -> tuple[Phase, ...]:
         """The general weights at λ̂ in every step, the response at perturbed λ in some."""
-        return Phase("general", perturbed=False), Phase("response", True, self.every, self.groups, self.eager)
+        response = Phase("response", True, self.every, self.groups, self.share, self.eager)
+        return Phase("general", perturbed=False), response
 
     def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         """The plain network at λ̂ itself, the responding one elsewhere: Δ-STN's."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import nn
 from hyperopt_hn.course import Replay
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import hyper_layers
+from hyperopt_hn.nn.conversion.copies import copy_of
 from hyperopt_hn.nn.self_tuning import running
 from hyperopt_hn.nn.self_tuning.assembly import Specification, assemble
 from hyperopt_hn.nn.self_tuning.data import Data
@@ -29,7 +29,7 @@ def trained(given: Specification, plan: running.FitPlan) -> tuple[TorchTuner, Tu
 def plain(tuner: TorchTuner, values: Mapping[str, Any] | None = None) -> nn.Module:
     """The ordinary network at λ̂, or at natural `values`: plain classes and keys."""
     bare = tuner.losses.bare
-    return copy.deepcopy(bare) if next(hyper_layers(bare), None) is None else tuner.collapsed(values)
+    return copy_of(bare) if next(hyper_layers(bare), None) is None else tuner.collapsed(values)
 
 
 def fixed(space: HyperSpace, values: Mapping[str, Any]) -> HyperSpace:

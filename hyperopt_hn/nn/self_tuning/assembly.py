@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from hyperopt_hn.hyper import Hyper
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.conversion.converter import convert, response_parameters
+from hyperopt_hn.nn.conversion.copies import copy_of
 from hyperopt_hn.nn.layers.kinds import Form
 from hyperopt_hn.nn.responses import Response, Split
 from hyperopt_hn.nn.self_tuning.data import NoData
@@ -102,7 +102,8 @@ def _assembled(given: Specification) -> tuple[TorchTuner, Hypers]:
 def copied(net: nn.Module) -> nn.Module:
     """A deep copy of the network. Raises UserError where it has none."""
     try:
-        return copy.deepcopy(net)
+        copied_net: nn.Module = copy_of(net)
+        return copied_net
     except Exception as error:  # whatever its modules hold: locks, generators, tensors of a graph
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(

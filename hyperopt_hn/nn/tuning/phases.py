@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import distributed
@@ -80,8 +80,10 @@ class Trainer:
             trained = [p for p in self._parts[phase.trains] if p.requires_grad]
             if not trained:
                 continue
-            parts, sizes = (list(batches), rows) if phase.groups == 1 else _grouped(batches, rows, phase.groups)
-            if phase.perturbed and (drawn is None or len(parts) != len(batches)):
+            parts, sizes = (list(batches), rows) if phase.share == 1 else _shared(batches, rows, phase.share)
+            if phase.groups > 1:
+                parts, sizes = _grouped(parts, sizes, phase.groups)
+            if phase.perturbed and (drawn is None or sizes != rows):
                 drawn = self._drawn(sizes, phase.groups > 1)
             lams = drawn if phase.perturbed and drawn is not None else [self.draws.hypers.lam.detach()] * len(parts)
             with nullcontext() if place == 0 else kept_buffers(self.bare):
@@ -158,6 +160,22 @@ def _backward(loss: Tensor, phase: Phase) -> None:
             f"train_loss does not depend on the {phase.trains} parameters: it must call the model that it is given"
         )
     loss.backward()
+
+
+def _shared(batches: Sequence[Batch], rows: Sequence[int], share: float) -> tuple[list[Batch], list[int]]:
+    """The first `share` of the rows of each batch; whole batches where they are not cut by rows."""
+    parts, sizes = [], []
+    for batch, count in zip(batches, rows, strict=True):
+        size = max(1, round(share * count))
+        found = any(isinstance(leaf, Tensor) for leaf in tree_leaves(batch))
+        try:
+            parts.append(_rows(batch, 0, size, count))
+        except UserError:
+            found = False
+        if not found:
+            return list(batches), list(rows)
+        sizes.append(size)
+    return parts, sizes
 
 
 def _grouped(batches: Sequence[Batch], rows: Sequence[int], groups: int) -> tuple[list[Batch], list[int]]:

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from hyperopt_hn.config import check, described, option
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.conversion.converter import general_parameters
+from hyperopt_hn.nn.conversion.copies import copy_of
 from hyperopt_hn.nn.diagnosis.overtuning import OverTuning, OverTuningWarning
 from hyperopt_hn.nn.diagnosis.verdict import Word, judge, rms
 from hyperopt_hn.nn.responses import Implicit, Losses
@@ -161,7 +162,7 @@ def check_response(
 
 def _retrain(tuner: TorchTuner, losses: Losses, lam: Tensor, plan: Retraining) -> tuple[float, float]:
     """Validation loss half way through and after retraining a copy of the model at λ (n,)."""
-    model = copy.deepcopy(losses.bare)
+    model = copy_of(losses.bare)
     source = copy.copy(losses.problem.train)  # its own position, the same data
     source.load_state(losses.problem.train.state())
     mine = replace(losses, model=model, bare=model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +39,7 @@ class WholeState:
             "response": type(self.response).__name__,
             "names": list(hypers.space.tuned),
             "model": self.losses.bare.state_dict(),
+            "metadata": {name: dict(own) for name, own in _metadata(self.losses.bare.state_dict()).items()},
             "hypers": hypers.state_dict(),
             "kinds": checkpoint.kinds(opt),
             "optimizers": [o.state_dict() for o in opt.all()],
@@ -57,7 +60,9 @@ class WholeState:
         state = checkpoint.upgraded(state)
         self._check(state)
         whole, hypers, opt = checkpoint.copied(state), self.losses.hypers, self.optimizers
-        self.losses.bare.load_state_dict(whole["model"])
+        model = OrderedDict(whole["model"])
+        vars(model)["_metadata"] = whole.get("metadata", _metadata(self.losses.bare.state_dict()))
+        self.losses.bare.load_state_dict(model)
         hypers.load_state_dict(whole["hypers"])
         for optimizer, saved in zip(opt.all(), whole["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -82,3 +87,8 @@ class WholeState:
         checkpoint.check_fits(self.losses.bare, state["model"], "model")
         checkpoint.check_fits(hypers, state["hypers"], "space")
         checkpoint.check_names("optimizers and schedulers", state["kinds"], checkpoint.kinds(self.optimizers))
+
+
+def _metadata(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The versions of a model's modules, by which they read older states; torch hangs them on the state itself."""
+    return dict(getattr(state, "_metadata", {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 import warnings
 
 import numpy as np
@@ -23,6 +24,7 @@ from hyperopt_hn.nn import (  # noqa: E402
     Optimizers,
     Retraining,
     SelfTuner,
+    Split,
     TorchProblem,
     TorchTuner,
     TunerConfig,
@@ -57,7 +59,8 @@ def test_fit_takes_the_steps_that_the_parts_take_by_hand():
     )
     phi = torch.optim.Adam(general_parameters(model), 1e-3)
     optimizers = Optimizers(phi, torch.optim.Adam([hypers.lam], 0.1))
-    parts = TorchTuner(model, hypers, problem, optimizers, "split", TunerConfig(seed=5, gain=0.1))
+    how = Split(every=2, eager=100, share=0.5)
+    parts = TorchTuner(model, hypers, problem, optimizers, how, TunerConfig(seed=5, gain=0.1))
     torch.manual_seed(5)
     log = Memory()
     plan = Alternation(steps=30, warmup=3, train_per_cycle=4, tune_per_cycle=1, evaluate_every=5)
@@ -337,7 +340,8 @@ def test_a_loss_always_sees_one_value_per_example_or_one_for_all(response, tuned
 
     train, valid, _ = data()
     self_tuner(hypers=hypers, train_loss=loss, response=response).fit(train, valid, steps=3, batch_size=50, **QUIET)
-    assert shapes == {((50,), (), (50, 64))}
+    share = {((25,), (), (25, 64))} if response == "split" and tuned != [] else set()  # what the response sees
+    assert shapes == {((50,), (), (50, 64)), *share}
 
 
 def test_it_says_what_is_tuned_and_what_responds():
@@ -441,7 +445,7 @@ def test_torchrun_without_a_process_group_is_one_line(monkeypatch):
 
 def test_a_network_that_cannot_be_copied_asks_for_inplace():
     net = network()
-    net.cache = torch.ones(1, requires_grad=True) * 2
+    net.cache = threading.Lock()
     with pytest.raises(UserError, match=r"cannot be copied .* give inplace=True"):
         self_tuner(net)
 

@@ -67,6 +67,7 @@ class _HyperConv(Around):
         self.in_channels, self.out_channels, self.num_hyper = in_channels, out_channels, num_hyper
         self.kernel_size, self.stride, self.padding = shape.kernel_size, shape.stride, shape.padding
         self.dilation, self.groups, self.padding_mode = shape.dilation, groups, padding_mode
+        self.transposed, self.output_padding = shape.transposed, shape.output_padding
         self._reversed_padding = list(shape._reversed_padding_repeated_twice)
         self.gain = gain
         self.home = Home(None, num_hyper)

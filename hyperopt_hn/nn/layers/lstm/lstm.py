@@ -70,6 +70,7 @@ class HyperLSTM(Around):
         self.dropout, self.bidirectional, self.gain = float(dropout), bidirectional, gain
         self.dropout_name: str | None = None
         self.dropconnect: str | None = None
+        self.mode = shape.mode
         self.home = Home(None, num_hyper)
         like = torch.empty(0, device=device, dtype=dtype)
         for name, parameter in shape.named_parameters():
@@ -79,6 +80,9 @@ class HyperLSTM(Around):
                 self.register_parameter("response_" + name, new_parameter(tuple(own.shape), like))
                 self.register_parameter(_gain_name(name), new_parameter((own.shape[0], num_hyper), like))
         self.reset_parameters()
+
+    def flatten_parameters(self) -> None:
+        """Nothing, for code that calls nn.LSTM's: its weights are computed, so that they never lie in one piece."""
 
     def reset_parameters(self) -> None:
         """Elementary part U(±1/sqrt(H)) as nn.LSTM's, R and b_R alike, V and C by `gain`."""

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
+from torch.nn.utils import prune, spectral_norm, weight_norm  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace, UserError  # noqa: E402
 from hyperopt_hn.nn import (  # noqa: E402
@@ -340,3 +341,47 @@ def test_a_frozen_layer_stays_as_it_is(form):
     assert torch.equal(plain[0].weight, start) and not plain[0].weight.requires_grad
     assert not torch.equal(plain[2].weight, net[2].weight)
     assert "weight, bias frozen" in report(model).left["0"] and "0" not in report(model).converted
+
+
+class Scaled(nn.Embedding):
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+@pytest.mark.parametrize("form", ["full", "lowrank", "gated"])
+def test_a_layer_tied_to_one_that_cannot_respond_stays_with_it(form):
+    net = nn.ModuleDict({"table": Scaled(9, 4), "middle": nn.Linear(4, 4), "head": nn.Linear(4, 9, bias=False)})
+    net["head"].weight = net["table"].weight
+    model = convert(net, SPACE, form=form)
+    assert list(report(model).converted) == ["middle"]
+    assert report(model).left["head"] == "it shares a parameter with 'table', which does not respond"
+    twin = collapse(model, torch.tensor(SPACE.init(), dtype=torch.float32))
+    assert twin["head"].weight is twin["table"].weight
+
+
+def test_a_pattern_leaves_rates_of_zero_off_and_a_name_does_not():
+    def net():
+        return nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.0), nn.Linear(4, 2), nn.Dropout(0.1))
+
+    model = convert(net(), SPACE, dropout={"*": SPACE.names[0]})
+    assert type(model[1]) is nn.Dropout and type(model[3]) is HyperDropout
+    assert report(model).left["1"].startswith("its rate is 0.0, and no hyperparameter")
+    assert type(convert(net(), SPACE, dropout={"1": SPACE.names[0]})[1]) is HyperDropout
+    with pytest.raises(UserError, match=r"only rates that are 0 \(1\)"):
+        convert(net()[:3], SPACE, dropout={"*": SPACE.names[0]})
+
+
+@pytest.mark.parametrize("wrap", [
+    weight_norm, spectral_norm,
+    lambda layer: prune.l1_unstructured(layer, "weight", 0.5),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
+def test_a_model_that_keeps_computed_weights_collapses_after_a_pass(wrap):
+    torch.manual_seed(0)
+    model = convert(nn.Sequential(wrap(nn.Linear(4, 6)), nn.ReLU(), nn.Linear(6, 2)), SPACE)
+    lam, x = torch.tensor(SPACE.init(), dtype=torch.float32), torch.randn(5, 4)
+    with at(model, lam):
+        wanted = model(x)
+        wanted.sum().backward()
+        wanted = model.eval()(x).detach()
+    torch.testing.assert_close(collapse(model, lam).eval()(x), wanted)

@@ -24,6 +24,7 @@ from hyperopt_hn.nn import (  # noqa: E402
     LockedDropout,
     at,
     bind,
+    convert,
     set_batch_dim,
 )
 from tests.support.layer_cases import randomised  # noqa: E402
@@ -199,3 +200,15 @@ def test_attention_drops_its_weights_at_each_examples_rate(shared: bool) -> None
     rates = [RATES[1]] * 3 if shared else list(RATES)
     assert (weights == 0).double().mean((1, 2, 3)).tolist() == pytest.approx(rates, abs=0.03)
     assert weights.double().sum(-1).mean((1, 2)).tolist() == pytest.approx([1, 1, 1], abs=0.06)
+
+
+@pytest.mark.parametrize("kind", [nn.Dropout, nn.Dropout2d, LockedDropout])
+def test_the_rate_can_be_read_as_one_number(kind):
+    space = HyperSpace([Hyper("rate", 0.3, 0.0, 0.8)])
+    model = convert(nn.Sequential(nn.Linear(2, 2), kind(0.1)), space, dropout={"1": "rate"})
+    assert model[1].p == pytest.approx(0.3)  # λ is unknown here: the start
+    lam = torch.tensor([[0.0], [1.0], [-2.0]])
+    with at(model, lam):
+        assert model[1].p == pytest.approx(float(space.values(lam.numpy())["rate"].mean()))
+    with at(model, lam[1]):
+        assert model[1].p == pytest.approx(float(space.values(lam[1].numpy())["rate"]))

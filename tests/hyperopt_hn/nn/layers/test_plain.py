@@ -14,6 +14,7 @@ from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
 from hyperopt_hn.nn import convert, report  # noqa: E402
 from hyperopt_hn.nn.layers.kinds import FULL  # noqa: E402
 from hyperopt_hn.nn.layers.plain import Options  # noqa: E402
+from tests.support.layer_cases import CASES  # noqa: E402
 
 MADE = [
     nn.Linear(3, 4, bias=False),
@@ -50,3 +51,12 @@ def test_there_and_back_with_all_options(plain):
 def test_a_norm_with_a_gain_and_no_offset_stays_plain():
     model = convert(nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2, bias=False)), HyperSpace([Hyper("a", 0.3)]))
     assert type(model[1]) is nn.BatchNorm2d and "offset" in report(model).left["1"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_can_be_asked_of_torchs_layer_can_be_asked_of_ours(case):
+    """Code that reads `in_features` or calls `flatten_parameters` goes on working on a converted model."""
+    layer, plain = case.make(2), case.plain()
+    asked = [*vars(plain), *plain._parameters, *(["flatten_parameters"] if isinstance(plain, nn.LSTM) else [])]
+    missing = [name for name in asked if not name.startswith("_") and not hasattr(layer, name)]
+    assert not missing

@@ -48,6 +48,7 @@ def test_attention_drops_weights_at_its_rate():
     assert abs(float(seen.mean()) - 1.0) < 0.03 and float(seen.std()) > 0.1
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script")  # torch's own, at the first forward-mode pass
 @pytest.mark.parametrize("direct", [True, False])
 def test_second_derivatives_and_forward_mode_of_attention_exist_inside(direct):
     torch.manual_seed(0)

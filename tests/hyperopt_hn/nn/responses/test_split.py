@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from hyperopt_hn.nn import Hypers, Optimizers, TorchProblem, TorchTuner, TunerCo
 from hyperopt_hn.nn.conversion.converter import general_parameters, response_parameters  # noqa: E402
 from hyperopt_hn.nn.responses import Split  # noqa: E402
 from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
-from hyperopt_hn.nn.tuning.phases import bound_  # noqa: E402
+from hyperopt_hn.nn.tuning.phases import _shared, bound_  # noqa: E402
 
 SPACE = HyperSpace([Hyper("decay", 0.01, 1e-4, 1.0, log=True, shared=True, spread=1.0)])
 
@@ -187,3 +188,22 @@ def test_the_slope_is_that_of_the_collapsed_networks_losses(linear):
     ]
     assert float(slope) == pytest.approx((at[0] - at[1]) / 2e-4, rel=1e-5)
     assert abs(float(slope)) > 1e-4
+
+
+def test_a_share_of_the_batch_is_its_first_rows_and_whole_where_it_cannot_be_cut():
+    seen = []
+
+    def noted(model, batch, h):
+        seen.append(len(batch[0]))
+        return penalised(model, batch, h)
+
+    tuner = build(Split(every=1, share=0.25))
+    tuner.losses = replace(tuner.losses, problem=replace(tuner.problem, train_loss=noted))
+    tuner.train_step()
+    tuner.train_step()
+    assert seen[-2:] == [20, 5]
+    parts, sizes = _shared([{"x": torch.arange(8), "y": torch.arange(16).reshape(8, 2)}], [8], 0.5)
+    assert sizes == [4] and parts[0]["x"].tolist() == [0, 1, 2, 3] and parts[0]["y"].shape == (4, 2)
+    for batch in ((torch.zeros(8), torch.zeros(3)), object(), (torch.zeros(8), torch.tensor(1.0))):
+        parts, sizes = _shared([batch], [8], 0.5)
+        assert sizes == [8] and parts[0] is batch
