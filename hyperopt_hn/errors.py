@@ -30,6 +30,10 @@ class UserError(ValueError):
         return cls(write(in_script), write(on_command_line))
 
 
+class RowsError(UserError):
+    """A layer whose input does not hold the batch that λ was given for; `at` adds the layer's name and the remedy."""
+
+
 class NewerError(UserError):
     """A file that a newer version wrote: no damage, so that nothing older is taken in its place."""
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
 from hyperopt_hn.config import described
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.errors import RowsError, UserError
+from hyperopt_hn.nn.places import innermost
 from hyperopt_hn.space import HyperSpace
 
 
@@ -162,6 +163,10 @@ def at(
     _here.scopes = _everywhere.scopes = inner
     try:
         yield
+    except RowsError as error:
+        name = innermost(model, error)
+        remedy = f"leave it out by convert(..., exclude=[{name!r}])"
+        raise UserError(f"{error} (in {name!r}: if it sees other rows than the batch's, {remedy})") from error
     finally:
         _here.scopes = _everywhere.scopes = outer
 

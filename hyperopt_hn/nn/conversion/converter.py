@@ -196,7 +196,7 @@ def _obstacle(module: nn.Module, table: Table) -> str | None:
         )
     if next(module.parameters(), None) is None:
         return "it has no parameters"
-    if parametrize.is_parametrized(module):
+    if any(parametrize.is_parametrized(part) for part in module.modules()):
         return "it is parametrized (weight_norm, spectral_norm, ...), so its weight is no parameter"
     if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
         return "it has hooks, which would be lost"

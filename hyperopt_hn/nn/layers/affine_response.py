@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn import functional as F
 
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.errors import RowsError, UserError
 from hyperopt_hn.nn.context import Home, Scope
 
 Gain = Literal["delta", "stn"]
@@ -82,7 +82,7 @@ def align(rows: Tensor, size: int, home: Home) -> Tensor:
         hint = (
             "; if examples are flattened into it, say so with set_batch_dim(model, 0 or 1)" if size % count == 0 else ""
         )
-        raise UserError(f"λ has {count} rows and a layer's input {size}{hint}")
+        raise RowsError(f"λ has {count} rows and a layer's input {size}{hint}")
     if home.batch_dim == 0:
         return rows.repeat_interleave(size // count, 0)
     return rows.repeat(size // count, *([1] * (rows.dim() - 1)))

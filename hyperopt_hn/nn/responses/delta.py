@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_map
 
 from hyperopt_hn.nn.context import at
 from hyperopt_hn.nn.responses.base import Losses, Phase, Slope, slope
-from hyperopt_hn.nn.responses.elementary import elementary_kernels
+from hyperopt_hn.nn.responses.elementary import elementary_kernels, named_gaps
 from hyperopt_hn.nn.setup.batches import Batch
 
 
@@ -90,7 +90,7 @@ def linearised(
 
     hooks = [model.register_forward_pre_hook(before), model.register_forward_hook(after, always_call=True)]
     try:
-        with at(model, lam, centre, h=h, values=values), _uncounted(model), elementary_kernels(model):
+        with at(model, lam, centre, h=h, values=values), _uncounted(model), named_gaps(model):
             yield
     finally:
         for hook in hooks:
@@ -109,7 +109,7 @@ def _load_forward_mode() -> None:
 def _tangents(
     model: nn.Module, lam: Tensor, centre: Tensor, values: Mapping[str, Any] | None, h: Tensor | None
 ) -> Iterator[None]:
-    with forward_ad.dual_level(), at(model, lam, centre, h=h, values=values, tangent=True):
+    with forward_ad.dual_level(), elementary_kernels(model), at(model, lam, centre, h=h, values=values, tangent=True):
         yield
 
 

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn.places import innermost
+
 
 @contextmanager
 def recurrent_backward(model: nn.Module) -> Iterator[None]:
@@ -42,6 +45,26 @@ def elementary_kernels(model: nn.Module) -> Iterator[None]:
     recurrent = any(isinstance(m, nn.RNNBase) for m in model.modules()) and next(model.parameters()).is_cuda
     with _ElementaryAttention(), torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
         yield
+
+
+@contextmanager
+def named_gaps(model: nn.Module) -> Iterator[None]:
+    """Inside, what torch cannot differentiate in forward mode is a UserError that names the module and the remedy."""
+    try:
+        yield
+    except (NotImplementedError, RuntimeError) as error:
+        line = (str(error).splitlines() or [""])[0]
+        if not any(sign in str(error) for sign in _GAPS):
+            raise
+        name = innermost(model, error)
+        where = f"in {name!r} ({type(model.get_submodule(name)).__name__})" if name else "on its way back"
+        raise UserError(
+            f"a first-order pass fails {where}: {line[:160]}; use response='split' or 'stn', which need no forward mode"
+        ) from error
+
+
+_GAPS = ("forward AD", "forward mode", "derivative for", "not implemented", "checkpoint", "leaf Variable", "inplace")
+"""What such errors of torch say."""
 
 
 @contextmanager

@@ -63,10 +63,11 @@ class Implicit:
     def tune(self, losses: Losses, lam: Tensor, perturbed: bool, batches: Sequence[Batch]) -> Slope:
         """L_V and -∂²L_T/∂λ∂w H⁻¹ ∂L_V/∂w; one Hessian product per term."""
         w = [p for p in losses.bare.parameters() if p.requires_grad]
-        with self.view(losses, lam, False), evaluating(losses.bare), elementary_kernels(losses.bare):
-            loss = losses.valid_loss(batches[0])
+        with self.view(losses, lam, False), evaluating(losses.bare):
+            with elementary_kernels(losses.bare):
+                loss = losses.valid_loss(batches[0])
+                inner = losses.train_loss(batches[1], lam, keep=True)
             outer = _averaged(_grad(loss, w))
-            inner = losses.train_loss(batches[1], lam, keep=True)
             slopes = _grad(inner, w, create=True)
             v = self._solve(lambda u: _averaged(_product(slopes, w, u)), outer)
             mixed = sum((g * u).sum() for g, u in zip(slopes, v, strict=True) if g.requires_grad)

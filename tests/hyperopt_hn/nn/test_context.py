@@ -169,3 +169,18 @@ def test_a_compiled_model_reads_it_without_compiling_again() -> None:
         lam = torch.randn(B, N)
         torch.testing.assert_close(run(compiled, x, lam), run(model, x, lam))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+def test_a_layer_that_sees_other_rows_than_the_batchs_is_named():
+    class Routed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.expert = nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 2))
+
+        def forward(self, x):
+            return self.expert(self.body(x)[:3])
+
+    model = convert(Routed(), SPACE)
+    with pytest.raises(UserError, match=r"λ has 8 rows .* \(in 'expert.0': .*exclude=\['expert.0'\]"):
+        with at(model, torch.zeros(8, SPACE.n)):
+            model(torch.randn(8, 4))

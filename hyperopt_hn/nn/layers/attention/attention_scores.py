@@ -56,11 +56,17 @@ def attend(
         out = F.scaled_dot_product_attention(q, k, v, mask, rate)
         return out.permute(2, 0, 1, 3).flatten(2), None
     scores = (q * math.sqrt(1.0 / q.shape[-1])) @ k.transpose(-2, -1)
-    weights = torch.softmax(scores if mask is None else scores + mask, -1)
+    weights = torch.softmax(scores, -1) if mask is None else _seeing(scores + mask)
     if isinstance(rate, Tensor) or rate > 0:
         shaped = rate.reshape(-1, 1, 1, 1) if isinstance(rate, Tensor) and rate.dim() else rate
         weights = weights * keep_mask(tuple(weights.shape), shaped, weights)
     return (weights @ v).permute(2, 0, 1, 3).flatten(2), weights
+
+
+def _seeing(scores: Tensor) -> Tensor:
+    """The softmax; zero, as in torch's fused kernels, for a row that may see nothing."""
+    hidden = (scores == -math.inf).all(-1, keepdim=True)
+    return torch.softmax(scores.masked_fill(hidden, 0.0), -1).masked_fill(hidden, 0.0)
 
 
 def _number(mask: Tensor, dtype: torch.dtype) -> Tensor:

@@ -78,7 +78,8 @@ def test_pairs_are_the_differences_of_collapsed_models():
             moved = lam.clone()
             moved[j] += 1.0 if turn % 2 else -1.0
             batch = batches[turn % len(batches)]
-            theirs = collapse(tuner.losses.bare, moved, lam).train()
+            h = tuner.response.input(tuner.losses, moved)
+            theirs = collapse(tuner.losses.bare, moved, h=h).train()
             assert difference == pytest.approx(float((error(plain, batch) - error(theirs, batch)).detach()), abs=1e-10)
 
 

@@ -11,6 +11,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
+from hyperopt_hn import Hyper, HyperSpace, UserError  # noqa: E402
+from hyperopt_hn.nn import at, convert  # noqa: E402
+from hyperopt_hn.nn.responses.delta import linearised  # noqa: E402
 from hyperopt_hn.nn.responses.elementary import (  # noqa: E402
     attention,
     elementary_kernels,
@@ -86,3 +89,47 @@ def test_whole_precision_leaves_settings_as_they_were():
     with whole_precision(torch.device("cpu")):
         pass
     assert before == (torch.get_float32_matmul_precision(), torch.backends.cudnn.enabled)
+
+
+class Stepped(nn.Module):
+    """A module whose operation has no derivative in forward mode."""
+
+    def forward(self, x):
+        class Own(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x * 2
+
+            @staticmethod
+            def backward(ctx, grad):
+                return grad * 2
+
+        return Own.apply(x)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script")
+def test_what_has_no_forward_mode_is_named_with_its_remedy():
+    space = HyperSpace([Hyper("p", 0.3, 0.0, 0.9)])
+    net = convert(nn.Sequential(nn.Linear(3, 3), nn.Sequential(Stepped())), space)
+    nn.init.ones_(net[0].response_scale)
+    lam = torch.tensor(space.init(), dtype=torch.float32)
+    with pytest.raises(UserError, match=r"first-order pass fails in '1.0' \(Stepped\): .*response='split'"):
+        with linearised(net, lam + torch.randn(4, 1), lam):
+            net(torch.randn(4, 3))
+    with pytest.raises(RuntimeError, match="of the model's own"), linearised(net, lam + torch.randn(4, 1), lam):
+        raise RuntimeError("of the model's own")
+
+
+@pytest.mark.parametrize("form", ["full", "lowrank"])
+def test_a_row_that_may_see_nothing_is_zero_as_in_torchs_layer(form):
+    torch.manual_seed(0)
+    space = HyperSpace([Hyper("p", 0.3, 0.0, 0.9)])
+    layer = nn.MultiheadAttention(4, 2, dropout=0.1, batch_first=True)
+    x, hidden = torch.randn(3, 5, 4), torch.zeros(3, 5, dtype=torch.bool)
+    hidden[0] = True
+    model = convert(nn.ModuleList([layer]), space, dropout={"0": "p"}, form=form).train()
+    with at(model, torch.randn(3, 1)):
+        out = model[0](x, x, x, key_padding_mask=hidden, need_weights=False)[0]
+    out.sum().backward()
+    assert bool(out.isfinite().all()) and torch.allclose(out[0], out[0, :1].expand(5, -1))
+    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
