@@ -54,8 +54,8 @@ def convert(
     layer, W + diag(V h) R; "lowrank" one of rank `rank` (by the layer's size if not given, below a tenth of a usual
     model's parameters); "gated" only scales and shifts units, and skips a layer whose batch norm would undo it, since
     the norm responds itself. `gain`: "delta" starts the response at zero, "stn" at N(0, 0.01²). `dropout` maps names
-    or patterns to hyperparameters: dropout modules then drop at each example's own rate (a pattern leaves those off
-    whose rate is 0), an LSTM between its layers,
+    or patterns to hyperparameters: dropout modules then drop at each example's own rate ("*" leaves those off whose
+    rate is 0), an LSTM between its layers,
     attention in its weights, an embedding (by its exact name) whole word types, and "rnn.weight_hh" or "fc.weight" is
     DropConnect of that weight. A space that tunes nothing leaves all layers plain. Raises UserError for a pattern
     without a match, nothing to convert, or a model that cannot be.

@@ -59,7 +59,7 @@ class RateNames:
             return None
         self._seen += names
         off = not module.p
-        hyper = self._find(names, exact=off)
+        hyper = self._find(names, exact=False, all_too=not off)
         self._off += names if off and hyper is None else []
         if hyper is None:
             return None
@@ -90,18 +90,20 @@ class RateNames:
         """UserError for a pattern that met nothing."""
         for pattern in self.mapping:
             if pattern not in self._used:
-                off = [name for name in self._off if fnmatchcase(name, pattern)]
+                off = self._off if pattern == "*" else []
                 if off:
                     raise UserError(
-                        f"dropout pattern {pattern!r} matches only rates that are 0 ({', '.join(off[:3])}); a pattern "
-                        "leaves those off: give their exact names to tune them"
+                        f"dropout pattern {pattern!r} matches only rates that are 0 ({', '.join(off[:3])}); " * " "
+                        "leaves those off: name them to tune them"
                     )
                 there = ", ".join(self._seen) or "none"
                 raise UserError(f"dropout pattern {pattern!r} matches nothing; dropout modules here: {there}")
 
-    def _find(self, names: Sequence[str], exact: bool) -> str | None:
+    def _find(self, names: Sequence[str], exact: bool, all_too: bool = True) -> str | None:
+        """The hyperparameter of one of these names: by name, unless `exact` by pattern, with "*" if `all_too`."""
         for pattern, hyper in self.mapping.items():
-            if pattern in names or (not exact and any(fnmatchcase(name, pattern) for name in names)):
+            fits = not exact and (all_too or pattern != "*") and any(fnmatchcase(name, pattern) for name in names)
+            if pattern in names or fits:
                 self._used.add(pattern)
                 return hyper
         return None

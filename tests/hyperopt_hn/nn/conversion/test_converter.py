@@ -359,14 +359,15 @@ def test_a_layer_tied_to_one_that_cannot_respond_stays_with_it(form):
     assert twin["head"].weight is twin["table"].weight
 
 
-def test_a_pattern_leaves_rates_of_zero_off_and_a_name_does_not():
+def test_all_leaves_rates_of_zero_off_and_a_name_or_pattern_does_not():
     def net():
         return nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.0), nn.Linear(4, 2), nn.Dropout(0.1))
 
     model = convert(net(), SPACE, dropout={"*": SPACE.names[0]})
     assert type(model[1]) is nn.Dropout and type(model[3]) is HyperDropout
     assert report(model).left["1"].startswith("its rate is 0.0, and no hyperparameter")
-    assert type(convert(net(), SPACE, dropout={"1": SPACE.names[0]})[1]) is HyperDropout
+    for name in ("1", "[13]"):
+        assert type(convert(net(), SPACE, dropout={name: SPACE.names[0]})[1]) is HyperDropout
     with pytest.raises(UserError, match=r"only rates that are 0 \(1\)"):
         convert(net()[:3], SPACE, dropout={"*": SPACE.names[0]})
 
