@@ -93,8 +93,8 @@ class RateNames:
                 off = self._off if pattern == "*" else []
                 if off:
                     raise UserError(
-                        f"dropout pattern {pattern!r} matches only rates that are 0 ({', '.join(off[:3])}); " * " "
-                        "leaves those off: name them to tune them"
+                        f"dropout pattern {pattern!r} matches only rates that are 0 ({', '.join(off[:3])}), which "
+                        "it leaves off: name them to tune them"
                     )
                 there = ", ".join(self._seen) or "none"
                 raise UserError(f"dropout pattern {pattern!r} matches nothing; dropout modules here: {there}")
