@@ -9,7 +9,7 @@ from deep.study.runs import Way
 SPLIT = Way(every=2, eager=100)
 """A response step in every training step of the warm-up, then in every second."""
 LOW = replace(SPLIT, form="lowrank")
-DEFAULT = replace(LOW, share=0.5, tune_every=4, lr_lam=0.1)
+DEFAULT = replace(LOW, tune_every=4, lr_lam=0.1)
 """What SelfTuner does."""
 
 WAYS = {
@@ -29,7 +29,7 @@ WAYS = {
     "lowrank-4-raw": replace(LOW, every=4, position=False),
     "lowrank-tune-2": replace(LOW, tune_every=2),
     "lowrank-tune-2-fast": replace(LOW, tune_every=2, lr_lam=0.06),
-    "lowrank-tune-4-fast": replace(LOW, tune_every=4, lr_lam=0.1),
+    "default-half": replace(DEFAULT, share=0.5),
     "lowrank-4-tune-4-fast": replace(LOW, every=4, tune_every=4, lr_lam=0.1),
     "lowrank-slow": replace(LOW, lr_lam=0.015),
     "split-not-eager": replace(SPLIT, eager=0),

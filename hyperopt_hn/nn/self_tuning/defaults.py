@@ -42,7 +42,7 @@ class Tuning:
     respond_eager: int = option(
         100, "training steps at the start of a run with a step of split's response each", unit="train steps", least=0
     )
-    respond_share: float = option(0.5, "part of a batch that a step of split's response sees", above=0, most=1)
+    respond_share: float = option(1.0, "part of a batch that a step of split's response sees", above=0, most=1)
     gain: float = option(
         0.1, "share of the training work that goes into measuring the response gain, by which `trust` judges; 0: none",
         least=0, most=1,

@@ -59,7 +59,7 @@ def test_fit_takes_the_steps_that_the_parts_take_by_hand():
     )
     phi = torch.optim.Adam(general_parameters(model), 1e-3)
     optimizers = Optimizers(phi, torch.optim.Adam([hypers.lam], 0.1))
-    how = Split(every=2, eager=100, share=0.5)
+    how = Split(every=2, eager=100)
     parts = TorchTuner(model, hypers, problem, optimizers, how, TunerConfig(seed=5, gain=0.1))
     torch.manual_seed(5)
     log = Memory()
@@ -340,8 +340,7 @@ def test_a_loss_always_sees_one_value_per_example_or_one_for_all(response, tuned
 
     train, valid, _ = data()
     self_tuner(hypers=hypers, train_loss=loss, response=response).fit(train, valid, steps=3, batch_size=50, **QUIET)
-    share = {((25,), (), (25, 64))} if response == "split" and tuned != [] else set()  # what the response sees
-    assert shapes == {((50,), (), (50, 64)), *share}
+    assert shapes == {((50,), (), (50, 64))}
 
 
 def test_it_says_what_is_tuned_and_what_responds():
