@@ -76,7 +76,8 @@ def test_lightning_goes_on_from_its_own_checkpoint(tmp_path, monkeypatch):
         warnings.simplefilter("ignore")
         exec(compile(in_order, "setup", "exec", dont_inherit=True), kept)
         build = kept["build"]
-        kept["build"] = lambda: build(tuning=kept["Tuning"](warmup=6))
+        # a tuning step after every step: whole passes over the validation batches, which a new trainer begins anew
+        kept["build"] = lambda: build(tuning=kept["Tuning"](warmup=6, train_per_tune=1))
         exec(compile(block.partition("module = SelfTuning()")[0], "recipe", "exec", dont_inherit=True), kept)
 
         def trained(epochs, checkpoint=None):
