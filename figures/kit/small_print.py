@@ -7,11 +7,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import text_to_path
 
 from figures.kit import style
 from figures.kit.roots import ROOT_NAME, shared_settings
+from figures.kit.steady_layout import SteadyLayout
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.reader import Run
 
@@ -85,7 +85,7 @@ def page(runs: Sequence[Run], width: float, height: float, *remarks: str) -> Fig
     lines = _filled(BETWEEN.join(texts), 72.0 * (width - 2.0 * MARGIN))
     strip = (len(lines) * LEADING + 1.1) * style.FOOTER / 72.0
     total = height + strip
-    layout = ConstrainedLayoutEngine(rect=(0.0, strip / total, 1.0, 1.0 - strip / total))
+    layout = SteadyLayout(rect=(0.0, strip / total, 1.0, 1.0 - strip / total))
     fig = Figure(figsize=(width, total), layout=layout)
     fig.text(
         0.5, 0.3 * style.FOOTER / 72.0 / total, "\n".join(lines), ha="center", va="bottom",
