@@ -128,6 +128,19 @@ class Hyper:
         low, high = self.edges()
         return (_log(low), _log(high)) if self.log else (low, high)
 
+    def raw_spread(self, default: float = 0.5, decades: float = math.inf) -> float:
+        """σ of the perturbation in raw units: the spread, or else `default`, of `decades` at most on a log scale.
+
+        Between two bounds a raw unit is a quarter of the range where it is widest: over ten decades a spread of 2 would
+        reach five, and no response is straight over so many.
+        """
+        if self.spread is not None:
+            return self.spread
+        low, high = self.scaled_edges()
+        if not self.log or math.isinf(decades) or math.isinf(high - low):
+            return default
+        return min(default, 4.0 * decades * math.log(10.0) / (high - low))
+
     def _continuous(self, raw: Array, xp: Any) -> Array:
         value = bounded(raw, *self.scaled_edges(), xp)
         return xp.exp(value) if self.log else value

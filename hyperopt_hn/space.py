@@ -103,10 +103,9 @@ class HyperSpace:
             out[name] = hyper.clean(float(value)) if np.ndim(value) == 0 else np.asarray(value).tolist()
         return out
 
-    def spreads(self, default: float = 0.5) -> np.ndarray:
-        """Initial perturbation sd per entry of λ, (n,), raw units."""
-        given = [self[name].spread for name in self.tuned]
-        return self._per_entry([default if spread is None else spread for spread in given])
+    def spreads(self, default: float = 0.5, decades: float = np.inf) -> np.ndarray:
+        """Initial perturbation sd per entry of λ, (n,), raw units: `Hyper.raw_spread` of each."""
+        return self._per_entry([self[name].raw_spread(default, decades) for name in self.tuned])
 
     def bounded(self) -> dict[str, np.ndarray]:
         """Per entry of λ, (n,) each: whether raw space has "both" bounds behind it, one it is "above", or "below"."""

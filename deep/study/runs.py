@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from deep.study.tasks import Pair, Splits, StudyTask
-from hyperopt_hn import HyperSpace
+from hyperopt_hn import Hyper, HyperSpace
 from hyperopt_hn.nn import (
     STN,
     Batches,
@@ -55,6 +55,8 @@ class Way:
     box: float = 3.5
     position: bool = True
     lr_lam: float = 0.03
+    decades: float = math.inf
+    """Most decades that a spread of a hyperparameter on a log scale reaches, measured in the middle of its range."""
     gate: bool = False
     rest: float = 0.0
     """Share of the steps at the end in which λ rests."""
@@ -121,7 +123,7 @@ def tuned(task: StudyTask, splits: Splits, seed: int, way: Way) -> dict[str, Any
 
 def _tuner(task: StudyTask, splits: Splits, seed: int, way: Way) -> tuple[TorchTuner, Hypers]:
     torch.manual_seed(seed)
-    space = HyperSpace([replace(h, spread=way.spread, box=way.box) for h in task.hypers])
+    space = HyperSpace([replace(h, spread=_spread(h, way), box=way.box) for h in task.hypers])
     model = convert(
         task.net(0.1), space, dropout={"*dropout" if task.name == "text" else "*": "dropout"},
         gain="stn" if way.kind == "stn" else "delta", form=way.form,
@@ -139,6 +141,10 @@ def _tuner(task: StudyTask, splits: Splits, seed: int, way: Way) -> tuple[TorchT
         optimizers = Optimizers(torch.optim.Adam(model.parameters(), RATE), lam)
     config = TunerConfig(seed=seed, gain=0.1, gate=way.gate)
     return TorchTuner(model, hypers, problem, optimizers, way.response(), config), hypers
+
+
+def _spread(hyper: Hyper, way: Way) -> float:
+    return replace(hyper, spread=None).raw_spread(way.spread, way.decades)
 
 
 @torch.no_grad()

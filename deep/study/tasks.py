@@ -90,13 +90,14 @@ def _noisy(splits: Splits, seed: int, share: float, classes: int) -> Splits:
     return (x, torch.where(wrong, drawn, y)), splits[1], splits[2]
 
 
-def _digits(seed: int) -> Splits:
+def digits(seed: int, train: int = 400) -> Splits:
+    """Handwritten digits, a fifth of the training labels drawn anew; 500 rows to validate on."""
     x, y = load_digits(return_X_y=True)
-    return _noisy(_split(x / 16, y, seed, 400, 500), seed, 0.2, 10)
+    return _noisy(_split(x / 16, y, seed, train, 500), seed, 0.2, 10)
 
 
 def _digit_images(seed: int) -> Splits:
-    train, valid, test = ((x.view(-1, 1, 8, 8), y) for x, y in _digits(seed))
+    train, valid, test = ((x.view(-1, 1, 8, 8), y) for x, y in digits(seed))
     return train, valid, test
 
 
@@ -159,7 +160,7 @@ def _mlp(width: int, hidden: int, out: int, squash: Callable[[], nn.Module]) -> 
 TASKS = {
     task.name: task
     for task in (
-        StudyTask("digits-mlp", _digits, _mlp(64, 100, 10, nn.ReLU), _cross_entropy, DECAY, (1e-5, 1e-3, 3e-3, 1e-2)),
+        StudyTask("digits-mlp", digits, _mlp(64, 100, 10, nn.ReLU), _cross_entropy, DECAY, (1e-5, 1e-3, 3e-3, 1e-2)),
         StudyTask("digits-cnn", _digit_images, _cnn, _cross_entropy, SMOOTHING, (0.01, 0.15, 0.3, 0.5)),
         StudyTask("diabetes-mlp", _diabetes, _mlp(10, 64, 1, nn.Tanh), _squared, DECAY, (1e-5, 1e-3, 1e-2, 5e-2)),
         StudyTask("cancer-mlp", _cancer, _mlp(30, 64, 2, nn.Tanh), _cross_entropy, DECAY, (1e-5, 1e-3, 3e-3, 1e-2)),

@@ -169,3 +169,21 @@ def test_samples_lie_inside(seed):
     )
     values = space.sample(np.random.default_rng(seed))
     assert np.isfinite(space.raw(values)).all() and values["b"] in range(5)
+
+
+def test_a_spread_reaches_a_decade_at_most_where_a_range_has_many():
+    """Measured: the values one spread above and below the middle of a range, in decades."""
+    wide = Hyper("decay", 1e-3, 1e-8, 1e2, log=True)
+    space = HyperSpace([wide, Hyper("narrow", 0.3, 0.1, 1.0, log=True), Hyper("rate", 0.1, 0.0, 0.9)])
+    spreads = space.spreads(2.0, 1.0)
+    assert spreads[1:].tolist() == [2.0, 2.0], (
+        "a range below two decades and one that is not on a log scale keep theirs"
+    )
+    middle, h = 0.0, 1e-4
+    slope = (math.log10(wide.value(np.array(middle + h))) - math.log10(wide.value(np.array(middle - h)))) / (2 * h)
+    assert spreads[0] * slope == pytest.approx(1.0, rel=1e-6)
+    assert HyperSpace([wide]).spreads(2.0).tolist() == [2.0]
+    own = Hyper("decay", 1e-3, 1e-8, 1e2, log=True, spread=1.5)
+    assert HyperSpace([own]).spreads(2.0, 1.0).tolist() == [1.5]
+    open_above = Hyper("alpha", 1.0, 0.0, log=True)
+    assert HyperSpace([open_above]).spreads(2.0, 1.0).tolist() == [2.0]

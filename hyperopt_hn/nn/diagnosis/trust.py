@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEAST_T = 1.0
-"""A response whose gain is below so many standard errors cannot be distinguished from noise."""
+LEAST_T = 0.0
+"""A response whose gain is below so many standard errors predicts worse than none at all."""
 SETTLED = 0.2
 """The share of the tuning steps at the end over which λ̂'s drift is judged."""
 DRIFT = 0.5
@@ -55,7 +55,7 @@ def judged(
     for name in names:
         found = []
         if name in gain and gain[name] < LEAST_T:
-            found.append("its response cannot be distinguished from noise")
+            found.append("its response predicts worse than none")
         if name in edge:
             found.append("it rests on the edge of its box: widen its range, or fix it there")
         found += _moving(course, places[name])

@@ -21,7 +21,7 @@ from hyperopt_hn.nn.conversion.copies import copy_of
 from hyperopt_hn.nn.layers.kinds import Form
 from hyperopt_hn.nn.responses import Response, Split
 from hyperopt_hn.nn.self_tuning.data import NoData
-from hyperopt_hn.nn.self_tuning.defaults import OPTIMIZER, Tuning
+from hyperopt_hn.nn.self_tuning.defaults import FASTEST, OPTIMIZER, Tuning
 from hyperopt_hn.nn.self_tuning.steady_shapes import with_steady_shapes
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.hypers import Hypers
@@ -84,7 +84,7 @@ def _assembled(given: Specification) -> tuple[TorchTuner, Hypers]:
         raise UserError("this network has no parameters; there is nothing to train")
     wide = parameter.dtype == torch.float64
     dtype = torch.float64 if wide else torch.float32
-    hypers = Hypers(given.space, parameter.device, dtype, tuning.spread, tuning.box)
+    hypers = Hypers(given.space, parameter.device, dtype, tuning.spread, tuning.box, tuning.decades)
     wrapped = model if given.tuning.wrap is None else given.tuning.wrap(model)
     problem = TorchProblem(
         with_steady_shapes(given.train_loss, given.space, given.rows), given.valid_loss,
@@ -139,7 +139,7 @@ def _optimizers(given: Specification, model: nn.Module, hypers: Hypers) -> Optim
             "optimizer=lambda parameters: torch.optim.AdamW(parameters, 3e-3, weight_decay=0.0)"
         )
     warn_of_double_decay(phi, given)
-    lam = torch.optim.Adam([hypers.lam], given.tuning.lr_lam) if given.space.n else None
+    lam = torch.optim.Adam([hypers.lam], given.tuning.lr_lam or FASTEST) if given.space.n else None
     make = given.tuning.response_optimizer
     respond = make(answering) if make is not None and answering else None  # split makes itself an Adam
     return Optimizers(phi, lam, schedulers=_schedulers(given.tuning, phi), response=respond)

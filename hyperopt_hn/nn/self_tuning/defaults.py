@@ -17,6 +17,10 @@ from hyperopt_hn.nn.setup.schedulers import Scheduler
 OPTIMIZER: Callable[[list[nn.Parameter]], Optimizer] = lambda parameters: torch.optim.Adam(parameters, 1e-3)  # noqa: E731
 """The network's optimizer where the user gives none."""
 
+FASTEST, TRAVEL = 0.1, 14.0
+"""The rate of the hyperparameters where the length of a run is not known, and the most that it is; raw units a tuning
+step. And how far they can go in a run whose length is known: they have to be slower than what responds to them."""
+
 
 @described
 @dataclass(frozen=True)
@@ -30,14 +34,18 @@ class Tuning:
         "lowrank", "of the response: lowrank (a tenth of the parameters), full (as many) or gated (a hundredth)",
         choices=("full", "lowrank", "gated"),
     )  # fmt: skip
-    lr_lam: float = option(0.1, "Adam's rate for the hyperparameters, raw units a step", above=0)
+    lr_lam: float | None = option(
+        None, "Adam's rate for the hyperparameters, raw units a step; None: what lets them travel 14 raw units in the "
+        "run that `fit` is asked for, twice a box's width, and 0.1 at most", above=0,
+    )  # fmt: skip
     warmup: int | None = option(
         None, "training steps before the first tuning step; None: a tenth of the run, 100 in a loop of your own",
         unit="train steps", least=0,
     )  # fmt: skip
     spread: float = option(2.0, "standard deviation of the perturbations, raw units, where a Hyper has none", above=0)
+    decades: float = option(1.0, "most decades that the spread of a log hyperparameter reaches; inf: any", above=0)
     box: float = option(3.5, "how far hyperparameters go from the middle of their range, raw; inf: no box", above=0)
-    lr_response: float = option(3e-3, "Adam's rate for the response of split", above=0)
+    lr_response: float = option(1e-2, "Adam's rate for the response of split", above=0)
     respond_every: int = option(2, "training steps for each step of split's response", unit="train steps", least=1)
     respond_eager: int = option(
         100, "training steps at the start of a run with a step of split's response each", unit="train steps", least=0
@@ -73,6 +81,10 @@ class Tuning:
         if self.response == "split":
             return Split(self.respond_every, self.respond_eager, self.respond_share, lr=self.lr_response)
         return self.response
+
+    def pace(self, tunes: int) -> float:
+        """The hyperparameters' rate in a run of so many tuning steps."""
+        return self.lr_lam or min(FASTEST, TRAVEL / max(tunes, 1))
 
     def least_warmup(self) -> int:
         """Training steps until the response has taken one: before that the hyperparameters have no gradient."""

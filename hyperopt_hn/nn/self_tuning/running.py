@@ -113,6 +113,9 @@ def run(tuner: TorchTuner, given: Specification, plan: FitPlan) -> TuningResult:
 def _run(tuner: TorchTuner, given: Specification, plan: FitPlan) -> TuningResult:
     give_data(tuner, plan, given.seed)
     course = schedule(tuner, plan, given.tuning)
+    if tuner.optimizers.lam is not None:
+        for group in tuner.optimizers.lam.param_groups:
+            group["lr"] = given.tuning.pace((course.steps - course.warmup) // course.train_per_cycle)
     if plan.out is None:
         log = Memory(distributed.team())
         alternate(tuner, course, log, Progress("fit", course.total, quiet=_quiet(plan)))

@@ -20,7 +20,8 @@ class Hypers(nn.Module):
     """p(λ|λ̂) = N(λ̂, diag σ²) over a space's tuned hyperparameters, σ = softplus ρ; all in raw units.
 
     `lam` (n,) and `rho` (n,) are parameters, float32 unless `dtype` says otherwise, whatever the model's precision.
-    `spread` and `box` are for hyperparameters that name none themselves. Entries whose initial spread is 0 are never
+    `spread` and `box` are for hyperparameters that name none themselves, and `decades` bounds the spread of those on a
+    log scale (`Hyper.raw_spread`). Entries whose initial spread is 0 are never
     perturbed and have no entropy; `any_free`: there are others; `one_draw`: no perturbed entry differs between
     examples. Source: MacKay et al. 2019, sec. 3.3.
     """
@@ -41,12 +42,13 @@ class Hypers(nn.Module):
         dtype: torch.dtype = torch.float32,
         spread: float = 0.5,
         box: float = math.inf,
+        decades: float = math.inf,
     ) -> None:
         super().__init__()
         if dtype not in (torch.float32, torch.float64):
             raise UserError(f"λ in {dtype} would lose its small steps; use torch.float32 (the model may be in {dtype})")
         self.space = space
-        spreads = torch.as_tensor(space.spreads(spread), dtype=torch.float64)
+        spreads = torch.as_tensor(space.spreads(spread, decades), dtype=torch.float64)
         free = spreads > 0
         own = (
             space.spreads(spread) > 0

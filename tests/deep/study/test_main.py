@@ -12,8 +12,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from deep.study import __main__ as command  # noqa: E402
+from deep.study import one_penalty  # noqa: E402
 from deep.study.runs import plain_loss, tuned  # noqa: E402
-from deep.study.tasks import TASKS  # noqa: E402
+from deep.study.tasks import TASKS, digits  # noqa: E402
 from deep.study.ways import WAYS  # noqa: E402
 
 
@@ -50,7 +51,7 @@ def test_the_record_goes_on(tmp_path, monkeypatch, capsys):
 
 def test_the_table_has_the_right_numbers(tmp_path, capsys):
     rows = [{"values": {}, "losses": [loss, 0.0]} for loss in (0.5, 0.4, 0.9)]
-    run = {"task": "text", "gain": {"a": 0.5, "b": 0.9}, "seconds": 2.0, "name": "split"}
+    run = {"task": "text", "gain": {"a": -0.5, "b": -0.1}, "seconds": 2.0, "name": "split"}
     lines = [
         {"task": "text", "seed": 1, "name": "grid", "rows": rows},
         {**run, "seed": 1, "retrained": [0.5, 0.0], "trained": [0.41, 0.0]},
@@ -75,3 +76,17 @@ def test_a_mistake_is_one_line(arguments, words, capsys):
     assert command.main(arguments) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and words in said
+
+
+def test_one_penalty_is_held_against_the_exact_minimum(capsys):
+    """At the weights that are called exact the gradient of loss and penalty vanishes; a short run prints its line."""
+    splits = digits(11, train=300)
+    model = one_penalty.solved(splits[0], 1e-2)
+    x, y = splits[0][0].double(), splits[0][1]
+    w, b = model.weight.detach().double(), model.bias.detach().double()
+    wrong = (x @ w.T + b).softmax(1) - torch.nn.functional.one_hot(y, 10)
+    assert (wrong.T @ x / len(x) + 2e-2 * w).abs().max() < 1e-5
+    assert (wrong.mean(0) + 2e-2 * b).abs().max() < 1e-5
+    assert one_penalty.main(["--seeds", "11", "--steps", "20"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and lines[0].startswith("seed 11: best 1e-") and "of 3 runs" in lines[3]

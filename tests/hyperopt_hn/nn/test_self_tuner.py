@@ -53,13 +53,13 @@ def test_fit_takes_the_steps_that_the_parts_take_by_hand():
     net = network()
     torch.manual_seed(5)
     model = convert(net, space, dropout={"*": "dropout"}, form="lowrank")
-    hypers = Hypers(space, spread=2.0, box=3.5)
+    hypers = Hypers(space, spread=2.0, box=3.5, decades=1.0)
     problem = TorchProblem(
         train_loss, valid_loss, *(Batches.of(part, 50, 6 + i) for i, part in enumerate((train, valid, test)))
     )
     phi = torch.optim.Adam(general_parameters(model), 1e-3)
     optimizers = Optimizers(phi, torch.optim.Adam([hypers.lam], 0.1))
-    how = Split(every=2, eager=100)
+    how = Split(every=2, eager=100, lr=1e-2)
     parts = TorchTuner(model, hypers, problem, optimizers, how, TunerConfig(seed=5, gain=0.1))
     torch.manual_seed(5)
     log = Memory()
@@ -67,6 +67,21 @@ def test_fit_takes_the_steps_that_the_parts_take_by_hand():
     alternate(parts, plan, log, Progress("x", 1, quiet=True))
     assert [r["valid_loss"] for r in log.records] == list(result.column("valid_loss"))
     assert log.records[-1]["hypers"] == result.records[-1]["hypers"] != log.records[0]["hypers"]
+
+
+@pytest.mark.parametrize(("steps", "rate"), [(40, 0.1), (1000, 14 / (900 // 4)), (3000, 14 / (2700 // 4))])
+def test_the_hyperparameters_travel_fourteen_raw_units_in_a_run_and_a_tenth_a_step_at_most(steps, rate):
+    train, valid, _ = data()
+    tuner = self_tuner(tuning=Tuning(patience=1, evaluate_every=1))
+    tuner.fit(train, valid, steps=steps, batch_size=50, **QUIET)
+    assert tuner.tuner.optimizers.lam.param_groups[0]["lr"] == pytest.approx(rate)
+
+
+def test_a_rate_that_is_given_is_taken():
+    train, valid, _ = data()
+    tuner = self_tuner(tuning=Tuning(lr_lam=0.07, patience=1, evaluate_every=1))
+    tuner.fit(train, valid, steps=1000, batch_size=300, **QUIET)
+    assert tuner.tuner.optimizers.lam.param_groups[0]["lr"] == 0.07
 
 
 def test_the_result_is_arrays_and_the_network_is_at_its_best():

@@ -28,9 +28,9 @@ def test_each_reason_is_named_where_it_belongs():
     moved = course()
     moved[:, 3] += np.linspace(0, 5, 200)
     drift = moved[199, 3] - moved[160, 3]
-    found = judged(NAMES, PLACES, {"a": 0.4, "v": 5.0}, ["b"], moved)
+    found = judged(NAMES, PLACES, {"a": -0.4, "v": 5.0}, ["b"], moved)
     assert found.verdict == "distrust"
-    assert "cannot be distinguished from noise" in found.reasons["a"][0] and len(found.reasons["a"]) == 1
+    assert "predicts worse than none" in found.reasons["a"][0] and len(found.reasons["a"]) == 1
     assert "edge of its box" in found.reasons["b"][0] and len(found.reasons["b"]) == 1
     assert f"still moves ({drift:.1f} raw units" in found.reasons["v"][0] and len(found.reasons["v"]) == 1
     assert "b: it rests" in str(found) and "gain not measured" in str(found)
