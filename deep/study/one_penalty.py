@@ -30,7 +30,8 @@ STARTS = (-3.0, 0.0, 3.0)
 
 def solved(data: Pair, strength: float) -> nn.Linear:
     """The weights that minimise cross entropy + strength x squared norm on these rows."""
-    model = nn.Linear(64, 10)
+    rows, labels = data[0].double(), data[1]
+    model = nn.Linear(64, 10).double()
     nn.init.zeros_(model.weight)
     nn.init.zeros_(model.bias)
     optimizer = torch.optim.LBFGS(
@@ -40,18 +41,18 @@ def solved(data: Pair, strength: float) -> nn.Linear:
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
         penalty = model.weight.square().sum() + model.bias.square().sum()
-        value = cross_entropy(model(data[0]), data[1]) + strength * penalty
+        value = cross_entropy(model(rows), labels) + strength * penalty
         value.backward()
         return value
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    optimizer.step(loss)
     return model
 
 
 def exact(splits: Splits, logarithm: float) -> float:
     """Validation loss of the exact weights at a strength."""
     with torch.no_grad():
-        return float(cross_entropy(solved(splits[0], 10**logarithm)(splits[1][0]), splits[1][1]))
+        return float(cross_entropy(solved(splits[0], 10**logarithm)(splits[1][0].double()), splits[1][1]))
 
 
 def tuned(splits: Splits, start: float, seed: int, steps: int, every: int) -> float:
@@ -59,7 +60,7 @@ def tuned(splits: Splits, start: float, seed: int, steps: int, every: int) -> fl
     torch.manual_seed(seed)
     tuner = SelfTuner(
         nn.Linear(64, 10),
-        Hyper("decay", 10**start, 1e-8, 1e2, log=True, shared=True),
+        [Hyper("decay", 10**start, 1e-8, 1e2, log=True, shared=True)],
         train_loss=lambda model, batch, h: cross_entropy(model(batch[0]), batch[1]) + h["decay"] * squared_norm(model),
         valid_loss=lambda model, batch: cross_entropy(model(batch[0]), batch[1]),
         optimizer=lambda parameters: torch.optim.Adam(parameters, 1e-2),
