@@ -34,8 +34,8 @@ def option(
 ) -> Any:
     """A dataclass field with its sentence; `least` and `most` are inclusive bounds, `above` an exclusive one.
 
-    `choices` are the only words that it takes. `technical`: where and how fast, not what is computed; such an option
-    is no part of a run folder's name.
+    A number is finite unless `most` is inf. `choices` are the only words that it takes. `technical`: where and how
+    fast, not what is computed; such an option is no part of a run folder's name.
     """
     bounds = {"least": least, "above": above, "most": most, "choices": choices, "technical": technical}
     return dataclasses.field(default=default, metadata={"help": help, "unit": unit, **bounds})
@@ -132,6 +132,8 @@ def _check_one(name: str, value: Any, bounds: Any) -> None:
         words = [word or "none" for word in bounds["choices"]]
         raise UserError.spelled(lambda say: unknown(say(name, ...), str(value), words))
     if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return
+    if value == math.inf == bounds.get("most"):
         return
     if isinstance(value, float) and not math.isfinite(value):
         what = "is NaN" if math.isnan(value) else f"{value} is not finite"

@@ -12,13 +12,14 @@ from typing import Any
 import torch
 
 from deep.study.tasks import Pair, Splits, StudyTask
-from hyperopt_hn import Hyper, HyperSpace
+from hyperopt_hn import HyperSpace
 from hyperopt_hn.nn import (
     STN,
     Batches,
     Delta,
     Hypers,
     Optimizers,
+    Schedulers,
     Split,
     TorchProblem,
     TorchTuner,
@@ -29,6 +30,7 @@ from hyperopt_hn.nn import (
 )
 from hyperopt_hn.nn.layers.kinds import Form
 from hyperopt_hn.nn.responses import Response
+from hyperopt_hn.nn.setup.narrowing import Narrowing
 
 RATE = 3e-3
 """Adam's, of every network."""
@@ -57,6 +59,8 @@ class Way:
     lr_lam: float = 0.03
     decades: float = math.inf
     """Most decades that a spread of a hyperparameter on a log scale reaches, measured in the middle of its range."""
+    narrowing: bool = False
+    """Whether the spread narrows to so many decades, instead of beginning there."""
     gate: bool = False
     rest: float = 0.0
     """Share of the steps at the end in which λ rests."""
@@ -123,12 +127,12 @@ def tuned(task: StudyTask, splits: Splits, seed: int, way: Way) -> dict[str, Any
 
 def _tuner(task: StudyTask, splits: Splits, seed: int, way: Way) -> tuple[TorchTuner, Hypers]:
     torch.manual_seed(seed)
-    space = HyperSpace([replace(h, spread=_spread(h, way), box=way.box) for h in task.hypers])
+    space = HyperSpace([replace(h, box=way.box) for h in task.hypers])
     model = convert(
         task.net(0.1), space, dropout={"*dropout" if task.name == "text" else "*": "dropout"},
         gain="stn" if way.kind == "stn" else "delta", form=way.form,
     )  # fmt: skip
-    hypers = Hypers(space)
+    hypers = Hypers(space, spread=way.spread, decades=way.decades)
     problem = TorchProblem(
         task.train_loss, task.valid_loss, Batches.of(splits[0], task.batch, seed),
         Batches.of(splits[1], 100, seed + 5), Batches.of(splits[2], 100),
@@ -139,12 +143,12 @@ def _tuner(task: StudyTask, splits: Splits, seed: int, way: Way) -> tuple[TorchT
         optimizers = Optimizers(torch.optim.Adam(general_parameters(model), RATE), lam, response=own)
     else:
         optimizers = Optimizers(torch.optim.Adam(model.parameters(), RATE), lam)
+    if way.narrowing:
+        narrowing = Narrowing(hypers, way.spread, way.decades)
+        narrowing.begin(task.steps)
+        optimizers = replace(optimizers, schedulers=Schedulers(train=[narrowing]))
     config = TunerConfig(seed=seed, gain=0.1, gate=way.gate)
     return TorchTuner(model, hypers, problem, optimizers, way.response(), config), hypers
-
-
-def _spread(hyper: Hyper, way: Way) -> float:
-    return replace(hyper, spread=None).raw_spread(way.spread, way.decades)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from deep.study.runs import Way
 SPLIT = Way(every=2, eager=100)
 """A response step in every training step of the warm-up, then in every second."""
 LOW = replace(SPLIT, form="lowrank")
-DEFAULT = replace(LOW, tune_every=4, lr_lam=0.1, rate=1e-2, decades=1.0)
+DEFAULT = replace(LOW, tune_every=4, lr_lam=0.1, rate=1e-2, decades=1.0, narrowing=True)
 """What SelfTuner does."""
 
 WAYS = {
@@ -31,8 +31,9 @@ WAYS = {
     "lowrank-tune-2": replace(LOW, tune_every=2),
     "lowrank-tune-2-fast": replace(LOW, tune_every=2, lr_lam=0.06),
     "default-3e-3": replace(DEFAULT, rate=3e-3),
-    "default-wide": replace(DEFAULT, decades=math.inf),
-    "default-wide-3e-3": replace(DEFAULT, decades=math.inf, rate=3e-3),
+    "default-narrow": replace(DEFAULT, narrowing=False),
+    "default-wide": replace(DEFAULT, decades=math.inf, narrowing=False),
+    "default-wide-3e-3": replace(DEFAULT, decades=math.inf, rate=3e-3, narrowing=False),
     "default-half": replace(DEFAULT, share=0.5),
     "lowrank-4-tune-4-fast": replace(LOW, every=4, tune_every=4, lr_lam=0.1),
     "lowrank-slow": replace(LOW, lr_lam=0.015),

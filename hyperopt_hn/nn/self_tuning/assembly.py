@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from hyperopt_hn.nn.self_tuning.defaults import FASTEST, OPTIMIZER, Tuning
 from hyperopt_hn.nn.self_tuning.steady_shapes import with_steady_shapes
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.hypers import Hypers
+from hyperopt_hn.nn.setup.narrowing import Narrowing
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TrainLoss, TunerConfig, ValidLoss, rows_of
 from hyperopt_hn.nn.setup.schedulers import Schedulers, is_by_loss
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
@@ -142,7 +143,11 @@ def _optimizers(given: Specification, model: nn.Module, hypers: Hypers) -> Optim
     lam = torch.optim.Adam([hypers.lam], given.tuning.lr_lam or FASTEST) if given.space.n else None
     make = given.tuning.response_optimizer
     respond = make(answering) if make is not None and answering else None  # split makes itself an Adam
-    return Optimizers(phi, lam, schedulers=_schedulers(given.tuning, phi), response=respond)
+    schedulers = _schedulers(given.tuning, phi)
+    narrowing = Narrowing(hypers, given.tuning.spread, given.tuning.decades)
+    if narrowing.moves:
+        schedulers = replace(schedulers, train=[*schedulers.train, narrowing])
+    return Optimizers(phi, lam, schedulers=schedulers, response=respond)
 
 
 def _schedulers(tuning: Tuning, optimizer: Optimizer) -> Schedulers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -43,8 +44,13 @@ class Tuning:
         unit="train steps", least=0,
     )  # fmt: skip
     spread: float = option(2.0, "standard deviation of the perturbations, raw units, where a Hyper has none", above=0)
-    decades: float = option(1.0, "most decades that the spread of a log hyperparameter reaches; inf: any", above=0)
-    box: float = option(3.5, "how far hyperparameters go from the middle of their range, raw; inf: no box", above=0)
+    decades: float = option(
+        1.0, "decades to which the spread of a log hyperparameter narrows, from the full spread at the start of a run; "
+        "inf: never", above=0, most=math.inf,
+    )  # fmt: skip
+    box: float = option(
+        3.5, "how far hyperparameters go from the middle of their range, raw; inf: no box", above=0, most=math.inf
+    )
     lr_response: float = option(1e-2, "Adam's rate for the response of split", above=0)
     respond_every: int = option(2, "training steps for each step of split's response", unit="train steps", least=1)
     respond_eager: int = option(

@@ -22,6 +22,7 @@ from hyperopt_hn.nn.self_tuning.defaults import Tuning
 from hyperopt_hn.nn.self_tuning.folder import choose
 from hyperopt_hn.nn.self_tuning.memory import Memory
 from hyperopt_hn.nn.self_tuning.result import TuningResult
+from hyperopt_hn.nn.setup.narrowing import Narrowing
 from hyperopt_hn.nn.setup.random_states import host_states, set_host_states
 from hyperopt_hn.nn.tuning.codec import TORCH
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
@@ -116,6 +117,9 @@ def _run(tuner: TorchTuner, given: Specification, plan: FitPlan) -> TuningResult
     if tuner.optimizers.lam is not None:
         for group in tuner.optimizers.lam.param_groups:
             group["lr"] = given.tuning.pace((course.steps - course.warmup) // course.train_per_cycle)
+    for schedule_ in tuner.optimizers.schedulers.train:
+        if isinstance(schedule_, Narrowing):
+            schedule_.begin(course.steps)
     if plan.out is None:
         log = Memory(distributed.team())
         alternate(tuner, course, log, Progress("fit", course.total, quiet=_quiet(plan)))
@@ -171,6 +175,8 @@ def _hyper(hyper: Hyper) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Numbers and words as they are, responses with their settings, functions and the like by their kind."""
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)  # which JSON lacks
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return repr(value) if is_dataclass(value) else type(value).__name__

@@ -30,7 +30,26 @@ class StepsByLoss(Protocol):
         ...
 
 
-Scheduler = LRScheduler | StepsByLoss
+@runtime_checkable
+class StepsByCount(Protocol):
+    """A schedule of anything else than a rate, whose `step` takes nothing."""
+
+    by_loss: Literal[False]
+
+    def step(self) -> None:
+        """One more step is done."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next step depends on, plain data."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on exactly where `state_dict()` was taken."""
+        ...
+
+
+Scheduler = LRScheduler | StepsByLoss | StepsByCount
 
 
 @dataclass(frozen=True)
@@ -73,13 +92,13 @@ class Schedulers:
 
 def is_by_loss(scheduler: object) -> TypeGuard[ReduceLROnPlateau | StepsByLoss]:
     """Whether a scheduler's `step` takes a loss: ReduceLROnPlateau, or what says so by `by_loss`."""
-    return isinstance(scheduler, (ReduceLROnPlateau, StepsByLoss))
+    return isinstance(scheduler, ReduceLROnPlateau) or bool(getattr(scheduler, "by_loss", False))
 
 
 def _step(schedulers: Sequence[Scheduler], loss: float | None = None) -> None:
     for scheduler in schedulers:
-        if isinstance(scheduler, LRScheduler) and not is_by_loss(scheduler):
-            scheduler.step()
-        else:
+        if is_by_loss(scheduler):
             assert loss is not None  # seen to at construction
             scheduler.step(loss)
+        else:
+            scheduler.step()  # type: ignore[call-arg]  # is_by_loss narrows one way only
