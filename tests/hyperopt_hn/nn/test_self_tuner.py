@@ -23,6 +23,7 @@ from hyperopt_hn.nn import (  # noqa: E402
     Hypers,
     Optimizers,
     Retraining,
+    Schedulers,
     SelfTuner,
     Split,
     TorchProblem,
@@ -35,6 +36,7 @@ from hyperopt_hn.nn import (  # noqa: E402
     squared_norm,
 )
 from hyperopt_hn.nn.self_tuning.memory import Memory  # noqa: E402
+from hyperopt_hn.nn.setup.narrowing import Narrowing  # noqa: E402
 from hyperopt_hn.runs.display.progress import Progress  # noqa: E402
 from hyperopt_hn.stopping import Interrupted  # noqa: E402
 from tests.support.digits_mlp import accuracy, same  # noqa: E402
@@ -58,7 +60,10 @@ def test_fit_takes_the_steps_that_the_parts_take_by_hand():
         train_loss, valid_loss, *(Batches.of(part, 50, 6 + i) for i, part in enumerate((train, valid, test)))
     )
     phi = torch.optim.Adam(general_parameters(model), 1e-3)
-    optimizers = Optimizers(phi, torch.optim.Adam([hypers.lam], 0.1))
+    narrowing = Narrowing(hypers, 2.0, 1.0)
+    narrowing.begin(30)
+    lam = torch.optim.Adam([hypers.lam], 0.1)
+    optimizers = Optimizers(phi, lam, schedulers=Schedulers(train=[narrowing]))
     how = Split(every=2, eager=100, lr=1e-2)
     parts = TorchTuner(model, hypers, problem, optimizers, how, TunerConfig(seed=5, gain=0.1))
     torch.manual_seed(5)
