@@ -41,7 +41,6 @@ class Scope:
     lam: Tensor
     h: Tensor | None
     values: Mapping[str, Any]
-    cache: dict[int, tuple[tuple[int, ...], dict[str, Tensor]]]
     tangent: bool = False
     zero: bool = False
     """Whether h is zero in value, λ being its own centre, and only its gradient is wanted."""
@@ -232,7 +231,7 @@ def _scope(home: Home, lam: Tensor, h: Tensor | None, values: Mapping[str, Any],
             home.space[name]
         with torch.no_grad():
             natural = {**home.space.values(lam.detach(), torch), **values}
-    return Scope(lam, h if home.responds else None, natural, {}, tangent)
+    return Scope(lam, h if home.responds else None, natural, tangent)
 
 
 def _check(lam: Tensor, home: Home, model: nn.Module) -> None:

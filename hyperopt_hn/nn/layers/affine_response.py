@@ -189,25 +189,17 @@ def respond(op: Op, x: Tensor, own: tuple[Tensor, Tensor | None], response: Tens
     return joined(y, moved if tangent is None else moved + op(tangent, own[0], None))
 
 
-def shared_weights(layer: Responding, scope: Scope, make: Callable[[Tensor], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """make(h), kept for as long as the block lasts and no parameter changes if no gradient is wanted (evaluation)."""
-    h = scope.h
-    assert h is not None
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return make(h)
-    versions = tuple(number for p in layer.parameters() for number in (p._version, p.untyped_storage()._cdata))
-    kept = scope.cache.get(id(layer))
-    if kept is None or kept[0] != versions:
-        kept = (versions, make(h))
-        scope.cache[id(layer)] = kept
-    return kept[1]
+def weights_at(layer: Responding, scope: Scope) -> dict[str, Tensor]:
+    """The weights at the one h of a scope, made anew each time: `p.data.copy_` leaves no sign that would date them."""
+    assert scope.h is not None
+    return layer.weights(scope.h)
 
 
 def merged_once(layer: Responding, scope: Scope) -> dict[str, Tensor] | None:
-    """The weights at the one λ of a batch where no gradient is wanted, made once for a block; None otherwise."""
+    """The weights at the one λ of a batch where no gradient is wanted; None otherwise."""
     if scope.h is None or scope.h.dim() == 2 or scope.tangent or torch.is_grad_enabled():
         return None
-    return shared_weights(layer, scope, layer.weights)
+    return weights_at(layer, scope)
 
 
 def adopt(layer: nn.Module, plain: nn.Module) -> None:

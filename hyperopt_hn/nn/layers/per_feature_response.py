@@ -20,7 +20,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     plus,
     product,
     reset_gain,
-    shared_weights,
+    weights_at,
 )
 from hyperopt_hn.nn.layers.plain import Around
 
@@ -92,7 +92,7 @@ class PerFeature(Around):
             return {"weight": self.weight, "bias": self.bias}
         if scope.h.dim() == 2 or scope.tangent:
             return None
-        return dict(shared_weights(self, scope, self.weights))
+        return dict(weights_at(self, scope))
 
     def _scaled_and_shifted(self, xhat: Tensor) -> Tensor:
         """xhat ⊙ w(λ) + b(λ), example by example; first order in a linearised pass."""

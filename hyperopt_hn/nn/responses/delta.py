@@ -16,10 +16,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._pytree import tree_map
 
 from hyperopt_hn.nn.context import at
 from hyperopt_hn.nn.responses.base import Losses, Phase, Slope, slope
+from hyperopt_hn.nn.responses.dual_values import first_order, first_order_attributes
 from hyperopt_hn.nn.responses.elementary import elementary_kernels, named_gaps
 from hyperopt_hn.nn.setup.batches import Batch
 
@@ -68,6 +68,8 @@ def linearised(
 
     lam (B, n), centre (n,); `h` in λ's shape stands for another input than λ - centre. Dropout and the like see λ; the
     same masks serve f and J, as they come from one pass.
+    First order is whatever a call puts out: tensors in containers, dataclasses and distributions, and what modules keep
+    as attributes (an auxiliary loss).
     What is called outside model(...) (a penalty on its weights) sees the plain response. One thread at a time may use
     a model so, as it hooks the module's call. Batch-norm statistics are
     left alone: the general pass has counted this batch.
@@ -84,7 +86,8 @@ def linearised(
         if not inner:
             return None
         try:
-            return tree_map(_first_order, output)
+            first_order_attributes(module)
+            return first_order(output)
         finally:
             inner.pop().__exit__(None, None, None)
 
@@ -111,13 +114,6 @@ def _tangents(
 ) -> Iterator[None]:
     with forward_ad.dual_level(), elementary_kernels(model), at(model, lam, centre, h=h, values=values, tangent=True):
         yield
-
-
-def _first_order(leaf: Any) -> Any:
-    if not isinstance(leaf, Tensor):
-        return leaf
-    dual = forward_ad.unpack_dual(leaf)
-    return dual.primal if dual.tangent is None else dual.primal + dual.tangent
 
 
 @contextmanager

@@ -184,3 +184,22 @@ def test_a_layer_that_sees_other_rows_than_the_batchs_is_named():
     wanted = r"λ has 8 rows .* \(in 'expert.0': .*exclude=\['expert.0'\]"
     with pytest.raises(UserError, match=wanted), at(model, torch.zeros(8, SPACE.n)):
         model(torch.randn(8, 4))
+
+
+def test_weights_swapped_inside_a_block_answer() -> None:
+    """Averaged weights put in by `p.data.copy_` bump no version; the next call sees them all the same."""
+    torch.manual_seed(0)
+    model = convert(nn.Linear(4, 2), HyperSpace([Hyper("a", 0.1, 0.0, 0.9)]), gain="stn").eval()
+    x, lam, other = (
+        torch.randn(3, 4),
+        torch.tensor([0.7]),
+        {n: torch.randn_like(p) for n, p in model.named_parameters()},
+    )
+    weight = other["weight"] + (other["response_scale"] @ lam)[:, None] * other["response_weight"]
+    bias = other["bias"] + (other["response_shift"] @ lam) * other["response_bias"]
+    with torch.no_grad(), at(model, lam):
+        before = model(x)
+        for name, p in model.named_parameters():
+            p.data.copy_(other[name])
+        after = model(x)
+    assert torch.allclose(after, x @ weight.T + bias, atol=1e-6) and not torch.allclose(before, after, atol=1e-2)

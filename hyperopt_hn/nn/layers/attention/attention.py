@@ -23,7 +23,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     reset_gain,
     reset_uniform,
     respond,
-    shared_weights,
+    weights_at,
 )
 from hyperopt_hn.nn.layers.attention.attention_calls import (
     PACKED,
@@ -147,7 +147,7 @@ class HyperMultiheadAttention(AttentionForward, Around):
         own: dict[str, Any] = dict(self.named_parameters())
         if scope is None or scope.h is None:
             return own
-        return None if scope.h.dim() == 2 or scope.tangent else own | shared_weights(self, scope, self.weights)
+        return None if scope.h.dim() == 2 or scope.tangent else own | weights_at(self, scope)
 
     def norms(self) -> dict[str, squares.Quadratic]:
         """|W(λ)|² in h, by name; the output projection is a layer of its own."""

@@ -22,7 +22,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     reset_gain,
     reset_uniform,
     respond,
-    shared_weights,
+    weights_at,
 )
 from hyperopt_hn.nn.layers.plain import Around
 
@@ -119,7 +119,7 @@ class _HyperConv(Around):
         if scope is None or scope.h is None:
             return self._product(x, self.weight, self.bias)
         if scope.h.dim() == 1 and not scope.tangent:
-            both = shared_weights(self, scope, self.weights)
+            both = weights_at(self, scope)
             return self._product(x, both["weight"], both.get("bias"))
         s, offset = product(scope.h, self.response_scale), None
         if self.bias is not None:

@@ -24,7 +24,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     reset_gain,
     reset_uniform,
     respond,
-    shared_weights,
+    weights_at,
 )
 from hyperopt_hn.nn.layers.masks import connected
 from hyperopt_hn.nn.layers.plain import Around
@@ -118,10 +118,7 @@ class HyperLinear(Around):
         few = torch.is_grad_enabled() and x.numel() < MERGE_ROWS * self.in_features
         if scope.h.dim() == 2 or scope.tangent or few:
             return self._per_example(x, scope, scope.h, weight, response)
-        if weight is self.weight:
-            both = shared_weights(self, scope, self.weights)
-        else:
-            both = self._weights(scope.h, weight, response)
+        both = weights_at(self, scope) if weight is self.weight else self._weights(scope.h, weight, response)
         return F.linear(x, both["weight"], both.get("bias"))
 
     def _weights(self, h: Tensor, weight: Tensor, response: Tensor) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     lift_time,
     parts,
     product,
-    shared_weights,
+    weights_at,
     with_tangent,
 )
 from hyperopt_hn.nn.layers.in_place import InPlace
@@ -75,7 +75,7 @@ class LowRankLSTM(InPlace, nn.LSTM):
         check_padded(self, input)
         if not whole_batch(scope):
             return by_layers(self, input, hx, lambda x, state, suffix: self._one(x, state, suffix, scope))
-        own = self._own() if scope is None or scope.h is None else shared_weights(self, scope, self.weights)
+        own = self._own() if scope is None or scope.h is None else weights_at(self, scope)
         if self.dropconnect is not None and self.training:
             for name in (n for n in self._weight_names() if "_hh" in n):  # the mask leaves the response alone
                 general = self.get_parameter(name)

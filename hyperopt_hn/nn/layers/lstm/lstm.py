@@ -25,7 +25,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     product,
     reset_gain,
     reset_uniform,
-    shared_weights,
+    weights_at,
 )
 from hyperopt_hn.nn.layers.lstm.lstm_calls import State, by_layers, by_torch, check_padded, whole_batch
 from hyperopt_hn.nn.layers.lstm.lstm_kernel import GateInput, Steps, recur, recur_tangent
@@ -121,7 +121,7 @@ class HyperLSTM(Around):
             return by_layers(self, x, hx, lambda x, state, suffix: self._one(x, state, suffix, scope))
         own = dict(self._elementary())
         if scope is not None and scope.h is not None:
-            own = shared_weights(self, scope, self.weights)
+            own = weights_at(self, scope)
         if self.dropconnect is not None:
             own = {n: connected(self, self.dropconnect, w, None)[0] if "weight_hh" in n else w for n, w in own.items()}
         return by_torch(self, x, hx, own)
