@@ -1,0 +1,40 @@
+"""Sphinx: the site that `make docs` builds, without a network."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+project = "hyperopt_hn"
+author = "the authors of hyperopt_hn"
+html_theme = "furo"
+html_title = "hyperopt_hn"
+html_extra_path = ["extra"] if os.path.isdir(os.path.join(os.path.dirname(__file__), "extra")) else []
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
+exclude_patterns = ["extra", "pictures/README.md"]
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence"]
+nb_execution_mode = "cache"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+autodoc_class_signature = "separated"
+
+
+def plain_text(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings are plain text with names in backticks: what is markup to docutils is escaped, names are literals."""
+    for number, line in enumerate(lines):
+        parts = re.split(r"(`[^`]*`)", line)
+        lines[number] = "".join(
+            f"`{part}`" if index % 2 else re.sub(r"([\\*|_])", r"\\\1", part) for index, part in enumerate(parts)
+        )
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", plain_text)
