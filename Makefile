@@ -13,7 +13,7 @@ DRAW    = .venv/bin/python -m figures --out $(OUT)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-all lint figures figures-deep runs explore bench gpu wheel clean
+.PHONY: help test test-all lint figures figures-deep runs explore docs bench gpu wheel clean
 
 help:  ## show this list
 	@echo "make TARGET [PRESET=quick|paper|smoke] [DATA=auto|mnist|digits] [SEED=7] [RUNS=DIR] [OUT=out]"
@@ -33,6 +33,10 @@ help:  ## show this list
 
 .venv/.deep: requirements.txt pyproject.toml | .venv/bin/python
 	$(INSTALL) -e '.[figures,deep]'
+	@touch $@
+
+.venv/.docs: requirements.txt pyproject.toml | .venv/bin/python
+	$(INSTALL) -e '.[toy,figures,explore,deep,docs]'
 	@touch $@
 
 .venv/.dev: requirements.txt pyproject.toml | .venv/bin/python
@@ -59,6 +63,13 @@ runs: .venv/.figures  ## only run what is missing
 explore: .venv/.explore  ## small hypernetworks and the loss manifold as pages to play with, in $(OUT)/explore
 	$(foreach NAME,crossval local-small global-small loss-manifold,$(TOY) $(NAME) --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume &&) \
 	$(TOY) explore --out $(OUT)/explore
+
+SITE = build/site
+docs: .venv/.docs  ## the site, in build/site: pages, tutorials that run, all figures, small hypernetworks to play with
+	$(DRAW:$(OUT)=docs/drawn) --runs figures/recorded
+	$(MAKE) --no-print-directory explore OUT=docs/extra
+	.venv/bin/python -m sphinx -W --keep-going -q -b html docs $(SITE)
+	@echo "open $(SITE)/index.html"
 
 test: lint  ## lint, types and the fast tests
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -q -n 2 -m "not slow and not gpu"
@@ -87,5 +98,5 @@ wheel:  ## build the wheel, install it with PyTorch alone in an empty environmen
 	cd $(TRY) && .venv/bin/python -W error example.py
 
 clean:  ## remove the virtual environment, caches and drawn figures (runs stay)
-	rm -rf .venv $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv $(OUT) build docs/drawn docs/extra *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
