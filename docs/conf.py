@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from pathlib import Path
 from typing import Any
+
+ROOT = str(Path(__file__).resolve().parent.parent)
+sys.path.insert(0, ROOT)  # toy and deep are read and run from the checkout; the tutorials' kernels need it too
+os.environ["PYTHONPATH"] = os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 project = "hyperopt_hn"
 author = "the authors of hyperopt_hn"
 html_theme = "furo"
 html_title = "hyperopt_hn"
-html_extra_path = ["extra"] if os.path.isdir(os.path.join(os.path.dirname(__file__), "extra")) else []
+html_extra_path = ["extra"] if Path(ROOT, "docs", "extra").is_dir() else []  # pages to play with: make explore
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
 exclude_patterns = ["extra", "pictures/README.md"]
 

@@ -12,11 +12,14 @@ from figures.catalogue import SHEETS
 from tests.support.paths import ROOT
 from toy.__main__ import PROGRAM
 
-TEXT = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
+TOY = (ROOT / "docs" / "toy.md").read_text()
 DEEP = (ROOT / "deep" / "README.md").read_text()
+TEXT = README + TOY + "".join((ROOT / "docs" / f"{name}.md").read_text() for name in ("published-commands", "deviations"))
 
 
-TORCH_EXAMPLE, PAPER_EXAMPLE, RIDGE_EXAMPLE, LOAD_EXAMPLE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+TORCH_EXAMPLE, PAPER_EXAMPLE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+RIDGE_EXAMPLE, LOAD_EXAMPLE = re.findall(r"```python\n(.*?)```", TOY, re.DOTALL)
 
 
 def run_example(code, folder):
@@ -140,6 +143,11 @@ def test_commands_are_understood(words):
         return
     table = importlib.import_module(f"{program}.__main__").PROGRAM
     understood(table, *named(table, rest))
+
+
+def test_readmes_fit_a_few_screens():
+    for text in (README, DEEP):
+        assert len(text.splitlines()) <= 150
 
 
 def test_make_targets_exist():
