@@ -67,7 +67,7 @@ explore: .venv/.explore  ## small hypernetworks and the loss manifold as pages t
 SITE = build/site
 docs: .venv/.docs  ## the site, in build/site: pages, tutorials that run, all figures, small hypernetworks to play with
 	.venv/bin/python -m figures --out docs/drawn --runs figures/recorded
-	$(MAKE) --no-print-directory explore OUT=docs/extra
+	$(MAKE) --no-print-directory explore OUT=docs/extra PRESET=quick DATA=digits SEED=7
 	.venv/bin/python -m sphinx -W --keep-going -q -b html docs $(SITE)
 	@echo "open $(SITE)/index.html"
 
