@@ -33,7 +33,13 @@ autodoc_class_signature = "separated"
 
 
 def plain_text(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings are plain text with names in backticks: what is markup to docutils is escaped, names are literals."""
+    """Docstrings are plain text with names in backticks: what is markup to docutils is escaped, names are literals.
+
+    A module's is shown line by line, as it may hold code.
+    """
+    if what == "module":
+        lines[:] = ["::", "", *(f"   {line}" for line in lines), ""]
+        return
     for number, line in enumerate(lines):
         parts = re.split(r"(`[^`]*`)", line)
         lines[number] = "".join(

@@ -15,7 +15,8 @@ from toy.__main__ import PROGRAM
 README = (ROOT / "README.md").read_text()
 TOY = (ROOT / "docs" / "toy.md").read_text()
 DEEP = (ROOT / "deep" / "README.md").read_text()
-TEXT = README + TOY + "".join((ROOT / "docs" / f"{name}.md").read_text() for name in ("published-commands", "deviations"))
+TABLES = [(ROOT / "docs" / f"{name}.md").read_text() for name in ("published-commands", "deviations")]
+TEXT = README + TOY + "".join(TABLES)
 
 
 TORCH_EXAMPLE, PAPER_EXAMPLE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
