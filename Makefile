@@ -13,7 +13,7 @@ DRAW    = .venv/bin/python -m figures --out $(OUT)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-all lint figures figures-deep runs explore docs bench gpu wheel clean
+.PHONY: help test test-all lint figures figures-deep runs explore docs paper bench gpu wheel clean
 
 help:  ## show this list
 	@echo "make TARGET [PRESET=quick|paper|smoke] [DATA=auto|mnist|digits] [SEED=7] [RUNS=DIR] [OUT=out]"
@@ -37,6 +37,10 @@ help:  ## show this list
 
 .venv/.docs: requirements.txt pyproject.toml | .venv/bin/python
 	$(INSTALL) -e '.[toy,figures,explore,deep,docs]'
+	@touch $@
+
+.venv/.paper: requirements.txt pyproject.toml | .venv/bin/python
+	$(INSTALL) -e '.[figures,paper]'
 	@touch $@
 
 .venv/.dev: requirements.txt pyproject.toml | .venv/bin/python
@@ -64,12 +68,16 @@ explore: .venv/.explore  ## small hypernetworks and the loss manifold as pages t
 	$(foreach NAME,crossval local-small global-small loss-manifold,$(TOY) $(NAME) --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume &&) \
 	$(TOY) explore --out $(OUT)/explore
 
+STUDY = figures/recorded/study/five-tasks-seeds-301-305.jsonl
 SITE = build/site
 docs: .venv/.docs  ## the site, in build/site: pages, tutorials that run, all figures, small hypernetworks to play with
 	.venv/bin/python -m figures --out docs/drawn --runs figures/recorded
 	$(MAKE) --no-print-directory explore OUT=docs/extra PRESET=quick DATA=digits SEED=7
 	.venv/bin/python -m sphinx -W --keep-going -q -b html docs $(SITE)
 	@echo "open $(SITE)/index.html"
+
+paper: .venv/.paper  ## every figure and table of both papers as one PDF and one HTML file (RUNS=figures/recorded)
+	.venv/bin/python -m figures.paper --runs $(or $(RUNS),figures/recorded) --study $(STUDY) --out $(OUT)/paper
 
 test: lint  ## lint, types and the fast tests
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -q -n 2 -m "not slow and not gpu"

@@ -60,6 +60,7 @@ COVERED_BY = {
     "deep/lstm/presets.py": "tests/deep/lstm/test_experiment.py",
     "deep/lstm/text.py": "tests/deep/lstm/test_experiment.py",
     "figures/*.py": "tests/figures/test_content.py",
+    "figures/paper/*.py": "tests/figures/paper/test_paper.py",
     "figures/kit/*.py": "tests/figures/kit/test_tables.py",
     "figures/kit/drawing/*.py": "tests/figures/test_content.py",
 }

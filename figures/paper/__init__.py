@@ -1,0 +1,1 @@
+"""The paper: one document made from run directories alone."""

@@ -1,0 +1,71 @@
+"""`python -m figures.paper --runs ROOT [--out DIR]`: all figures and tables of both papers as one PDF and one HTML file.
+
+The text is `paper.typ`; each number in it comes from the runs (`numbers.py`), each picture is drawn anew from them.
+Equal runs give equal bytes. Nothing is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from figures.catalogue import SHEETS
+from figures.kit import render
+from figures.kit.roots import expand
+from figures.paper.numbers import numbers, study
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.runs.display.output import protected
+
+HERE = Path(__file__).parent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write paper.pdf and paper.html, both or neither; 2 after one line on a mistake of the user's."""
+    parser = argparse.ArgumentParser(prog="python -m figures.paper", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--runs", action="append", required=True, type=Path, metavar="ROOT", help="as for figures")
+    parser.add_argument("--study", type=Path, metavar="RECORD", help="a record of python -m deep.study to show")
+    parser.add_argument("--out", type=Path, default=Path("out/paper"), metavar="DIR", help="where to write")
+    given = parser.parse_args(arguments)
+    try:
+        files = made(expand(given.runs), given.study)
+        render.write(files, given.out)
+    except UserError as error:
+        print(f"error: {error.typed}", file=sys.stderr)
+        return 2
+    for name in files:
+        print(given.out / name)
+    return 0
+
+
+def made(roots: Sequence[Path], record: Path | None) -> dict[str, bytes]:
+    """The document as files, file name -> bytes. Raises UserError without typst, or without any run to draw."""
+    try:
+        import typst
+    except ImportError:
+        raise UserError("the paper is set by typst; install it with: pip install 'hyperopt_hn[paper]'") from None
+    sheets = render.feasible(SHEETS, roots)
+    if not sheets:
+        raise UserError(f"no figure's runs are under {', '.join(map(str, roots))}; see python -m figures --help")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for name in ("paper.typ", "references.bib"):
+            shutil.copy(HERE / name, folder / name)
+        for name, runs in render.gather(sheets, roots).items():
+            for file, content in render.encode(name, sheets[name].draw(*runs)).items():
+                (folder / file).write_bytes(content)
+        told = numbers(roots) | {"figures": list(sheets), "study": None if record is None else study(record)}
+        (folder / "numbers.json").write_text(json.dumps(told), encoding="utf-8")
+        main_file = str(folder / "paper.typ")
+        return {
+            "paper.pdf": typst.compile(main_file, root=place, format="pdf"),
+            "paper.html": typst.compile_with_warnings(main_file, root=place, format="html")[0],
+        }
+
+
+if __name__ == "__main__":
+    raise SystemExit(protected(main))
