@@ -1,4 +1,4 @@
-"""`python -m figures.paper --runs ROOT [--out DIR]`: all figures and tables of both papers as one PDF and one HTML file.
+"""`python -m figures.paper --runs ROOT [--out DIR]`: all figures and tables of both papers as one PDF and one HTML.
 
 The text is `paper.typ`; each number in it comes from the runs (`numbers.py`), each picture is drawn anew from them.
 Equal runs give equal bytes. Nothing is trained.
