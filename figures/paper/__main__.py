@@ -17,7 +17,7 @@ from pathlib import Path
 from figures.catalogue import SHEETS
 from figures.kit import render
 from figures.kit.roots import expand
-from figures.paper.numbers import numbers, study
+from figures.paper.numbers import gathered, study
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.display.output import protected
 
@@ -58,7 +58,7 @@ def made(roots: Sequence[Path], record: Path | None) -> dict[str, bytes]:
         for name, runs in render.gather(sheets, roots).items():
             for file, content in render.encode(name, sheets[name].draw(*runs)).items():
                 (folder / file).write_bytes(content)
-        told = numbers(roots) | {"figures": list(sheets), "study": None if record is None else study(record)}
+        told = gathered(roots) | {"figures": list(sheets), "study": None if record is None else study(record)}
         (folder / "numbers.json").write_text(json.dumps(told), encoding="utf-8")
         main_file = str(folder / "paper.typ")
         return {

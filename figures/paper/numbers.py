@@ -28,7 +28,7 @@ TOY_TABLES = {
 """Name of a table -> its experiment, and its arms with their words."""
 
 
-def numbers(roots: Sequence[Path]) -> dict[str, Any]:
+def gathered(roots: Sequence[Path]) -> dict[str, Any]:
     """What the template reads, by name; None where a run is missing."""
     loss = (Measure("valid", ("", ""), "valid_loss", 3), Measure("test", ("", ""), "test_loss", 3))
     error = (Measure("valid", ("", ""), "valid_mse", 4), Measure("test", ("", ""), "test_mse", 4))

@@ -13,7 +13,7 @@ import pytest
 
 from figures.kit.roots import expand
 from figures.paper.__main__ import main
-from figures.paper.numbers import numbers, study
+from figures.paper.numbers import gathered, study
 from tests.support.paths import ROOT
 
 RECORDED = ROOT / "figures" / "recorded"
@@ -22,7 +22,7 @@ TEXT = (ROOT / "figures" / "paper" / "paper.typ").read_text()
 
 @pytest.fixture(scope="module")
 def told() -> dict:
-    return numbers(expand([RECORDED]))
+    return gathered(expand([RECORDED]))
 
 
 def best(run: Path, column: str = "valid_loss") -> dict:
@@ -61,7 +61,7 @@ def test_the_study_is_the_excess_over_the_best_grid_point(tmp_path: Path) -> Non
 
 
 def test_runs_that_are_missing_are_left_out(told: dict) -> None:
-    some = numbers(expand([RECORDED / "quick-ptb-seed7"]))
+    some = gathered(expand([RECORDED / "quick-ptb-seed7"]))
     assert some["medium"] is None and some["optimum"] is None and some["table1"] is not None
     assert "±" not in some["table1"][0][2], "one seed has no deviation"
 
