@@ -14,7 +14,8 @@ try:
 except ImportError as error:
     raise ImportError("hyperopt_hn.nn needs PyTorch; install it with: pip install 'hyperopt_hn[nn]'") from error
 
-from hyperopt_hn.nn.context import at, bind, hyper_values, set_batch_dim, space_of
+from hyperopt_hn.nn.context import at, hyper_values, space_of
+from hyperopt_hn.nn.conversion.binding import bind, set_batch_dim
 from hyperopt_hn.nn.conversion.collapsing import collapse
 from hyperopt_hn.nn.conversion.converter import Report, convert, general_parameters, report, response_parameters
 from hyperopt_hn.nn.conversion.penalty import squared_norm

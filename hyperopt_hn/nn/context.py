@@ -31,6 +31,8 @@ class Home:
         self.report: object = None
         self.responds = True
         """False where a response would be wrong: its layers then answer as plain ones (see `silence`)."""
+        self.alone = False
+        """Whether inputs have no batch axis: what is one number an example is then the batch's mean."""
 
 
 @described
@@ -89,44 +91,9 @@ def hyper_layers(model: nn.Module) -> Iterator[tuple[str, HyperLayer]]:
             yield name, cast(HyperLayer, module)
 
 
-def bind(model: nn.Module, space: HyperSpace, batch_dim: int | None = None) -> None:
-    """Give every hyper layer of a hand-built model this space (`convert` does it for its own).
-
-    `batch_dim` is for models whose inputs carry the batch elsewhere than in dimension 0 (1: time first), and for
-    flattened inputs: with 0 stated, (B·m, ...) holds m rows of each example in turn; with 1, (m·B, ...) holds the
-    batch m times over. Raises UserError for layers made for another number of hyperparameters.
-    """
-    home = Home(space, space.n, batch_dim)
-    layers = list(hyper_layers(model))
-    if not layers:
-        raise UserError("this model has no hyper layer; make it with convert(model, space)")
-    for name, layer in layers:
-        if layer.num_hyper not in (0, space.n):
-            made = f"layer {name!r} was made for {layer.num_hyper} hyperparameters"
-            raise UserError(f"{made} and the space tunes {space.n}")
-        layer.home = home
-
-
-def set_batch_dim(model: nn.Module, batch_dim: int) -> None:
-    """Say which dimension of the inputs of linear, embedding, norm and dropout layers is the batch (see `bind`)."""
-    for home in _homes(model):
-        home.batch_dim = batch_dim
-
-
-def silence(layer: HyperLayer) -> None:
-    """Let a layer answer as its plain one from now on; its response is set to zero and trained no more."""
-    home = Home(layer.home.space, layer.home.n, layer.home.batch_dim)
-    home.report, home.responds, layer.home = layer.home.report, False, home
-    for name, parameter in layer.named_parameters():
-        if name.rpartition(".")[2].startswith("response_"):
-            parameter.requires_grad_(False)
-            if parameter.shape[-1] == layer.num_hyper:
-                nn.init.zeros_(parameter)
-
-
 def space_of(model: nn.Module) -> HyperSpace:
     """The space of a converted model; UserError if it has none."""
-    for home in _homes(model):
+    for home in homes_of(model):
         if home.space is not None:
             return home.space
     raise UserError("this model knows no space; make it with convert(model, space) or call bind(model, space)")
@@ -150,7 +117,7 @@ def at(
     `tangent` makes responses first order (see `linearised`). Nested, per thread and exception-safe.
     Raises UserError for a wrong size, type or device of λ, and for a model without hyper layers.
     """
-    homes = _homes(model)
+    homes = homes_of(model)
     if not homes and lam.numel():
         raise UserError("this model has no hyper layer; make it with convert(model, space)")
     outer = _here.scopes
@@ -172,7 +139,7 @@ def at(
 
 def hyper_values(model: nn.Module) -> dict[str, Any]:
     """Natural values in this context: name -> (), (B,) or vectors, detached; untuned ones are plain numbers."""
-    for home in _homes(model):
+    for home in homes_of(model):
         if home.space is not None:
             return dict(_values(home))
     raise UserError("this model knows no space; make it with convert(model, space) or call bind(model, space)")
@@ -199,7 +166,17 @@ def scope_of(layer: HyperLayer) -> Scope:
     return scope
 
 
-def _homes(model: nn.Module) -> list[Home]:
+def move_home(layer: HyperLayer, home: Home) -> None:
+    """Let a layer belong to another home of its model, which sees the same λ from now on, in this context too."""
+    scopes = _here.scopes
+    if isinstance(scopes, dict) and layer.home in scopes:
+        scope = scopes[layer.home]
+        scopes[home] = scope if home.responds else replace(scope, h=None)
+    layer.home = home
+
+
+def homes_of(model: nn.Module) -> list[Home]:
+    """What the hyper layers of a model belong to, each once."""
     return list(dict.fromkeys(layer.home for _, layer in hyper_layers(model)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.loop import Log
@@ -32,6 +32,16 @@ def is_first() -> bool:
 def world() -> int:
     """How many processes there are; 1 without torch.distributed."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def refuse_sharded(model: nn.Module) -> None:
+    """Raise UserError for a model under FSDP, whose parameters no process has whole."""
+    kinds = {kind.__name__ for module in model.modules() for kind in type(module).__mro__}
+    if kinds & {"FullyShardedDataParallel", "FSDPModule"}:
+        raise UserError(
+            "FSDP spreads a model's parameters over processes, where a response cannot follow them; take "
+            "DistributedDataParallel under torchrun"
+        )
 
 
 @torch.no_grad()

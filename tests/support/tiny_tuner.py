@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from hyperopt_hn import Hyper, HyperSpace
-from hyperopt_hn.nn.context import Home, bind, scope_of
+from hyperopt_hn.nn.context import Home, scope_of
+from hyperopt_hn.nn.conversion.binding import bind
 from hyperopt_hn.nn.layers.affine_response import joined
 
 

@@ -31,6 +31,8 @@ COVERED_BY = {
     "hyperopt_hn/search/study.py": "tests/hyperopt_hn/search/test_proposals.py",
     "hyperopt_hn/runs/sinks/*.py": "tests/hyperopt_hn/runs/test_sinks.py",
     "hyperopt_hn/runs/team.py": "tests/hyperopt_hn/nn/test_distributed.py",
+    "hyperopt_hn/nn/conversion/binding.py": "tests/hyperopt_hn/nn/test_context.py",
+    "hyperopt_hn/nn/diagnosis/axes/*.py": "tests/hyperopt_hn/nn/diagnosis/axes/test_batch_axes.py",
     "hyperopt_hn/nn/conversion/collapsing.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
     "hyperopt_hn/nn/conversion/selection.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
     "hyperopt_hn/nn/conversion/ties.py": "tests/hyperopt_hn/nn/conversion/test_forms.py",

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import at, hyper_layers, hyper_values
@@ -32,7 +33,12 @@ def collapse(model: nn.Module, lam: Tensor, centre: Tensor | None = None, h: Ten
     with at(twin, lam, h=given):
         named = any(layer.home.space is not None for _, layer in hyper_layers(twin))
         values = hyper_values(twin) if named else {}
-        for _, layer in hyper_layers(twin):
+        for name, layer in hyper_layers(twin):
+            if isinstance(layer, nn.Module) and parametrize.is_parametrized(layer):
+                raise UserError(
+                    f"layer {name!r} was parametrized (weight_norm, spectral_norm, ...) after convert; parametrize the "
+                    "plain model, then convert it"
+                )
             made[layer] = _plain(layer, given, values, tied)
     twin = replace(twin, made)
     for module in twin.modules():

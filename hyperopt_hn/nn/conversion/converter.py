@@ -12,10 +12,12 @@ from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import bind, hyper_layers
+from hyperopt_hn.nn.context import HyperLayer, hyper_layers
+from hyperopt_hn.nn.conversion.binding import bind
 from hyperopt_hn.nn.conversion.selection import DROPOUTS, LayerSelection, RateNames, Select
 from hyperopt_hn.nn.conversion.ties import left_together, tie
 from hyperopt_hn.nn.conversion.undone_gates import BEHIND, undone
+from hyperopt_hn.nn.distributed import refuse_sharded
 from hyperopt_hn.nn.layers.affine_response import Gain
 from hyperopt_hn.nn.layers.in_place import undo
 from hyperopt_hn.nn.layers.kinds import Form, Table, table_of
@@ -60,6 +62,7 @@ def convert(
     DropConnect of that weight. A space that tunes nothing leaves all layers plain. Raises UserError for a pattern
     without a match, nothing to convert, or a model that cannot be.
     """
+    refuse_sharded(model)
     if next(hyper_layers(model), None) is not None:
         raise UserError("this model is converted already; convert the plain one, or call bind(model, space)")
     how = _How(table_of(form), Options(space.n, gain, rank), undone(model) if form == "gated" else {})
@@ -69,6 +72,10 @@ def convert(
         if not made and space.n:
             some = "; ".join(f"{k}: {v}" for k, v in list(found.left.items())[:5])
             raise UserError(f"convert found nothing to convert: {some}")
+        dropped = set((dropout or {}).values()) & set(space.tuned)
+        if dropped and any(True for _ in model.parameters()) and not any(layer.num_hyper for layer in _hyper(made)):
+            some = "; ".join(f"{k}: {v}" for k, v in list(found.left.items())[:5])
+            raise UserError(f"no layer responds to λ, so that no rate of dropout could be tuned: {some}")
         tie(made.values())
     except BaseException:
         undo(made.values())
@@ -80,6 +87,10 @@ def convert(
         _, first = next(hyper_layers(model))
         first.home.report = found
     return model
+
+
+def _hyper(made: Mapping[nn.Module, nn.Module]) -> Iterator[HyperLayer]:
+    return (layer for new in made.values() for _, layer in hyper_layers(new))
 
 
 @dataclass(frozen=True)
@@ -196,6 +207,8 @@ def _obstacle(module: nn.Module, table: Table) -> str | None:
         )
     if next(module.parameters(), None) is None:
         return "it has no parameters"
+    if any(p.is_complex() for p in module.parameters()):
+        return "its parameters are complex, and λ is real"
     if any(parametrize.is_parametrized(part) for part in module.modules()):
         return "it is parametrized (weight_norm, spectral_norm, ...), so its weight is no parameter"
     if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import Home, at, silence
-from hyperopt_hn.nn.conversion.converter import leave
+from hyperopt_hn.nn.context import at
 from hyperopt_hn.nn.diagnosis.calls import Call, Watch, elementary, responding
+from hyperopt_hn.nn.diagnosis.made_plain import few, make_plain
 from hyperopt_hn.nn.diagnosis.prints import Prints, parted
-from hyperopt_hn.nn.responses.base import Losses, frozen, kept_buffers, training
+from hyperopt_hn.nn.diagnosis.replays import untouched
+from hyperopt_hn.nn.responses.base import Losses, frozen, training
 from hyperopt_hn.nn.responses.elementary import whole_precision
 from hyperopt_hn.nn.setup.random_states import random_state, set_random_state
 
@@ -49,7 +50,7 @@ def settle(losses: Losses, calls: list[Call]) -> list[str]:
         return []
     silenced: list[str] = []
     for ids in (seen.inside, seen.idle):
-        silenced += _silence(losses.bare, ids)
+        silenced += make_plain(losses.bare, ids, REASON)
         place, _ = check.run()
         if place is None:
             break
@@ -76,7 +77,13 @@ class _Check:
         watch = Watch(bare)
         h = torch.ones_like(lam)
         try:
-            with frozen(list(bare.parameters())), training(bare), _whole(bare), _filled(_moved(bare)):
+            with (
+                frozen(list(bare.parameters())),
+                untouched(bare, lam.device),
+                training(bare),
+                _whole(bare),
+                _filled(_moved(bare)),
+            ):
                 with at(bare, lam, h=h, values=self.losses.fixed), watch:
                     one = self._prints(lam, start)
                 with at(bare, lam, h=h, values=self.losses.fixed), torch.no_grad():
@@ -96,13 +103,9 @@ class _Check:
         set_random_state(start, lam.device)
         bare = self.losses.bare
         # without autocast: two ways to the same number part by more than rounding in a long recurrence in bfloat16
-        with kept_buffers(bare), Prints(bare) as prints, torch.no_grad(), whole_precision(lam.device):
+        with untouched(bare, lam.device), Prints(bare) as prints, torch.no_grad(), whole_precision(lam.device):
             for module, args, kwargs in _widened(self.calls, self.losses.dtype, lam.dtype):
-                # forward: hooks of the user's own may count calls
-                inner = isinstance(getattr(module, "home", None), Home)
-                output = module(*args, **kwargs) if inner else module.forward(*args, **kwargs)
-                if not inner:
-                    prints.take(module, args, output)
+                module(*args, **kwargs)
         return prints
 
 
@@ -162,32 +165,11 @@ def _written(model: nn.Module, h: Tensor) -> list[tuple[Tensor, Tensor]]:
     return list(found.values())
 
 
-def _silence(model: nn.Module, ids: set[int]) -> list[str]:
-    """Make plain the layers that hold one of these parameters, or one of a layer that does; their names."""
-    names: list[str] = []
-    layers = responding(model)
-    while True:
-        hit = [(n, x) for n, x in layers if n not in names and ids & {id(p) for _, p in x.named_parameters()}]
-        if not hit:
-            return names
-        for name, layer in hit:
-            names.append(name)
-            ids = ids | {id(p) for _, p in layer.named_parameters()}
-            silence(layer)
-            leave(model, name, REASON)
-
-
 def _warn(model: nn.Module, names: list[str]) -> None:
     if not responding(model):
-        raise UserError(
-            f"no layer of this model can respond to λ: of {_few(names)} the weights are read past the layer"
-        )
+        raise UserError(f"no layer of this model can respond to λ: of {few(names)} the weights are read past the layer")
     warnings.warn(
-        f"{len(names)} of {len(names) + len(responding(model))} layers do not respond to λ: {_few(names)}; the model "
+        f"{len(names)} of {len(names) + len(responding(model))} layers do not respond to λ: {few(names)}; the model "
         "reads their weights past them, without calling them. They train as plain layers; report(model) lists them",
         stacklevel=4,
     )
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -8,7 +8,7 @@ R and b_R its `response_weight` and `response_bias`. B batch, n tuned hyperparam
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -76,6 +76,8 @@ def merged(weight: Tensor, scale: Tensor, response: Tensor) -> Tensor:
 def align(rows: Tensor, size: int, home: Home) -> Tensor:
     """Rows (B, ...), one per example, to (size, ...), one per row of the input; see `bind` for flattened inputs."""
     count = rows.shape[0]
+    if home.alone:
+        return rows.mean(0, keepdim=True).expand(size, *rows.shape[1:])
     if count == size:
         return rows
     if size % count or home.batch_dim is None:
@@ -88,16 +90,26 @@ def align(rows: Tensor, size: int, home: Home) -> Tensor:
     return rows.repeat(size // count, *([1] * (rows.dim() - 1)))
 
 
-def batch_axis(ndim: int, home: Home) -> int:
-    """Which dimension of an input with features last is the batch; UserError for an input without one."""
-    if ndim < 2:
+def batch_axis(lead: Sequence[int], count: int, home: Home) -> int:
+    """Which of the leading dimensions of an input is the batch, where λ has `count` rows.
+
+    RowsError where two are as long, and nobody has said or measured which it is; UserError where there is none.
+    """
+    if not lead:
         raise UserError("one λ per example needs an input with a batch dimension; give λ as (n,) for a single example")
-    return 0 if ndim == 2 or home.batch_dim is None else home.batch_dim
+    if len(lead) == 1 or home.alone:
+        return 0
+    if home.batch_dim is None and lead[0] == lead[1] == count > 1:
+        raise RowsError(
+            f"λ has {count} rows, and so have dimensions 0 and 1 of a layer's input; say which is the batch with "
+            "set_batch_dim(model, 0 or 1)"
+        )
+    return home.batch_dim or 0
 
 
 def per_feature(rows: Tensor, y: Tensor, home: Home) -> Tensor:
     """Rows (B, F) shaped to broadcast against y (..., F), in y's dtype."""
-    axis = batch_axis(y.dim(), home)
+    axis = batch_axis(y.shape[:-1], rows.shape[0], home)
     shape = [1] * y.dim()
     shape[axis], shape[-1] = y.shape[axis], rows.shape[-1]
     return align(rows, y.shape[axis], home).to(y.dtype).reshape(shape)

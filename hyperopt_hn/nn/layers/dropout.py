@@ -145,9 +145,9 @@ def _locked(x: Tensor, rate: Any, batch_first: bool) -> Tensor:
 
 
 def _rows(rate: Tensor, x: Tensor, home: Home) -> Tensor:
-    if rate.dim() == 0:
-        return rate
-    axis = batch_axis(x.dim(), home)
+    if rate.dim() == 0 or home.alone:
+        return rate.mean()
+    axis = batch_axis(x.shape[: max(x.dim() - 1, 1)], rate.shape[0], home)
     shape = [1] * x.dim()
     shape[axis] = x.shape[axis]
     return align(rate, x.shape[axis], home).reshape(shape)

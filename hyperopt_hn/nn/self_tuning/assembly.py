@@ -102,6 +102,7 @@ def _assembled(given: Specification) -> tuple[TorchTuner, Hypers]:
 
 def copied(net: nn.Module) -> nn.Module:
     """A deep copy of the network. Raises UserError where it has none."""
+    distributed.refuse_sharded(net)
     try:
         copied_net: nn.Module = copy_of(net)
         return copied_net

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import random
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hyperopt_hn.nn import distributed
 
@@ -44,3 +49,45 @@ def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
     if device.type == "cuda" and rank < len(state["device"]):
         torch.cuda.set_rng_state(state["device"][rank].cpu(), device)
     set_host_states(state)
+
+
+@contextmanager
+def kept_generators(*roots: Any) -> Iterator[None]:
+    """Inside, generators that functions or objects hold (torch's, numpy's, Python's) may move; they come back."""
+    found = _generators(roots)
+    kept = [(x, _state(x)) for x in found]
+    try:
+        yield
+    finally:
+        for generator, state in kept:
+            if isinstance(generator, torch.Generator):
+                generator.set_state(state)
+            elif isinstance(generator, random.Random):
+                generator.setstate(state)
+            else:
+                generator.bit_generator.state = state
+
+
+def _state(generator: Any) -> Any:
+    if isinstance(generator, torch.Generator):
+        return generator.get_state()
+    return generator.getstate() if isinstance(generator, random.Random) else generator.bit_generator.state
+
+
+def _generators(roots: Iterable[Any], most: int = 20_000) -> list[Any]:
+    """Those reachable from the roots, through objects, containers and what functions refer to; `most` are looked at."""
+    waiting, seen = deque(roots), dict[int, Any]()
+    found = []
+    while waiting and len(seen) < most:
+        here = waiting.popleft()
+        if id(here) in seen or isinstance(here, (type, ModuleType, Tensor, str, bytes, int, float)):
+            continue
+        seen[id(here)] = here
+        if isinstance(here, (torch.Generator, np.random.Generator, random.Random)):
+            found.append(here)
+        elif isinstance(here, FunctionType):
+            named = [here.__globals__[name] for name in here.__code__.co_names if name in here.__globals__]
+            waiting.extend([*(here.__closure__ or ()), *(here.__defaults__ or ()), *named])
+        else:
+            waiting.extend(gc.get_referents(here))
+    return found

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import hyper_layers, space_of
 from hyperopt_hn.nn.conversion.converter import response_parameters
 from hyperopt_hn.nn.responses import Delta, Implicit, Response, Split
@@ -19,6 +20,7 @@ from hyperopt_hn.nn.setup.problem import Optimizers, TunerConfig
 
 def unwrap(model: nn.Module) -> nn.Module:
     """The bare module behind DistributedDataParallel and torch.compile."""
+    distributed.refuse_sharded(model)
     if isinstance(model, DataParallel):
         raise UserError("DataParallel does not split λ with the batch; use DistributedDataParallel under torchrun")
     if isinstance(model, DistributedDataParallel):

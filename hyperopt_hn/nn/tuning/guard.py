@@ -12,17 +12,29 @@ from torch import Tensor
 from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.nn import distributed
 
+Gradient = Tensor | Mapping[str, Tensor] | None
+"""Of the loss in λ, or in parameters: name -> gradient."""
 
-def look(name: str, where: str, loss: Tensor, grad: Tensor | None, hypers: Callable[[], Mapping[str, Any]]) -> float:
+
+def look(name: str, where: str, loss: Tensor, grad: Gradient, hypers: Callable[[], Mapping[str, Any]]) -> float:
     """The loss as a number, its mean over all ranks. Raises NonFiniteError if it or its gradient is not finite."""
-    seen = torch.stack([loss.double(), loss.double() if grad is None else grad.detach().double().abs().sum()])
+    dense = {k: g for k, g in grad.items() if not g.is_sparse} if isinstance(grad, Mapping) else {"": grad}
+    found = [g.detach() for g in dense.values() if g is not None]
+    norms = [norm.double() for norm in torch._foreach_norm(found)] if found else []
+    seen = torch.stack([loss.double(), torch.stack(norms).sum() if norms else loss.double()])
     distributed.average_([seen])
     value, slope = seen.tolist()
     if math.isfinite(value) and math.isfinite(slope):
         return float(value)
-    what = f"the gradient of {name} became {slope}" if math.isfinite(value) else f"{name} became {value}"
     shown = ", ".join(f"{key}={x}" for key, x in list(hypers().items())[:8])
-    raise NonFiniteError(f"{what} at {where} with {shown}; lower the learning rates or the bounds")
+    if not math.isfinite(value):
+        raise NonFiniteError(f"{name} became {value} at {where} with {shown}; lower the learning rates or the bounds")
+    bad = [key for key, norm in zip(dense, norms, strict=True) if key and not math.isfinite(norm)]
+    what = f"of {name} in {bad[-1]!r} ({len(bad)} of {len(dense)} parameters)" if bad else f"of {name}"
+    raise NonFiniteError(
+        f"the gradient {what} became {slope} at {where} with {shown}, while the loss is finite: a derivative there or "
+        "behind it is not (a root or a norm at zero); add a small number inside it, or lower the rates and bounds"
+    )
 
 
 def reached(grad: Tensor | None, first: bool) -> Tensor:

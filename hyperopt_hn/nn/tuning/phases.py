@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_leaves, tree_map
 
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.errors import NonFiniteError, UserError
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.conversion.converter import response_parameters
+from hyperopt_hn.nn.diagnosis.not_finite import first_not_finite
 from hyperopt_hn.nn.responses import Losses, Phase
 from hyperopt_hn.nn.responses.base import frozen, kept_buffers
 from hyperopt_hn.nn.setup.batches import Batch
@@ -27,8 +28,8 @@ View = Callable[[Tensor, bool], AbstractContextManager[object]]
 RESPONSE_CLIP = 1.0
 """Largest norm of a response's gradient. At rates drawn near 1, DropConnect makes that of a recurrence overflow now and
 then: without a bound one such draw ends a run, or leaves Adam's second moments so large that nothing moves again."""
-Look = Callable[[Tensor], dict[str, float]]
-"""A loss, () -> what to report of it; raises NonFiniteError before anything moves."""
+Look = Callable[[Tensor, Mapping[str, Tensor]], dict[str, float]]
+"""A loss, (), and name -> gradient -> what to report of it; raises NonFiniteError before anything moves."""
 
 
 @dataclass
@@ -68,6 +69,7 @@ class Trainer:
             "response": [p for p in every if id(p) in response],
         }
         self._response = response
+        self._names = {id(p): name for name, p in bare.named_parameters()}
 
     def run(
         self, phases: Sequence[Phase], losses: Losses, view: View, batches: Sequence[Batch]
@@ -118,9 +120,17 @@ class Trainer:
             else:
                 seen += [pass_over(*one) for one in work]
         distributed.average_([p.grad for p in trained if p.grad is not None])
-        report = self.look(torch.stack(seen).sum())
+        try:
+            report = self.look(torch.stack(seen).sum(), self._gradients(trained))
+        except NonFiniteError as error:
+            raise _located(error, losses, lambda: [_alone(losses, view, phase, *one) for one in work]) from None
         self._step(optimizers, trained)
         return report
+
+    def _gradients(self, trained: Sequence[nn.Parameter]) -> dict[str, Tensor]:
+        """Of what is stepped as it is; a response's own optimizer has its gradients bounded."""
+        bounded = self._response if self.optimizers.response is not None else set[int]()
+        return {self._names[id(p)]: p.grad for p in trained if p.grad is not None and id(p) not in bounded}
 
     def _step(self, optimizers: Sequence[Optimizer], trained: Sequence[nn.Parameter]) -> None:
         apart = self.optimizers.response is not None
@@ -160,6 +170,17 @@ def _backward(loss: Tensor, phase: Phase) -> None:
             f"train_loss does not depend on the {phase.trains} parameters: it must call the model that it is given"
         )
     loss.backward()
+
+
+def _alone(losses: Losses, view: View, phase: Phase, batch: Any, lam: Tensor, size: int) -> Tensor:
+    with view(lam, phase.perturbed):
+        return losses.train_loss(batch, lam)
+
+
+def _located(error: NonFiniteError, losses: Losses, compute: Callable[[], object]) -> NonFiniteError:
+    """The error with the module at which it begins, where that is found."""
+    where = first_not_finite(losses.bare, losses.hypers.lam.device, compute)
+    return NonFiniteError(f"{error}; first {where}" if where else str(error))
 
 
 def _shared(batches: Sequence[Batch], rows: Sequence[int], share: float) -> tuple[list[Batch], list[int]]:

@@ -20,10 +20,8 @@ from hyperopt_hn.errors import Exhausted, UserError
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.conversion.collapsing import collapse
-from hyperopt_hn.nn.diagnosis.calls import recorded
 from hyperopt_hn.nn.diagnosis.gain import ResponseGain
 from hyperopt_hn.nn.diagnosis.overtuning import OverTuning
-from hyperopt_hn.nn.diagnosis.past_reads import settle
 from hyperopt_hn.nn.diagnosis.trust import Trust, judged
 from hyperopt_hn.nn.responses import Implicit, Losses, Response
 from hyperopt_hn.nn.responses.base import means, training
@@ -32,8 +30,9 @@ from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit, unwrap, with_response
+from hyperopt_hn.nn.tuning.first_step import looked_at
 from hyperopt_hn.nn.tuning.graphs import graphs_of, slope
-from hyperopt_hn.nn.tuning.guard import look, reached
+from hyperopt_hn.nn.tuning.guard import Gradient, look, reached
 from hyperopt_hn.nn.tuning.history import Trace
 from hyperopt_hn.nn.tuning.phases import Perturbations, Trainer
 from hyperopt_hn.nn.tuning.whole_state import WholeState
@@ -74,7 +73,7 @@ class TorchTuner:
         self._graphs = graphs_of(self.config, self.losses, self.response)
         self._trainer = Trainer(
             bare, self._draws, self.optimizers, self.config.clip,
-            lambda loss: self._look("train_loss", loss, "train"), self._graphs,
+            lambda loss, grads: self._look("train_loss", loss, "train", grads), self._graphs,
         )  # fmt: skip
         self._answers = next(hyper_layers(bare), None) is not None
         self._start = 0
@@ -104,9 +103,8 @@ class TorchTuner:
         batches = [batch] if batch is not None else [self.problem.train.next() for _ in range(count)]
         due = [phase for phase in self.response.phases if phase.due(self.steps["train"])]
         first = self._answers and self.steps["train"] == self._start and not isinstance(self.response, Implicit)
-        with training(self.losses.bare), recorded(self.losses.bare, first) as calls:
+        with looked_at(self.losses, batches[0], first), training(self.losses.bare):
             reports = self._trainer.run(due, self.losses, self._view, batches)
-        settle(self.losses, calls)
         self._average_norms()
         self.steps["train"] += 1
         self.optimizers.schedulers.trained()
@@ -230,7 +228,7 @@ class TorchTuner:
             parameter.grad = None
         self._hypers.keep_inside()
 
-    def _look(self, name: str, loss: Tensor, kind: str, grad: Tensor | None = None) -> dict[str, float]:
+    def _look(self, name: str, loss: Tensor, kind: str, grad: Gradient = None) -> dict[str, float]:
         """{name: loss}, or nothing where this step does not wait for a GPU."""
         every = self.config.report_every or (20 if loss.device.type == "cuda" else 1)
         if self.steps[kind] % every:

@@ -49,7 +49,7 @@ class HyperLayerNorm(PerFeature):
     def _lift(self, rows: Tensor, y: Tensor) -> Tensor:
         if rows.dim() == 1:
             return rows.to(y.dtype).reshape(self.normalized_shape)
-        axis = batch_axis(y.dim() - len(self.normalized_shape) + 1, self.home)
+        axis = batch_axis(y.shape[: y.dim() - len(self.normalized_shape)], rows.shape[0], self.home)
         shape = [1] * (y.dim() - len(self.normalized_shape)) + list(self.normalized_shape)
         shape[axis] = y.shape[axis]
         return align(rows, y.shape[axis], self.home).to(y.dtype).reshape(shape)

@@ -386,3 +386,36 @@ def test_a_model_that_keeps_computed_weights_collapses_after_a_pass(wrap):
         wanted.sum().backward()
         wanted = model.eval()(x).detach()
     torch.testing.assert_close(collapse(model, lam).eval()(x), wanted)
+
+
+def test_a_layer_parametrized_after_convert_is_refused_by_name():
+    model = convert(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)), SPACE)
+    nn.utils.parametrizations.weight_norm(model[1])
+    with pytest.raises(UserError, match=r"layer '1' was parametrized .* after convert"):
+        collapse(model, torch.zeros(SPACE.n))
+
+
+def test_complex_parameters_stay_plain_by_name():
+    model = convert(nn.Sequential(nn.Linear(4, 4, dtype=torch.complex64), nn.Linear(4, 2)), SPACE)
+    assert dict(report(model).left) == {"0": "its parameters are complex, and λ is real"}
+    assert type(model[0]) is nn.Linear and list(report(model).converted) == ["1"]
+
+
+def test_a_tuned_dropout_without_a_layer_that_responds_is_refused():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3))
+
+    name = SPACE.tuned[0]
+    with pytest.raises(UserError, match=r"no layer responds to λ.*'?0'?: there is no hyper layer for Own"):
+        convert(nn.Sequential(Own(), nn.Dropout(0.1)), SPACE, dropout={"*": name})
+
+
+def test_a_sharded_model_is_refused_in_one_line():
+    """As FSDP leaves it: a class of that name among the bases of a layer's class."""
+    FSDPModule = type("FSDPModule", (), {})
+    net = nn.Sequential(nn.Linear(4, 2))
+    net[0].__class__ = type("FSDPLinear", (FSDPModule, nn.Linear), {})
+    with pytest.raises(UserError, match=r"FSDP spreads.*DistributedDataParallel"):
+        convert(net, SPACE)

@@ -160,7 +160,7 @@ def test_what_only_asks_for_a_type_responds():
 
 
 def test_what_cannot_be_cured_is_refused_by_name(monkeypatch):
-    monkeypatch.setattr(past_reads, "_silence", lambda model, ids: [])
+    monkeypatch.setattr(past_reads, "make_plain", lambda model, ids, reason: [])
     with pytest.raises(UserError, match=r"from module '1\.out' on, outputs at λ differ"):
         tuner_of(nn.Sequential(nn.Linear(4, 4), Hidden(twice=True))).train_step()
 
@@ -249,3 +249,13 @@ def test_a_long_recurrence_under_dropconnect_or_in_bfloat16_is_no_false_alarm(fo
     tuner = TorchTuner(model, hypers, TorchProblem(loss, loss, source, source), optimizers, "stn", config)
     tuner.train_step()
     assert "rnn" in dict(report(model).converted) and model["rnn"].dropconnect == "p"
+
+
+def test_the_users_hooks_run_once_a_call():
+    """The check calls the model again; hooks that count or record see the training step's own calls alone."""
+    calls = []
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    net.register_forward_hook(lambda *_: calls.append("net"))
+    net[0].register_forward_pre_hook(lambda *_: calls.append("a"))  # and stays plain: its hooks would be lost
+    tuner_of(net).train_step()
+    assert sorted(calls) == ["a", "net"]

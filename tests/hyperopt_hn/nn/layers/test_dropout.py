@@ -119,6 +119,7 @@ def test_no_gradient_reaches_a_rate(raws: list[float], middle: list[int]) -> Non
     layer = dropped(HyperDropout("p"))
     lam = torch.tensor([[r, 0.0] for r in raws], requires_grad=True)
     x = torch.randn(len(raws), *middle, 2, requires_grad=True)
+    set_batch_dim(layer, 0)
     with at(layer, lam):
         out = layer(x)
     assert torch.isfinite(out).all()

@@ -189,6 +189,7 @@ def test_layers_agree_with_the_obvious_two_passes() -> None:
 def test_linear_of_any_shape(batch: int, fan_in: int, fan_out: int, bias: bool, middle: list[int]) -> None:
     layer: Any = randomised(HyperLinear(fan_in, fan_out, N, bias, **F64))
     x, lam = torch.randn(batch, *middle, fan_in, **F64), torch.randn(batch, N, **F64)
+    set_batch_dim(layer, 0)
     with at(layer, lam):
         y = layer(x)
     for i in range(batch):
@@ -231,6 +232,8 @@ def test_embedding_and_norm_of_any_shape(batch: int, middle: list[int], words: i
     table: Any = randomised(HyperEmbedding(words, size, N, **F64))
     norm: Any = randomised(HyperLayerNorm(size, N, **F64))
     tokens, lam = torch.randint(0, words, (batch, *middle)), torch.randn(batch, N, **F64)
+    set_batch_dim(table, 0)
+    set_batch_dim(norm, 0)
     with at(table, lam), at(norm, lam):
         rows = table(tokens)
         normed = norm(rows)

@@ -1,0 +1,1 @@
+"""Which axis of each layer's input is the batch."""

@@ -1,0 +1,106 @@
+"""The arguments of a model's call at two sizes of its batch: as they are, and with one row less (of two rows: more).
+
+Along which axis a batch has its rows, `rows` tells of the batch when it is cut. An argument that is a tensor of the
+batch, or has the batch's size along one axis alone, is cut there; of any other one the loss tells, computed once on the
+smaller batch.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+
+from hyperopt_hn.nn.context import at
+from hyperopt_hn.nn.diagnosis.calls import Call, recorded
+from hyperopt_hn.nn.diagnosis.replays import untouched
+from hyperopt_hn.nn.responses.base import Losses, training
+from hyperopt_hn.nn.setup.batches import Batch
+from hyperopt_hn.nn.setup.random_states import kept_generators
+
+Given = tuple[Any, Any]
+"""Arguments and keyword arguments."""
+Pair = tuple[Given, Given]
+
+
+@dataclass(frozen=True)
+class TwoSizes:
+    """A batch of B rows and one of B' rows, which share their first rows, and the axis along which they lie."""
+
+    batches: tuple[Batch, Batch]
+    rows: tuple[int, int]
+    axis: int
+    probed: list[list[Call]] = field(default_factory=list)
+
+    @staticmethod
+    def of(losses: Losses, batch: Batch) -> TwoSizes | None:
+        """None for a batch that cannot be cut by rows: its tensors are inside objects, or strings lie beside them."""
+        count = losses.problem.rows(batch)
+        other = count - 1 if count > 2 else count + 1
+        for axis in (0, 1):
+            with suppress(Exception):  # `rows` is the user's
+                cut = tree_map(partial(_resized, where=axis, count=count, size=other), batch)
+                if losses.problem.rows(cut) == other:
+                    return TwoSizes((batch, cut), (count, other), axis)
+        return None
+
+    def pair(self, losses: Losses, call: Call, number: int) -> Pair | None:
+        """What the number-th outermost call of the loss is given at both sizes; None where that is unclear."""
+        leaves, form = tree_flatten(call[1:])
+        axes = [self._axis(leaf) for leaf in leaves]
+        if any(axis is None for axis in axes):
+            calls = self._probe(losses)
+            if number >= len(calls) or calls[number][0] is not call[0]:
+                return None
+            return (call[1], call[2]), (calls[number][1], calls[number][2])
+        resized = [_along(x, axis, *self.rows) for x, axis in zip(leaves, axes, strict=True) if axis is not None]
+        args, kwargs = tree_unflatten(resized, form)
+        return (call[1], call[2]), (args, kwargs)
+
+    def _axis(self, leaf: Any) -> int | None:
+        """Which axis is the batch, -1 for none; None where sizes alone would have to tell."""
+        count = self.rows[0]
+        if not isinstance(leaf, Tensor):
+            return -1
+        if any(_same(leaf, x) for x in tree_leaves(self.batches[0])):
+            return next((d for d in (self.axis, 0) if leaf.dim() > d and leaf.shape[d] == count), -1)
+        long = [d for d, size in enumerate(leaf.shape) if count > 1 and size % count == 0 and size]
+        if not long:
+            return -1
+        return long[0] if len(long) == 1 and leaf.shape[long[0]] == count else None
+
+    def _probe(self, losses: Losses) -> list[Call]:
+        if not self.probed:
+            lam = losses.hypers.lam.detach()
+            there = at(losses.bare, lam, lam, values=losses.fixed)
+            quiet = untouched(losses.bare, lam.device, torchs_hooks_alone=True)
+            own = kept_generators(losses.problem.train_loss)
+            with quiet, own, training(losses.bare), there, recorded(losses.bare) as calls:
+                replace(losses, model=losses.bare).train_loss(self.batches[1], lam.expand(self.rows[1], -1))
+            self.probed.append(calls)
+        return self.probed[0]
+
+
+def _same(one: Tensor, other: Any) -> bool:
+    if not isinstance(other, Tensor) or one.shape != other.shape or one.device != other.device:
+        return False
+    return one.is_set_to(other) or (one.dtype == other.dtype and torch.equal(one, other))
+
+
+def _resized(leaf: Any, where: int, count: int, size: int) -> Any:
+    """Cut along an axis, or along the first where that has the batch's rows."""
+    if not isinstance(leaf, Tensor):
+        return leaf
+    axis = next((d for d in (where, 0) if leaf.dim() > d and leaf.shape[d] == count), -1)
+    return _along(leaf, axis, count, size)
+
+
+def _along(leaf: Any, axis: int, count: int, size: int) -> Any:
+    if axis < 0:
+        return leaf
+    return leaf.index_select(axis, torch.arange(size, device=leaf.device) % count)

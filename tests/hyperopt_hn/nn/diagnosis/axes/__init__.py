@@ -1,0 +1,1 @@
+"""Tests of hyperopt_hn.nn.diagnosis."""
