@@ -26,13 +26,13 @@ _AS = frozenset(("to", "type_as", "expand_as", "view_as", "reshape_as"))
 
 
 @contextmanager
-def recorded(model: nn.Module, wanted: bool = True) -> Iterator[list[Call]]:
-    """Inside, every outermost call of the model, or of a part of it, is added to a list, where this is wanted."""
+def recorded(model: nn.Module, wanted: bool = True, most: int | None = None) -> Iterator[list[Call]]:
+    """Inside, outermost calls of the model, or of parts of it, are added to a list, `most` at most, where wanted."""
     calls: list[Call] = []
     depth = [0]
 
     def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-        if not depth[0]:
+        if not depth[0] and (most is None or len(calls) < most):
             kept = tree_map(lambda x: x.detach().clone() if isinstance(x, Tensor) else x, (args, kwargs))
             calls.append((module, *kept))
         depth[0] += 1
@@ -54,8 +54,10 @@ def recorded(model: nn.Module, wanted: bool = True) -> Iterator[list[Call]]:
 class Watch(TorchFunctionMode):
     """Which weights of responding layers torch's functions are given outside these layers' own forward."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, everywhere: bool = False) -> None:
+        """`everywhere`: outside every module's forward, not outside those layers' alone."""
         super().__init__()
+        self._everywhere = everywhere
         self.layers: list[Any] = [layer for _, layer in responding(model)]
         self.weights = {id(p) for layer in self.layers for n, p in layer.named_parameters() if elementary(n)}
         self.inside = set[int]()
@@ -67,10 +69,10 @@ class Watch(TorchFunctionMode):
     def __enter__(self) -> Any:
         responding = {id(layer) for layer in self.layers}
         for module in self._model.modules():
-            one = int(id(module) in responding)
+            one = int(self._everywhere or id(module) in responding)
             self._hooks += [
-                module.register_forward_pre_hook(lambda m, _, one=one: self._enter(m, one)),
-                module.register_forward_hook(lambda m, _, __, one=one: self._leave(one), always_call=True),
+                module.register_forward_pre_hook(lambda m, _, one=one: self._enter(m, one), prepend=True),
+                module.register_forward_hook(lambda m, _, out, one=one: self._leave(one, out), always_call=True),
             ]
         return super().__enter__()
 
@@ -78,6 +80,7 @@ class Watch(TorchFunctionMode):
         super().__exit__(*how)
         for hook in self._hooks:
             hook.remove()
+        self._hooks.clear()
         waiting = [layer for layer in self.layers if id(layer) not in self._called]
         self.idle = {id(p) for layer in waiting for n, p in layer.named_parameters() if elementary(n)}
 
@@ -100,7 +103,7 @@ class Watch(TorchFunctionMode):
         if one:
             self._called.add(id(module))
 
-    def _leave(self, one: int) -> None:
+    def _leave(self, one: int, output: Any) -> None:
         self._within -= one
 
 

@@ -104,12 +104,12 @@ class _Check:
         bare = self.losses.bare
         # without autocast: two ways to the same number part by more than rounding in a long recurrence in bfloat16
         with untouched(bare, lam.device), Prints(bare) as prints, torch.no_grad(), whole_precision(lam.device):
-            for module, args, kwargs in _widened(self.calls, self.losses.dtype, lam.dtype):
+            for module, args, kwargs in widened(self.calls, self.losses.dtype, lam.dtype):
                 module(*args, **kwargs)
         return prints
 
 
-def _widened(calls: list[Call], narrow: torch.dtype | None, dtype: torch.dtype) -> Iterator[Call]:
+def widened(calls: list[Call], narrow: torch.dtype | None, dtype: torch.dtype) -> Iterator[Call]:
     """The calls with what autocast made narrow as wide as the weights are."""
     for module, *given in calls:
         args, kwargs = tree_map(lambda x: x.to(dtype) if isinstance(x, Tensor) and x.dtype == narrow else x, given)

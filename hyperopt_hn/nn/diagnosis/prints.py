@@ -29,6 +29,12 @@ class Prints:
         for hook in self._hooks:
             hook.remove()
 
+    def only(self, names: set[str]) -> Prints:
+        """Those of the modules of these names."""
+        some = Prints(nn.Module())
+        some.found = [one for one in self.found if one[0] in names]
+        return some
+
     @torch.no_grad()
     def take(self, module: nn.Module, args: Any, output: Any) -> None:
         """Add the prints of what a module put out."""

@@ -30,7 +30,7 @@ from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
 from hyperopt_hn.nn.setup.problem import Optimizers, TorchProblem, TunerConfig
 from hyperopt_hn.nn.tuning.checks import autocast_dtype, check_course, check_fit, unwrap, with_response
-from hyperopt_hn.nn.tuning.first_step import looked_at
+from hyperopt_hn.nn.tuning.first_looks import FirstLooks
 from hyperopt_hn.nn.tuning.graphs import graphs_of, slope
 from hyperopt_hn.nn.tuning.guard import Gradient, look, reached
 from hyperopt_hn.nn.tuning.history import Trace
@@ -67,7 +67,7 @@ class TorchTuner:
         noise = Noise(hypers.space.n, self.config.seed, distributed.rank(), distributed.world())
         self.steps = {"train": 0, "tune": 0}
         self._trace = Trace(self.config.course_rows)
-        self._over = OverTuning()
+        self._over, self._looks = OverTuning(), FirstLooks()
         self._gain = ResponseGain(hypers.space.tuned, self.config.gain, self.config.seed)
         self._draws = Perturbations(hypers, noise)
         self._graphs = graphs_of(self.config, self.losses, self.response)
@@ -103,8 +103,8 @@ class TorchTuner:
         batches = [batch] if batch is not None else [self.problem.train.next() for _ in range(count)]
         due = [phase for phase in self.response.phases if phase.due(self.steps["train"])]
         first = self._answers and self.steps["train"] == self._start and not isinstance(self.response, Implicit)
-        with looked_at(self.losses, batches[0], first), training(self.losses.bare):
-            reports = self._trainer.run(due, self.losses, self._view, batches)
+        with self._looks.training(self.losses, batches[0], first) as losses, training(self.losses.bare):
+            reports = self._trainer.run(due, losses, self._view, batches)
         self._average_norms()
         self.steps["train"] += 1
         self.optimizers.schedulers.trained()
@@ -120,7 +120,8 @@ class TorchTuner:
             batches.append(self.problem.train.next())
         perturbed = opt.rho is not None
         lam = self._draws.live(self.problem.rows(batches[0])) if perturbed else self._hypers.lam
-        loss, grad = slope(self._graphs, self.response, self.losses, (lam, perturbed, batches))
+        with self._looks.tuning(self.losses, batches[0], perturbed):
+            loss, grad = slope(self._graphs, self.response, self.losses, (lam, perturbed, batches))
         grad = reached(grad, first=self.steps["tune"] == 0)
         objective = loss - self.config.tau * self._hypers.entropy().detach() if perturbed else loss
         report = self._look("tune_loss", objective, "tune", grad)
@@ -137,7 +138,9 @@ class TorchTuner:
         Beside them "train_steps", by which a recorded course is replayed, and "gain", name -> t (TunerConfig.gain).
         Warns (OverTuningWarning) when the test loss keeps rising while the validation loss falls.
         """
-        found: dict[str, Any] = dict(self._means(self.problem.valid, "valid"))
+        twin = self._answers and self.steps["train"] > 0 and not isinstance(self.response, Implicit)
+        with self._looks.evaluation(self.losses, self.response, twin):
+            found: dict[str, Any] = dict(self._means(self.problem.valid, "valid"))
         if self.problem.test is not None:
             found |= self._means(self.problem.test, "test")
             self._over.update(sum(self.steps.values()), found["valid_loss"], found["test_loss"])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,36 +26,34 @@ from hyperopt_hn.nn.diagnosis.made_plain import few, make_plain
 from hyperopt_hn.nn.diagnosis.replays import untouched
 from hyperopt_hn.nn.responses.base import Losses, evaluating, training
 from hyperopt_hn.nn.setup.batches import Batch
-from hyperopt_hn.nn.setup.random_states import kept_generators
 
 Inputs = dict[int, list[Tensor]]
 """id of a layer -> what it was fed, call by call."""
 
 
 @contextmanager
-def batch_axes_measured(losses: Losses, batch: Batch, wanted: bool = True) -> Iterator[None]:
-    """Inside, every call of the model on this batch first tells its layers where the batch is; a new kind of call once.
+def batch_axes_measured(
+    losses: Losses, batch: Batch, wanted: bool = True, validation: bool = False
+) -> Iterator[Callable[[], None]]:
+    """Inside, every call of the model on this batch first tells its layers where the batch is, until told to end.
 
     Where that cannot be measured (a batch that is not cut by rows, a model that takes this batch alone), layers go by
     `set_batch_dim`, and ask for it where sizes coincide. Raises UserError where a recurrent or attention layer takes
     another axis for the batch, and where no layer is left to respond.
     """
-    sizes = TwoSizes.of(losses, batch) if wanted else None
+    sizes = TwoSizes.of(losses, batch, validation) if wanted else None
     if sizes is None:
-        yield
+        yield lambda: None
         return
     measure = _Measure(losses, sizes)
     if losses.model is not losses.bare:  # compiled or distributed: hooks would be traced, so the loss is called apart
-        lam = losses.hypers.lam.detach()
-        there = at(losses.bare, lam, lam, values=losses.fixed)
-        own = kept_generators(losses.problem.train_loss)
-        with untouched(losses.bare, lam.device), own, training(losses.bare), there, measure:
-            replace(losses, model=losses.bare).train_loss(batch, lam.expand(sizes.rows[0], -1))
+        with measure:
+            sizes.compute(losses, 0)
         measure.settle()
-        yield
+        yield lambda: None
         return
     with measure:
-        yield
+        yield measure.end
     for name, layer in hyper_layers(losses.bare):
         if name in measure.plain:  # once more: the step gave back what it had frozen
             freeze_response(layer)
@@ -70,7 +67,7 @@ class _Measure:
         self.plain: list[str] = []
         self._places: dict[int, list[BatchPlace]] = {}
         self._seen: list[Any] = []
-        self._depth, self._count = 0, 0
+        self._depth, self._count, self._ended = 0, 0, False
         self._hooks: list[Any] = []
 
     def __enter__(self) -> None:
@@ -82,13 +79,17 @@ class _Measure:
         for hook in self._hooks:
             hook.remove()
 
+    def end(self) -> None:
+        """No more: what comes now may be parts of the batch, or another one."""
+        self._ended = True
+
     def settle(self) -> None:
         """Tell the layers what was found."""
         self.plain += _settle(self.losses.bare, self._places)
 
     def _before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self._depth += 1
-        if self._depth > 1:
+        if self._depth > 1 or self._ended:
             return
         leaves, form = tree_flatten((args, kwargs))
         kind = module, form, [x.shape if isinstance(x, Tensor) else type(x) for x in leaves]

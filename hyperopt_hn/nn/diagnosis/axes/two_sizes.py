@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
+from hyperopt_hn.config import described
 from hyperopt_hn.nn.context import at
 from hyperopt_hn.nn.diagnosis.calls import Call, recorded
 from hyperopt_hn.nn.diagnosis.replays import untouched
-from hyperopt_hn.nn.responses.base import Losses, training
+from hyperopt_hn.nn.responses.base import Losses, evaluating, training
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.random_states import kept_generators
 
@@ -28,6 +29,7 @@ Given = tuple[Any, Any]
 Pair = tuple[Given, Given]
 
 
+@described
 @dataclass(frozen=True)
 class TwoSizes:
     """A batch of B rows and one of B' rows, which share their first rows, and the axis along which they lie."""
@@ -35,10 +37,12 @@ class TwoSizes:
     batches: tuple[Batch, Batch]
     rows: tuple[int, int]
     axis: int
+    validation: bool
+    """Whether it is a batch of the validation loss."""
     probed: list[list[Call]] = field(default_factory=list)
 
     @staticmethod
-    def of(losses: Losses, batch: Batch) -> TwoSizes | None:
+    def of(losses: Losses, batch: Batch, validation: bool = False) -> TwoSizes | None:
         """None for a batch that cannot be cut by rows: its tensors are inside objects, or strings lie beside them."""
         count = losses.problem.rows(batch)
         other = count - 1 if count > 2 else count + 1
@@ -46,13 +50,15 @@ class TwoSizes:
             with suppress(Exception):  # `rows` is the user's
                 cut = tree_map(partial(_resized, where=axis, count=count, size=other), batch)
                 if losses.problem.rows(cut) == other:
-                    return TwoSizes((batch, cut), (count, other), axis)
+                    return TwoSizes((batch, cut), (count, other), axis, validation)
         return None
 
     def pair(self, losses: Losses, call: Call, number: int) -> Pair | None:
         """What the number-th outermost call of the loss is given at both sizes; None where that is unclear."""
         leaves, form = tree_flatten(call[1:])
         axes = [self._axis(leaf) for leaf in leaves]
+        if all(axis == -1 for axis in axes):
+            return None
         if any(axis is None for axis in axes):
             calls = self._probe(losses)
             if number >= len(calls) or calls[number][0] is not call[0]:
@@ -76,14 +82,22 @@ class TwoSizes:
 
     def _probe(self, losses: Losses) -> list[Call]:
         if not self.probed:
-            lam = losses.hypers.lam.detach()
-            there = at(losses.bare, lam, lam, values=losses.fixed)
-            quiet = untouched(losses.bare, lam.device, torchs_hooks_alone=True)
-            own = kept_generators(losses.problem.train_loss)
-            with quiet, own, training(losses.bare), there, recorded(losses.bare) as calls:
-                replace(losses, model=losses.bare).train_loss(self.batches[1], lam.expand(self.rows[1], -1))
+            with recorded(losses.bare) as calls:
+                self.compute(losses, 1)
             self.probed.append(calls)
         return self.probed[0]
+
+    def compute(self, losses: Losses, which: int) -> None:
+        """The loss on the first or second batch at λ̂, by the bare model, leaving no trace; hooks of ours run."""
+        bare, lam = losses.bare, losses.hypers.lam.detach()
+        loss = losses.problem.valid_loss if self.validation else losses.problem.train_loss
+        quiet, own = untouched(bare, lam.device), kept_generators(loss)
+        mode = evaluating(bare) if self.validation else training(bare)
+        with quiet, own, mode, at(bare, lam, lam, values=losses.fixed):
+            if self.validation:
+                replace(losses, model=bare).valid_loss(self.batches[which])
+            else:
+                replace(losses, model=bare).train_loss(self.batches[which], lam.expand(self.rows[which], -1))
 
 
 def _same(one: Tensor, other: Any) -> bool:

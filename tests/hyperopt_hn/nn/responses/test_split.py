@@ -19,6 +19,8 @@ from hyperopt_hn.nn.responses import Split  # noqa: E402
 from hyperopt_hn.nn.setup.batches import Batches  # noqa: E402
 from hyperopt_hn.nn.tuning.phases import _shared, bound_  # noqa: E402
 
+# the penalty below is one on the general weights alone, so that plain training can be compared to the bit
+pytestmark = pytest.mark.filterwarnings("ignore:train_loss reads")
 SPACE = HyperSpace([Hyper("decay", 0.01, 1e-4, 1.0, log=True, shared=True, spread=1.0)])
 
 

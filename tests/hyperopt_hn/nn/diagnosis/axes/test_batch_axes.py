@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -319,3 +320,20 @@ def test_a_loss_with_generators_of_its_own_draws_what_it_would_draw():
         for o in losses
     ]
     assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("kind", ["positions (T,)", "time first", "the batch several times over"])
+def test_a_run_may_go_on_with_a_perturbed_tune_step(kind):
+    """A fresh process whose first step tunes λ and its spread at one λ per example measures in the validation loss."""
+    make, features, plain = NETS[kind]
+    tuner, (x, _) = tuner_of(make(), features)
+    hypers = tuner.losses.hypers
+    tuner.optimizers = replace(tuner.optimizers, rho=torch.optim.SGD([hypers.rho], 0.1))
+    tuner.tune_step()
+    model = tuner.losses.bare.eval()
+    assert sorted(report(model).left) == plain
+    lam = torch.randn(B, 1) * 2
+    with torch.no_grad(), at(model, lam):
+        got = model(x[:B])
+    each = torch.cat([collapse(model, lam[i]).eval()(x[i : i + 1]) for i in range(B)])
+    assert torch.allclose(got, each, atol=1e-5)
