@@ -63,7 +63,10 @@ def test_it_builds_without_a_warning(tmp_path: Path) -> None:
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed (make docs installs it)")
     source = Path(shutil.copytree(ROOT / "docs", tmp_path / "tree" / "docs"))
-    for name in ("README.md", "CONTRIBUTING.md", "deep", "hyperopt_hn", "toy", "figures"):
+    for name in ("README.md", "CONTRIBUTING.md"):
+        shutil.copy(ROOT / name, tmp_path / "tree" / name)  # a link would be followed to where it points
+    shutil.copytree(ROOT / "deep", tmp_path / "tree" / "deep")
+    for name in ("hyperopt_hn", "toy", "figures"):
         (tmp_path / "tree" / name).symlink_to(ROOT / name)
     pictures = source / "drawn"
     pictures.mkdir(exist_ok=True)
