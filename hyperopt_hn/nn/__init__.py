@@ -17,8 +17,9 @@ except ImportError as error:
 from hyperopt_hn.nn.context import at, hyper_values, space_of
 from hyperopt_hn.nn.conversion.binding import bind, set_batch_dim
 from hyperopt_hn.nn.conversion.collapsing import collapse
-from hyperopt_hn.nn.conversion.converter import Report, convert, general_parameters, report, response_parameters
+from hyperopt_hn.nn.conversion.converter import convert, general_parameters, report, response_parameters
 from hyperopt_hn.nn.conversion.penalty import squared_norm
+from hyperopt_hn.nn.conversion.reports import FewRespondWarning, Report
 from hyperopt_hn.nn.layers.attention.attention import HyperMultiheadAttention
 from hyperopt_hn.nn.layers.dropout import HyperChannelDropout, HyperDropout, HyperLockedDropout, LockedDropout
 from hyperopt_hn.nn.layers.feedforward.batchnorm import HyperBatchNorm1d, HyperBatchNorm2d, HyperBatchNorm3d
@@ -53,6 +54,7 @@ __all__ = [
     "Batches",
     "Delta",
     "DoubleDecayWarning",
+    "FewRespondWarning",
     "FollowedRates",
     "HyperBatchNorm1d",
     "HyperBatchNorm2d",

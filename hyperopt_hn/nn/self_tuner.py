@@ -20,6 +20,7 @@ from hyperopt_hn.nn.self_tuning.defaults import OPTIMIZER, Tuning
 from hyperopt_hn.nn.self_tuning.result import TuningResult
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.problem import TrainLoss, ValidLoss, rows_of
+from hyperopt_hn.nn.tuning.axes import response_axes, write_axes
 from hyperopt_hn.nn.tuning.response_check import Grid, ResponseCheck, Retraining, check_response
 from hyperopt_hn.runs.sinks import Sink
 from hyperopt_hn.space import HyperSpace
@@ -180,6 +181,16 @@ class SelfTuner:
         space = self._given.space
         course = anew.course_of(self._records, space)
         return self._again(replace(self._given, net=self._untouched(), space=space.with_tuned([]), course=course))
+
+    def response_axes(self, points: int = 9, out: Path | str | None = None) -> dict[str, dict[str, Any]]:
+        """What the response says of the validation loss along each hyperparameter's axis through λ̂.
+
+        Name -> "values" (points,) natural, "valid_loss" (points,), "here". `out`: a run's folder (result.path), which
+        gets it as axes.json for `python -m toy explore`. Costs `points` passes over the validation data a name.
+        """
+        if out is not None:
+            write_axes(self.tuner, out, points)
+        return response_axes(self.tuner, points)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next step depends on: tensors and plain data, for torch.save and weights_only loading."""

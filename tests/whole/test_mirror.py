@@ -58,6 +58,7 @@ COVERED_BY = {
     "deep/augment/draws.py": "tests/deep/augment/test_pipeline.py",
     "deep/cnn/presets.py": "tests/deep/cnn/test_command.py",
     "deep/compare/presets.py": "tests/deep/compare/test_arms.py",
+    "toy/explore/axes.py": "tests/hyperopt_hn/nn/tuning/test_axes.py",
     "deep/study/*.py": "tests/deep/study/test_main.py",
     "deep/lstm/presets.py": "tests/deep/lstm/test_experiment.py",
     "deep/lstm/text.py": "tests/deep/lstm/test_experiment.py",

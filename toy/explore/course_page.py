@@ -12,14 +12,20 @@ from bokeh.plotting import figure
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.reader import Run
+from toy.explore.axes import axis_panel, read_axes
 from toy.explore.page import BLUE, GREEN, GREY, RED, WIDTH, heading, panel, script, table_source, words, write
 
-HYPERS = "hypers/"
+HYPERS, GAIN = "hypers/", "gain/"
 LOSSES = {"train_loss": BLUE, "valid_loss": RED, "test_loss": GREY}
 ACROSS, MOST = 3, 24  # panels a row, hyperparameters
 TEXT = (
     "How the hyperparameters moved while the network trained, in natural units, and what became of the losses. Move "
     "the time, with the mouse or with the arrow keys; the table has the values of that record."
+)
+
+AXES = (
+    " Below: what the learned response says of the validation loss when one hyperparameter leaves its value (dashed) "
+    "and the others stay."
 )
 
 
@@ -36,6 +42,8 @@ def build(run: Run, path: Path) -> Path:
                   show_value=False, width=WIDTH // 2)  # fmt: skip
     shown = [_losses(steps, {name: run.column(name) for name in losses})] if losses else []
     shown += [_course(name, steps, run.column(name)) for name in hypers]
+    gains = [name for name in run.columns() if name.startswith(GAIN)][:MOST]
+    shown += [_course(f"{name.removeprefix(GAIN)}: gain t", steps, run.column(name)) for name in gains]
     lines = [_now(plot, float(steps[-1])) for plot in shown]
     table, numbers = words("", "table", WIDTH // ACROSS), table_source("what", "value")
     plain = [name.removeprefix(HYPERS) for name in names]
@@ -47,7 +55,12 @@ def build(run: Run, path: Path) -> Path:
         merge_tools=False,
         toolbar_options={"logo": None},
     )
-    return write(path, title, column(heading(title, TEXT, run), time, row(panels, table), width=WIDTH), move)
+    across = [axis_panel(name, *axis, WIDTH // ACROSS) for name, axis in list(read_axes(run).items())[:MOST]]
+    parts = [heading(title, TEXT + (AXES if across else ""), run), time, row(panels, table)]
+    if across:
+        below = [across[i : i + ACROSS] for i in range(0, len(across), ACROSS)]
+        parts.append(gridplot(below, merge_tools=False, toolbar_options={"logo": None}))
+    return write(path, title, column(*parts, width=WIDTH), move)
 
 
 def _losses(steps: np.ndarray, losses: dict[str, np.ndarray]) -> figure:

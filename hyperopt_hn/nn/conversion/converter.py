@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -14,6 +15,7 @@ from torch.nn.utils import parametrize
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import HyperLayer, hyper_layers
 from hyperopt_hn.nn.conversion.binding import bind
+from hyperopt_hn.nn.conversion.reports import LEAST, FewRespondWarning, Report, percent
 from hyperopt_hn.nn.conversion.selection import DROPOUTS, LayerSelection, RateNames, Select
 from hyperopt_hn.nn.conversion.ties import left_together, tie
 from hyperopt_hn.nn.conversion.undone_gates import BEHIND, undone
@@ -23,19 +25,6 @@ from hyperopt_hn.nn.layers.in_place import undo
 from hyperopt_hn.nn.layers.kinds import Form, Table, table_of
 from hyperopt_hn.nn.layers.plain import Options
 from hyperopt_hn.space import HyperSpace
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `convert` did: module name -> what it became, and module name -> why it was left."""
-
-    converted: Mapping[str, str] = field(default_factory=dict)
-    left: Mapping[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        done = [f"  {name or '(the model)'}: {what}" for name, what in self.converted.items()]
-        left = [f"  {name or '(the model)'}: {why}" for name, why in self.left.items()]
-        return "\n".join(["converted:", *(done or ["  nothing"]), "left as it was:", *(left or ["  nothing"])])
 
 
 def convert(
@@ -86,6 +75,8 @@ def convert(
         bind(model, space)
         _, first = next(hyper_layers(model))
         first.home.report = found
+        if found.share < LEAST and not (include or exclude):
+            _warn(found)
     return model
 
 
@@ -111,6 +102,7 @@ def _respond(
     converted: dict[str, str] = {}
     left: dict[str, str] = {}
     every = list(_outermost(model))
+    sizes = _sizes(every)
     reasons = {
         module: _obstacle(module, how.table) or chosen.reason(names, module) or _frozen(module, space)
         for names, module in every
@@ -132,7 +124,30 @@ def _respond(
             left[names[0]] = reason or "the space tunes nothing"
     chosen.check()
     rates.check()
-    return Report(converted, left)
+    return Report(converted, left, sizes, {names[0]: type(module).__name__ for names, module in every})
+
+
+def _sizes(every: Iterable[tuple[list[str], nn.Module]]) -> dict[str, int]:
+    """Parameters of each module's own, an attention layer's whole; a shared one is its first owner's."""
+    seen: set[int] = set()
+    sizes: dict[str, int] = {}
+    for names, module in every:
+        own = [p for p in module.parameters(isinstance(module, nn.MultiheadAttention)) if id(p) not in seen]
+        seen.update(map(id, own))
+        sizes[names[0]] = sum(p.numel() for p in own if not isinstance(p, UninitializedParameter))
+    return {name: size for name, size in sizes.items() if size}
+
+
+def _warn(found: Report) -> None:
+    """One line where most of a model does not respond."""
+    largest = max(found.left, key=lambda name: found.sizes.get(name, 0))
+    size, every = found.sizes.get(largest, 0), found.responding[1]
+    warnings.warn(
+        f"only {percent(found.share)} of the parameters respond; the most of the rest, {percent(size / every)}, is in "
+        f"{largest or 'the model itself'}: {found.left[largest]} (print(report(model)) shows all; exclude= is silent)",
+        FewRespondWarning,
+        stacklevel=3,
+    )
 
 
 def _frozen(module: nn.Module, space: HyperSpace) -> str | None:
@@ -150,7 +165,7 @@ def report(model: nn.Module) -> Report:
 def leave(model: nn.Module, name: str, reason: str) -> None:
     """Say in the report that a converted layer does not respond after all."""
     old = report(model)
-    new = Report({k: v for k, v in old.converted.items() if k != name}, {**old.left, name: reason})
+    new = old.without(name, reason)
     for _, layer in hyper_layers(model):
         if isinstance(layer.home.report, Report) or layer.home.report is None:
             layer.home.report = new

@@ -1,0 +1,46 @@
+"""Panels of the validation loss along each hyperparameter's axis through λ̂, from a run's axes.json."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from bokeh.models import Span
+from bokeh.plotting import figure
+
+from hyperopt_hn.errors import UserError
+from hyperopt_hn.runs.reader import Run
+from toy.explore.page import GREEN, GREY, panel
+
+FILE = "axes.json"
+"""`SelfTuner.response_axes(out=result.path)` writes it."""
+
+
+def read_axes(run: Run) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
+    """Name -> natural values (P,), the response's validation losses there (P,), and λ̂'s value; empty without the file.
+
+    Raises UserError for a file that holds something else.
+    """
+    file = run.path / FILE
+    if not file.is_file():
+        return {}
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        found = {
+            str(name): (np.array(axis["values"], float), np.array(axis["valid_loss"], float), float(axis["here"]))
+            for name, axis in told.items()
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        raise UserError(f"{file} cannot be read; write it again with response_axes(out=...), or delete it") from None
+    if any(values.ndim != 1 or values.shape != losses.shape or len(values) < 2 for values, losses, _ in found.values()):
+        raise UserError(f"{file} holds no curves; write it again with response_axes(out=...), or delete it")
+    return found
+
+
+def axis_panel(name: str, values: np.ndarray, losses: np.ndarray, here: float, width: int) -> figure:
+    """One curve, λ̂ a grey line."""
+    plot = panel(f"response along {name}", name, "valid_loss", x_range=(float(values.min()), float(values.max())))
+    plot.width, plot.height = width, 210
+    plot.line(values, losses, color=GREEN, line_width=2)
+    plot.add_layout(Span(location=here, dimension="height", line_color=GREY, line_dash="dashed"))
+    return plot
