@@ -68,7 +68,7 @@ explore: .venv/.explore  ## small hypernetworks and the loss manifold as pages t
 	$(foreach NAME,crossval local-small global-small loss-manifold,$(TOY) $(NAME) --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume &&) \
 	$(TOY) explore --out $(OUT)/explore
 
-STUDY = figures/recorded/study/five-tasks-seeds-301-305.jsonl
+STUDY = figures/recorded/study/five-tasks-seeds-401-405.jsonl
 SITE = build/site
 docs: .venv/.docs  ## the site, in build/site: pages, tutorials that run, all figures, small hypernetworks to play with
 	.venv/bin/python -m figures --out docs/drawn --runs figures/recorded

@@ -75,7 +75,7 @@ def convert(
         bind(model, space)
         _, first = next(hyper_layers(model))
         first.home.report = found
-        if found.share < LEAST and not (include or exclude):
+        if space.n and found.share < LEAST and not (include or exclude or form == "gated"):
             _warn(found)
     return model
 
@@ -128,11 +128,12 @@ def _respond(
 
 
 def _sizes(every: Iterable[tuple[list[str], nn.Module]]) -> dict[str, int]:
-    """Parameters of each module's own, an attention layer's whole; a shared one is its first owner's."""
+    """Parameters to be trained of each module's own, an attention layer's whole; a shared one is its first owner's."""
     seen: set[int] = set()
     sizes: dict[str, int] = {}
     for names, module in every:
-        own = [p for p in module.parameters(isinstance(module, nn.MultiheadAttention)) if id(p) not in seen]
+        whole = module.parameters(isinstance(module, nn.MultiheadAttention))
+        own = [p for p in whole if p.requires_grad and id(p) not in seen]
         seen.update(map(id, own))
         sizes[names[0]] = sum(p.numel() for p in own if not isinstance(p, UninitializedParameter))
     return {name: size for name, size in sizes.items() if size}

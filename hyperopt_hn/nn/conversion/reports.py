@@ -19,8 +19,8 @@ class FewRespondWarning(UserWarning):
 class Report:
     """What `convert` did: module name -> what it became, and module name -> why it was left.
 
-    `print(report)` sums up; `report.details` names every module. `sizes`: module name -> parameters of its own, each
-    counted once; `kinds`: module name -> the plain module's class.
+    `print(report)` sums up; `report.details` names every module. `sizes`: module name -> parameters of its own that
+    are trained, each counted once; `kinds`: module name -> the plain module's class.
     """
 
     converted: Mapping[str, str] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Report:
 
     @property
     def responding(self) -> tuple[int, int]:
-        """How many parameters of the plain model have a response, and how many there are."""
+        """How many of the plain model's parameters to be trained have a response, and how many there are."""
         return sum(self.sizes.get(name, 0) for name in self.converted), sum(self.sizes.values())
 
     @property

@@ -348,6 +348,7 @@ class Scaled(nn.Embedding):
         return super().forward(x) * 2
 
 
+@pytest.mark.filterwarnings("ignore::hyperopt_hn.nn.FewRespondWarning")
 @pytest.mark.parametrize("form", ["full", "lowrank", "gated"])
 def test_a_layer_tied_to_one_that_cannot_respond_stays_with_it(form):
     net = nn.ModuleDict({"table": Scaled(9, 4), "middle": nn.Linear(4, 4), "head": nn.Linear(4, 9, bias=False)})
@@ -372,6 +373,7 @@ def test_all_leaves_rates_of_zero_off_and_a_name_or_pattern_does_not():
         convert(net()[:3], SPACE, dropout={"*": SPACE.names[0]})
 
 
+@pytest.mark.filterwarnings("ignore::hyperopt_hn.nn.FewRespondWarning")
 @pytest.mark.parametrize("wrap", [
     weight_norm, spectral_norm,
     lambda layer: prune.l1_unstructured(layer, "weight", 0.5),
