@@ -397,6 +397,7 @@ def test_a_layer_parametrized_after_convert_is_refused_by_name():
         collapse(model, torch.zeros(SPACE.n))
 
 
+@pytest.mark.filterwarnings("ignore::hyperopt_hn.nn.FewRespondWarning")
 def test_complex_parameters_stay_plain_by_name():
     model = convert(nn.Sequential(nn.Linear(4, 4, dtype=torch.complex64), nn.Linear(4, 2)), SPACE)
     assert dict(report(model).left) == {"0": "its parameters are complex, and λ is real"}
