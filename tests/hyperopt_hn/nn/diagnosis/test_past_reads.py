@@ -251,6 +251,7 @@ def test_a_long_recurrence_under_dropconnect_or_in_bfloat16_is_no_false_alarm(fo
     assert "rnn" in dict(report(model).converted) and model["rnn"].dropconnect == "p"
 
 
+@pytest.mark.filterwarnings("ignore::hyperopt_hn.nn.FewRespondWarning")
 def test_the_users_hooks_run_once_a_call():
     """The check calls the model again; hooks that count or record see the training step's own calls alone."""
     calls = []
