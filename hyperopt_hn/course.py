@@ -17,6 +17,7 @@ import numpy as np
 
 from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.runs.display.output import one_line
 from hyperopt_hn.runs.reader import Run
 from hyperopt_hn.space import HyperSpace
 
@@ -129,7 +130,7 @@ class Replay:
         others = [str(name) for name in rows[0] if name not in (*columns.values(), "step", "train_steps")]
         if others:
             logging.getLogger(__name__).warning(
-                "the schedule %s: no hyperparameters here, left out: %s", path, ", ".join(others)
+                "the schedule %s: no hyperparameters here, left out: %s", path, one_line(", ".join(others))
             )
         table: dict[str, list[float]] = {head: [] for head in (key, *columns.values())}
         for number, row in enumerate(rows, 2):

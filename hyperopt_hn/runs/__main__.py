@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.display import summaries, tables
-from hyperopt_hn.runs.display.output import protected
+from hyperopt_hn.runs.display.output import one_line, printable, protected
 from hyperopt_hn.runs.reader import Run
 
 ABOUT = {
@@ -27,18 +27,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         _do(arguments)
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error.typed}", file=sys.stderr)
+        print(f"error: {one_line(error.typed)}", file=sys.stderr)
         return 2
     return 0
 
 
 def _do(arguments: argparse.Namespace) -> None:
     if arguments.action == "show":
-        print("\n".join(summaries.show(path) for path in arguments.runs), end="")
+        print(printable("\n".join(summaries.show(path) for path in arguments.runs)), end="")
     elif arguments.action == "csv":
         print(tables.record(Run(arguments.run)), end="")
     elif arguments.action == "table":
-        print(tables.best_records(summaries.expand(arguments.runs), arguments.format), end="")
+        print(printable(tables.best_records(summaries.expand(arguments.runs), arguments.format)), end="")
     else:
         from hyperopt_hn.runs.display.plotting import plot  # matplotlib
 

@@ -68,6 +68,12 @@ def test_good_schedule(tmp_path, caplog):
     (tmp_path / "s.csv").write_text("step,time,rate\n0,1.5,0.1\n7,3.0,0.2\n")
     assert Replay.read(tmp_path / "s.csv", SPACE).at(8) == {"rate": 0.2}
     assert caplog.messages == [f"the schedule {tmp_path}/s.csv: no hyperparameters here, left out: time"]
+
+
+def test_escapes_in_a_schedules_heading_are_shown_not_sent_to_the_terminal(tmp_path, caplog):
+    (tmp_path / "s.csv").write_text("step,dropout,a\x1b[2Jb\n0,0.1,1\n5,0.2,1\n")
+    Replay.of_csv(tmp_path / "s.csv", HyperSpace([Hyper("dropout", 0.1, 0.0, 0.9)]))
+    assert caplog.messages[0].endswith("left out: a\\x1b[2Jb")
     with pytest.raises(UserError, match="cannot be read"):
         Replay.of_csv(tmp_path / "none.csv", SPACE)
 

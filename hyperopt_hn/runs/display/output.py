@@ -103,8 +103,13 @@ def _leave(patient: Patient) -> None:
 
 def one_line(text: str) -> str:
     """The text in one line, control characters and broken UTF-8 shown as escapes."""
-    words = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in words)
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """The text with control characters but for line ends, and broken UTF-8, shown as escapes."""
+    known = (c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return "".join(known)
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

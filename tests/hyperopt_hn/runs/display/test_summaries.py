@@ -1,5 +1,7 @@
 """Runs in words: a folder as a list, damaged ones in one line."""
 
+import json
+
 import pytest
 
 from hyperopt_hn import UserError
@@ -35,3 +37,15 @@ def test_folders_stand_for_their_runs(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"config\.json is missing"):
         expand([tmp_path / "empty"])
+
+
+def test_escapes_in_a_runs_files_are_shown_not_sent_to_the_terminal(folder, capsys):
+    """The control sequences of a terminal, 7-bit and 8-bit, in a setting's name and in a value; lines stay lines."""
+    (path,) = sorted(folder.rglob("config.json"))[:1]
+    config = json.loads(path.read_text())
+    config["config"] = {"rate\x7f": 1, "name": "a\x1b[2Jb\x9b31m"}
+    path.write_text(json.dumps(config))
+    assert main(["show", str(path.parent)]) == 0
+    shown = capsys.readouterr().out
+    assert "a\\x1b[2Jb\\x9b31m" in shown and "rate\\x7f" in shown and shown.count("\n") > 3
+    assert all(character.isprintable() or character == "\n" for character in shown)

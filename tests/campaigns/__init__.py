@@ -1,0 +1,1 @@
+"""Long trials of what a run promises, outside `make test`: killed at random, files damaged, processes side by side."""

@@ -1,0 +1,48 @@
+"""`python -m tests.campaigns kill|fuzz --minutes N [--out DIR] [--seed S]`: long trials; exit code 1 if any failed."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.campaigns import fuzz, kill
+from tests.support.paths import ROOT
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one campaign for so long."""
+    parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("name", choices=("kill", "fuzz"))
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--seed", type=int, default=1, help="of the moments and mutations")
+    parser.add_argument("--programs", default="toy,toy-search", help=f"kill: of {', '.join(kill.PROGRAMS)}")
+    parser.add_argument("--out", type=Path, help="where failing inputs stay (default: a temporary folder)")
+    given = parser.parse_args(arguments)
+    out = given.out or Path(tempfile.mkdtemp(prefix="campaign-"))
+    out.mkdir(parents=True, exist_ok=True)
+    if given.name == "kill":
+        return kill.campaign(given.minutes, out, given.seed, tuple(given.programs.split(",")))
+    words = [
+        "-m",
+        "toy",
+        "local-small",
+        "--preset",
+        "smoke",
+        "--data",
+        "digits",
+        "--seed",
+        "3",
+        "--out",
+        str(out / "run"),
+    ]
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    (run,) = (path.parent for path in (out / "run").rglob("result.json"))
+    return fuzz.campaign(given.minutes, out, given.seed, run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
