@@ -17,6 +17,7 @@ from hyperopt_hn.nn.context import HyperLayer, hyper_layers
 from hyperopt_hn.nn.conversion.binding import bind
 from hyperopt_hn.nn.conversion.reports import LEAST, FewRespondWarning, Report, percent
 from hyperopt_hn.nn.conversion.selection import DROPOUTS, LayerSelection, RateNames, Select
+from hyperopt_hn.nn.conversion.source_reads import read_past
 from hyperopt_hn.nn.conversion.ties import left_together, tie
 from hyperopt_hn.nn.conversion.undone_gates import BEHIND, undone
 from hyperopt_hn.nn.distributed import refuse_sharded
@@ -107,6 +108,7 @@ def _respond(
         module: _obstacle(module, how.table) or chosen.reason(names, module) or _frozen(module, space)
         for names, module in every
     }
+    reasons |= {module: why for module, why in read_past(model).items() if reasons.get(module, "") is None}
     left_together(model, reasons, {module: names[0] for names, module in every})
     for names, module in every:
         layer: nn.Module | None = rates.dropout_for(names, module)

@@ -32,6 +32,15 @@ SPACE = HyperSpace([Hyper("p", 0.3, 0.0, 0.9)])
 DATA = torch.randn(40, 4, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 2
 
 
+def weight_of(layer):
+    """A read that the source of a forward pass does not show."""
+    return layer.weight
+
+
+def bias_of(layer):
+    return layer.bias
+
+
 class Embedded(nn.Module):
     """The table is called, and read past its layer as the output weight."""
 
@@ -41,7 +50,7 @@ class Embedded(nn.Module):
 
     def forward(self, x):
         tokens = (x.abs() * 3).long().clamp(max=10)
-        return F.linear(self.mid(self.emb(tokens)).tanh(), self.emb.weight).mean(1)[:, :2]
+        return F.linear(self.mid(self.emb(tokens)).tanh(), weight_of(self.emb)).mean(1)[:, :2]
 
 
 class Fused(nn.Module):
@@ -52,8 +61,8 @@ class Fused(nn.Module):
         self.q, self.k, self.out = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
 
     def forward(self, x):
-        both = torch.cat([self.q.weight, self.k.weight])
-        return self.out(F.linear(x, both, torch.cat([self.q.bias, self.k.bias])).tanh().view(-1, 2, 4).mean(1))
+        both = torch.cat([weight_of(self.q), weight_of(self.k)])
+        return self.out(F.linear(x, both, torch.cat([bias_of(self.q), bias_of(self.k)])).tanh().view(-1, 2, 4).mean(1))
 
 
 class Listed(nn.Module):
@@ -94,7 +103,7 @@ class Hidden(nn.Module):
         self.a, self.out, self.twice = nn.Linear(4, 4, bias=False), nn.Linear(4, 2), twice
 
     def forward(self, x):
-        return self.out(Doubled.apply(self.a(x) if self.twice else x, self.a.weight).tanh())
+        return self.out(Doubled.apply(self.a(x) if self.twice else x, weight_of(self.a)).tanh())
 
 
 class Fine(nn.Module):
@@ -172,7 +181,7 @@ def test_nothing_left_to_respond():
             self.a = nn.Linear(4, 2)
 
         def forward(self, x):
-            return F.linear(x, self.a.weight)
+            return F.linear(x, weight_of(self.a))
 
     with pytest.raises(UserError, match="no layer of this model can respond"):
         tuner_of(Bare()).train_step()
