@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hyperopt_hn.data.catalogue import load
 from hyperopt_hn.data.cifar import cifar_jpeg
-from hyperopt_hn.data.cifar.cifar_jpeg import decode, decode_archive
+from hyperopt_hn.data.cifar.cifar_jpeg import agrees, decode, decode_archive, pixels_hash
 from hyperopt_hn.errors import UserError
 from tests.support.refusals import refused
 
@@ -95,6 +95,20 @@ def test_a_cache_that_is_not_this_archive_is_made_anew(
     assert again.test_images.shape == first.test_images.shape
 
 
+def test_one_wrong_pixel_among_thousands_of_images_is_found() -> None:
+    """A sample of the images would mostly miss it."""
+    many, file = 4000, jpeg(0)
+    content = packed(
+        train_jpeg=np.frombuffer(file * many, np.uint8),
+        train_offsets=np.arange(many + 1, dtype=np.int64) * len(file),
+        train_labels=np.zeros(many, np.uint8),
+    )
+    arrays = decode_archive(content)
+    assert agrees(content, arrays)
+    arrays["train_images"][many // 2, 3, 4, 1] ^= 1
+    assert not agrees(content, arrays)
+
+
 OFFSETS = np.array([0, 5, 4, 900], np.int64)
 
 
@@ -156,5 +170,9 @@ def test_real_cifar10_jpeg() -> None:
     assert np.bincount(images.train_labels).tolist() == [5000] * 10
     assert np.bincount(images.test_labels).tolist() == [1000] * 10
     assert abs(images.train_images.mean() / 255 - 0.4733) < 1e-3, "CIFAR-10's own mean"
+    features = pytest.importorskip("PIL.features")
+    if features.check_feature("libjpeg_turbo"):
+        found = pixels_hash({"train_images": images.train_images, "test_images": images.test_images})
+        assert found == cifar_jpeg.PIXELS
     again = load("cifar10-jpeg", REAL, download=False)
     np.testing.assert_array_equal(images.test_images, again.test_images)
