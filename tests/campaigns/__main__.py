@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("name", choices=("kill", "fuzz"))
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=1, help="of the moments and mutations")
-    parser.add_argument("--programs", default="toy,toy-search", help=f"kill: of {', '.join(kill.PROGRAMS)}")
+    parser.add_argument("--programs", default="toy,toy-global,self-tuner", help=f"kill: of {', '.join(kill.PROGRAMS)}")
     parser.add_argument("--out", type=Path, help="where failing inputs stay (default: a temporary folder)")
     given = parser.parse_args(arguments)
     out = given.out or Path(tempfile.mkdtemp(prefix="campaign-"))

@@ -21,7 +21,7 @@ SELF_TUNER = (
 )
 PROGRAMS = {
     "toy": ["-m", "toy", "local-small", *COMMON, "--steps", "3000"],
-    "toy-search": ["-m", "toy", "local-medium", *COMMON, "--arms", "random", "--max-steps", "40"],
+    "toy-global": ["-m", "toy", "global-small", *COMMON, "--steps", "600", "--warmup", "600", "--tune-after", "100"],
     "cnn": ["-m", "deep", "cnn", *COMMON],
     "lstm": ["-m", "deep", "lstm", "--preset", "smoke", "--data", "topics", "--seed", "3"],
     "self-tuner": ["-c", SELF_TUNER],
