@@ -10,7 +10,7 @@ import resource
 import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hyperopt_hn import Hyper, HyperSpace, Run, UserError
@@ -62,7 +62,11 @@ READERS: dict[str, tuple[Reader, ...]] = {
 
 def campaign(minutes: float, out: Path, seed: int, run: Path) -> int:
     """Mutate and read for so long; prints the counts and writes the first failing inputs under `out`; 1 if any."""
-    logging.disable()  # a schedule's odd columns are told by a warning, thousands of times
+    with _silent():
+        return _campaign(minutes, out, seed, run)
+
+
+def _campaign(minutes: float, out: Path, seed: int, run: Path) -> int:
     chance, ends, tried, refused, found = random.Random(seed), time.monotonic() + 60 * minutes, 0, 0, 0
     good = out / "good"
     shutil.copytree(run, good)
@@ -83,10 +87,7 @@ def campaign(minutes: float, out: Path, seed: int, run: Path) -> int:
                 fault = "" if str(error).count("\n") == 0 else f"more than one line: {error}"
             except Exception:
                 fault = traceback.format_exc()
-            seconds, grown = (
-                time.monotonic() - started,
-                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before,
-            )
+            seconds, grown = time.monotonic() - started, _peak() - before
             if seconds > MOST_SECONDS or grown > MOST_BYTES:
                 fault = f"{seconds:.1f} s, {grown / 2**20:.0f} MB more"
             if fault:
@@ -130,3 +131,14 @@ def mutated(whole: bytes, chance: random.Random) -> bytes:
 def _peak() -> int:
     """The most memory that this process has held, bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """A schedule's odd columns are told by a warning, thousands of times: no logging inside."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(before)

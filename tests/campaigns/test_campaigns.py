@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_few_seconds_of_damaged_files(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fuzz.campaign(0.08, tmp_path, 11, run) == 0, capsys.readouterr().out
     assert ", 0 faults" in capsys.readouterr().out
+    assert logging.getLogger("hyperopt_hn").isEnabledFor(logging.WARNING), "what others log is heard again"
 
 
 def test_a_reader_that_fails_is_found(
