@@ -47,7 +47,7 @@ class Model:
     penalty: str = option("norm", "penalty: norm (1 hyperparameter), class_norms (one per class), weights (one each)")
     response: str = option("linear", "hypernetwork: linear, mlp (one hidden layer) or factorised (low rank)")
     width: int = option(50, "hidden units of the mlp hypernetwork, rank of the factorised one", least=1)
-    init_scale: float = option(0.01, "standard deviation of the hypernetwork's initial parameters", above=0, most=1e3)
+    init_scale: float = option(0.01, "sd of the hypernetwork's initial parameters", least=1e-100, most=1e3)
     init_weights: float = option(0.0, "sd of a factorised response's initial weights; 0: init_scale", least=0, most=1e3)
     init_lambda: float = option(1.0, "initial raw hyperparameter (weight decay = exp of it)", least=-20, most=20)
 
