@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
@@ -91,6 +91,17 @@ def hyper_layers(model: nn.Module) -> Iterator[tuple[str, HyperLayer]]:
             yield name, cast(HyperLayer, module)
 
 
+def anywhere(layer: object) -> bool:
+    """Whether a layer's own parameters respond wherever they are read, not in its forward alone."""
+    return getattr(type(layer), "anywhere", False) is True
+
+
+def named_own(layer: HyperLayer) -> Iterator[tuple[str, nn.Parameter]]:
+    """A layer's parameters, of the modules inside it too; of one that responds anywhere those that are its own."""
+    every = layer.named_parameters()
+    return ((n, p) for n, p in every if "." not in n) if anywhere(layer) else every
+
+
 def space_of(model: nn.Module) -> HyperSpace:
     """The space of a converted model; UserError if it has none."""
     for home in homes_of(model):
@@ -117,7 +128,8 @@ def at(
     `tangent` makes responses first order (see `linearised`). Nested, per thread and exception-safe.
     Raises UserError for a wrong size, type or device of λ, and for a model without hyper layers.
     """
-    homes = homes_of(model)
+    layers = [layer for _, layer in hyper_layers(model)]
+    homes = list(dict.fromkeys(layer.home for layer in layers))
     if not homes and lam.numel():
         raise UserError("this model has no hyper layer; make it with convert(model, space)")
     outer = _here.scopes
@@ -127,8 +139,10 @@ def at(
         scope = _scope(home, lam, _input(lam, centre) if h is None else h, values or {}, tangent)
         inner[home] = replace(scope, zero=_same(lam, centre))
     _here.scopes = _everywhere.scopes = inner
+    own: list[Any] = [layer for layer in layers if anywhere(layer) and layer.num_hyper]
     try:
-        yield
+        with own[0].acting(own, inner) if own else nullcontext():
+            yield
     except RowsError as error:
         name = innermost(model, error)
         remedy = f"leave it out by convert(..., exclude=[{name!r}])"

@@ -33,6 +33,8 @@ COVERED_BY = {
     "hyperopt_hn/runs/team.py": "tests/hyperopt_hn/nn/test_distributed.py",
     "hyperopt_hn/nn/conversion/binding.py": "tests/hyperopt_hn/nn/test_context.py",
     "hyperopt_hn/nn/diagnosis/axes/*.py": "tests/hyperopt_hn/nn/diagnosis/axes/test_batch_axes.py",
+    "hyperopt_hn/nn/conversion/obstacles.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
+    "hyperopt_hn/nn/layers/by_parameter/*.py": "tests/hyperopt_hn/nn/layers/by_parameter/test_layer.py",
     "hyperopt_hn/nn/conversion/collapsing.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
     "hyperopt_hn/nn/conversion/selection.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
     "hyperopt_hn/nn/conversion/ties.py": "tests/hyperopt_hn/nn/conversion/test_forms.py",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from torch import nn
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import Home, HyperLayer, homes_of, hyper_layers, move_home
+from hyperopt_hn.nn.context import Home, HyperLayer, anywhere, homes_of, hyper_layers, move_home, named_own
 from hyperopt_hn.space import HyperSpace
 
 
@@ -34,7 +34,7 @@ def bind(model: nn.Module, space: HyperSpace, batch_dim: int | None = None) -> N
 
 def within(layers: Sequence[tuple[str, HyperLayer]]) -> list[tuple[str, HyperLayer]]:
     """Those of these that are parts of others of them."""
-    names = [name for name, _ in layers]
+    names = [name for name, layer in layers if not anywhere(layer)]
     return [
         (n, x) for n, x in layers if any(n != other and (not other or n.startswith(f"{other}.")) for other in names)
     ]
@@ -66,7 +66,7 @@ def silence(layer: HyperLayer) -> None:
 
 def freeze_response(layer: HyperLayer) -> None:
     """Set a layer's response to zero, and train it no more."""
-    for name, parameter in layer.named_parameters():
+    for name, parameter in named_own(layer):
         if name.rpartition(".")[2].startswith("response_"):
             parameter.requires_grad_(False)
             if parameter.shape[-1] == layer.num_hyper:

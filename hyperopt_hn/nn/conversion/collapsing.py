@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import at, hyper_layers, hyper_values
+from hyperopt_hn.nn.context import anywhere, at, hyper_layers, hyper_values
 from hyperopt_hn.nn.conversion.converter import replace
 from hyperopt_hn.nn.conversion.copies import copy_of
+from hyperopt_hn.nn.layers.by_parameter.layer import as_it_was
 
 
 @torch.no_grad()
@@ -30,16 +31,23 @@ def collapse(model: nn.Module, lam: Tensor, centre: Tensor | None = None, h: Ten
     made: dict[object, nn.Module] = {}
     tied: dict[int, nn.Parameter] = {}
     given = h if h is not None else lam if centre is None else lam - centre
+    own: list[tuple[Any, dict[str, Tensor]]] = []
     with at(twin, lam, h=given):
         named = any(layer.home.space is not None for _, layer in hyper_layers(twin))
         values = hyper_values(twin) if named else {}
         for name, layer in hyper_layers(twin):
-            if isinstance(layer, nn.Module) and parametrize.is_parametrized(layer):
+            if isinstance(layer, nn.Module) and parametrize.is_parametrized(layer) and not anywhere(layer):
                 raise UserError(
                     f"layer {name!r} was parametrized (weight_norm, spectral_norm, ...) after convert; parametrize the "
                     "plain model, then convert it"
                 )
-            made[layer] = _plain(layer, given, values, tied)
+            if anywhere(layer):
+                alone: Any = layer
+                own.append((alone, alone.weights(given) if layer.num_hyper and layer.home.responds else {}))
+            else:
+                made[layer] = _plain(layer, given, values, tied)
+    for layer, weights in own:
+        _filled(layer, as_it_was(layer), weights, tied)
     twin = replace(twin, made)
     for module in twin.modules():
         if isinstance(module, nn.TransformerEncoderLayer):
@@ -57,7 +65,15 @@ def _plain(layer: Any, h: Tensor, values: dict[str, Any], tied: dict[int, nn.Par
         else:
             vars(plain)["p"] = rate
     weights = layer.weights(h) if layer.num_hyper and layer.home.responds else {}
-    for path, _ in list(plain.named_parameters()):
+    _filled(layer, plain, weights, tied)
+    for path, _ in list(plain.named_buffers()):
+        plain.register_buffer(path, layer.get_buffer(path))
+    return plain.train(layer.training)
+
+
+def _filled(layer: Any, plain: nn.Module, weights: dict[str, Tensor], tied: dict[int, nn.Parameter]) -> None:
+    """Give a plain layer its parameters, a tied one everywhere the same object."""
+    for path, _ in list(plain.named_parameters(recurse=layer is not plain)):
         own = layer.get_parameter(path)
         value = weights.get(path, own)
         known = tied.get(id(own))
@@ -66,9 +82,6 @@ def _plain(layer: Any, h: Tensor, values: dict[str, Any], tied: dict[int, nn.Par
             tied.setdefault(id(own), known)
         owner, _, leaf = path.rpartition(".")
         setattr(plain.get_submodule(owner), leaf, known)
-    for path, _ in list(plain.named_buffers()):
-        plain.register_buffer(path, layer.get_buffer(path))
-    return plain.train(layer.training)
 
 
 def _fast_activation(activation: Any) -> int:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import UninitializedParameter
-from torch.nn.utils import parametrize
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import HyperLayer, hyper_layers
+from hyperopt_hn.nn.context import HyperLayer, anywhere, hyper_layers, named_own
 from hyperopt_hn.nn.conversion.binding import bind
+from hyperopt_hn.nn.conversion.obstacles import by_itself, frozen, obstacle, ties_agreed
 from hyperopt_hn.nn.conversion.reports import LEAST, FewRespondWarning, Report, percent
 from hyperopt_hn.nn.conversion.selection import DROPOUTS, LayerSelection, RateNames, Select
 from hyperopt_hn.nn.conversion.source_reads import read_past
@@ -22,6 +21,7 @@ from hyperopt_hn.nn.conversion.ties import left_together, tie
 from hyperopt_hn.nn.conversion.undone_gates import BEHIND, undone
 from hyperopt_hn.nn.distributed import refuse_sharded
 from hyperopt_hn.nn.layers.affine_response import Gain
+from hyperopt_hn.nn.layers.by_parameter.layer import respond_by_parameter
 from hyperopt_hn.nn.layers.in_place import undo
 from hyperopt_hn.nn.layers.kinds import Form, Table, table_of
 from hyperopt_hn.nn.layers.plain import Options
@@ -104,24 +104,28 @@ def _respond(
     left: dict[str, str] = {}
     every = list(_outermost(model))
     sizes = _sizes(every)
-    reasons = {
-        module: _obstacle(module, how.table) or chosen.reason(names, module) or _frozen(module, space)
-        for names, module in every
-    }
-    reasons |= {module: why for module, why in read_past(model).items() if reasons.get(module, "") is None}
+    unlike = {module: obstacle(module, how.table) or frozen(module, space.n) for _, module in every}
+    unlike |= {module: why for module, why in read_past(model).items() if unlike.get(module, "") is None}
+    wish = {module: chosen.reason(names, module) for names, module in every}
+    alone = {m for m, why in unlike.items() if why and not wish[m] and space.n and by_itself(m)}
+    reasons = {m: wish[m] or (None if m in alone else why) for m, why in unlike.items()}
     left_together(model, reasons, {module: names[0] for names, module in every})
+    alone = {m for m in alone if reasons[m] is None}
+    ties_agreed(model, reasons, alone)
     for names, module in every:
         layer: nn.Module | None = rates.dropout_for(names, module)
         reason, wanted = reasons[module], rates.wants(names, module)
         if not wanted and module in how.undone and reasons[how.undone[module]] is None:
             reason = reason or BEHIND
-        if layer is None and not reason and (space.n or wanted):
+        if layer is None and not reason and module in alone:
+            layer = respond_by_parameter(module, how.options)
+        elif layer is None and not reason and (space.n or wanted):
             kind = type(module)
             layer = how.table[kind].from_plain(module, how.options)
             rates.apply(names, kind, layer)
         if layer is not None:
             made[module] = layer
-            converted[names[0]] = type(layer).__name__
+            converted[names[0]] = f"{type(layer).__name__}, by parameter" if anywhere(layer) else type(layer).__name__
         elif isinstance(module, DROPOUTS) or next(module.parameters(recurse=False), None) is not None:
             left[names[0]] = reason or "the space tunes nothing"
     chosen.check()
@@ -153,22 +157,16 @@ def _warn(found: Report) -> None:
     )
 
 
-def _frozen(module: nn.Module, space: HyperSpace) -> str | None:
-    """Why a layer with frozen parameters is left: a response would move what its owner holds fixed."""
-    still = [name for name, p in module.named_parameters() if not p.requires_grad]
-    return f"{', '.join(still)} frozen (requires_grad=False)" if still and space.n else None
-
-
 def report(model: nn.Module) -> Report:
     """What `convert` did with this model."""
     found = next((layer.home.report for _, layer in hyper_layers(model) if isinstance(layer.home.report, Report)), None)
     return found or Report()
 
 
-def leave(model: nn.Module, name: str, reason: str) -> None:
-    """Say in the report that a converted layer does not respond after all."""
+def leave(model: nn.Module, name: str, reason: str, part: tuple[str, int] | None = None) -> None:
+    """Say in the report that a converted layer, or one parameter of it (name, size), does not respond after all."""
     old = report(model)
-    new = old.without(name, reason)
+    new = old.without(name, reason) if part is None else old.without_part(name, *part, reason)
     for _, layer in hyper_layers(model):
         if isinstance(layer.home.report, Report) or layer.home.report is None:
             layer.home.report = new
@@ -196,7 +194,7 @@ def replace(model: nn.Module, made: Mapping[Any, nn.Module]) -> nn.Module:
 
 
 def _response_ids(model: nn.Module) -> set[int]:
-    own = (p for _, layer in hyper_layers(model) for p in layer.named_parameters())
+    own = (p for _, layer in hyper_layers(model) for p in named_own(layer))
     return {id(p) for name, p in own if name.rpartition(".")[2].startswith("response_")}
 
 
@@ -209,35 +207,6 @@ def _outermost(model: nn.Module) -> Iterator[tuple[list[str], nn.Module]]:
         if isinstance(module, nn.MultiheadAttention):
             inside.update(m for m in module.modules() if m is not module)
     return ((names[m], m) for m in names if m not in inside)
-
-
-def _obstacle(module: nn.Module, table: Table) -> str | None:
-    kind = type(module).__name__
-    if any(isinstance(p, UninitializedParameter) for p in module.parameters(recurse=False)):
-        raise UserError(f"a {kind} has no shape yet; run one batch through the model, then convert it")
-    if isinstance(module, DROPOUTS):
-        off = "its rate is 0.0, and " if not module.p else ""
-        return off + "no hyperparameter was named for its rate; dropout={'name or pattern': 'hyperparameter'}"
-    if type(module) not in table:
-        parent = next((k.__name__ for k in table if isinstance(module, k)), None)
-        return (
-            f"a subclass of {parent}, whose own code would be lost" if parent else f"there is no hyper layer for {kind}"
-        )
-    if next(module.parameters(), None) is None:
-        return "it has no parameters"
-    if any(p.is_complex() for p in module.parameters()):
-        return "its parameters are complex, and λ is real"
-    if any(parametrize.is_parametrized(part) for part in module.modules()):
-        return "it is parametrized (weight_norm, spectral_norm, ...), so its weight is no parameter"
-    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
-        return "it has hooks, which would be lost"
-    if getattr(module, "max_norm", None) is not None:
-        return "max_norm rewrites its table as it runs"
-    if isinstance(module, (_BatchNorm, nn.GroupNorm)) and module.bias is None:
-        return "there is no response for a norm with a gain and no offset"
-    if getattr(module, "proj_size", 0):
-        return "there is no response for proj_size"
-    return None
 
 
 def _forbid_fast_path(model: nn.Module, made: Iterable[nn.Module]) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hyperopt_hn.nn.context import scope_of
 from hyperopt_hn.nn.layers import squares
+from hyperopt_hn.nn.layers.by_parameter.reading import paused
 from hyperopt_hn.nn.layers.squares import Quadratic
 
 
@@ -26,7 +27,7 @@ def squared_norm(model: nn.Module) -> Tensor:
     """
     constant: Tensor | None = None
     moving: dict[int, tuple[Tensor, Quadratic]] = {}
-    with _whole_precision(model):
+    with paused(), _whole_precision(model):
         for parameter, h, quadratic in _weights(model):
             if quadratic is None or h is None:
                 here = squares.plain(parameter)

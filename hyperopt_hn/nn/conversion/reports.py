@@ -44,6 +44,11 @@ class Report:
         converted = {k: v for k, v in self.converted.items() if k != name}
         return Report(converted, {**self.left, name: reason}, self.sizes, self.kinds)
 
+    def without_part(self, name: str, part: str, size: int, reason: str) -> Report:
+        """The same with one parameter of a layer, `size` numbers, left after all."""
+        sizes = {**self.sizes, name: self.sizes.get(name, size) - size, part: size}
+        return Report(self.converted, {**self.left, part: reason}, sizes, {**self.kinds, part: "parameter"})
+
     @property
     def details(self) -> str:
         """Every module with what it became, or why it was left."""

@@ -2,7 +2,7 @@
 
 Of each module that is not torch's own, `forward` and the methods that it calls on itself are read: `self.qkv.weight`
 given to a function or an operator is such a read; asking for its type, device or shape is none. What the source does
-not show is found after the first train step (diagnosis/past_reads).
+not show is found after the first train step (diagnosis/reads/past_reads).
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ from typing import Any
 from torch import nn
 
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn.context import anywhere, named_own
+from hyperopt_hn.nn.layers.by_parameter.movement import PREFIX
 from hyperopt_hn.nn.layers.feedforward.embedding import HyperEmbedding
 from hyperopt_hn.nn.layers.feedforward.gated_layers import GatedEmbedding, GatedLinear
 from hyperopt_hn.nn.layers.feedforward.linear import HyperLinear
@@ -21,15 +23,21 @@ _OF_WEIGHTS = ("response_weight", "response_scale", "response_outer", "response_
 def tie(layers: Iterable[nn.Module]) -> None:
     """Let the holders of a shared parameter hold one response; UserError where no common response serves them."""
     first: dict[int, tuple[nn.Module, str]] = {}
-    ordered = sorted(layers, key=lambda m: not isinstance(m, _TABLES))  # an embedding decides the direction
+    ordered = sorted(
+        layers, key=lambda m: not isinstance(m, (*_TABLES, nn.Embedding))
+    )  # an embedding decides the direction
     for layer in ordered:
-        for name, parameter in list(layer.named_parameters()):
+        for name, parameter in _own(layer):
             if name.rpartition(".")[2].startswith("response_"):
                 continue
             owner, known = first.setdefault(id(parameter), (layer, name))
             responding: Any = layer
             if owner is not layer and responding.num_hyper:
                 _share(owner, known, responding, name)
+
+
+def _own(layer: Any) -> list[tuple[str, nn.Parameter]]:
+    return list(named_own(layer))
 
 
 def left_together(model: nn.Module, reasons: dict[nn.Module, str | None], names: Mapping[nn.Module, str]) -> None:
@@ -53,6 +61,10 @@ def left_together(model: nn.Module, reasons: dict[nn.Module, str | None], names:
 
 
 def _share(owner: Any, known: str, layer: Any, name: str) -> None:
+    if anywhere(layer) and anywhere(owner):
+        layer.register_parameter(PREFIX + name, owner.get_parameter(PREFIX + known))
+        layer.response_axes[name] = owner.response_axes[known]
+        return
     turned = isinstance(owner, _TABLES) and isinstance(layer, _READERS)
     if known != name or name not in ("weight", "bias") or not (turned or type(owner) is type(layer)):
         raise UserError(

@@ -10,19 +10,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from hyperopt_hn.nn.context import HyperLayer, hyper_layers
+from hyperopt_hn.nn.context import HyperLayer, anywhere, hyper_layers
+from hyperopt_hn.nn.layers.by_parameter.questions import AS, QUESTIONS, called
 
 Call = tuple[nn.Module, tuple[Any, ...], dict[str, Any]]
 """A module, its arguments and its keyword arguments."""
-_QUESTIONS = (
-    "shape dtype device ndim requires_grad is_cuda layout is_leaf grad grad_fn itemsize nbytes size dim numel stride "
-    "is_floating_point is_complex is_contiguous data_ptr element_size get_device new_zeros new_ones new_empty new_full "
-    "new_tensor zeros_like ones_like empty_like rand_like randn_like full_like __len__ __hash__ __repr__ _version "
-    "register_hook untyped_storage nelement ndimension"
-)
-"""What can be asked of a tensor without reading its values."""
-_AS = frozenset(("to", "type_as", "expand_as", "view_as", "reshape_as"))
-"""Where a tensor in a later place gives its type or shape alone."""
 
 
 @contextmanager
@@ -58,13 +50,12 @@ class Watch(TorchFunctionMode):
         """`everywhere`: outside every module's forward, not outside those layers' alone."""
         super().__init__()
         self._everywhere = everywhere
-        self.layers: list[Any] = [layer for _, layer in responding(model)]
+        self.layers: list[Any] = [layer for _, layer in responding(model) if everywhere or not anywhere(layer)]
         self.weights = {id(p) for layer in self.layers for n, p in layer.named_parameters() if elementary(n)}
         self.inside = set[int]()
         self.idle = set[int]()
         self._model, self._within, self._called = model, 0, set[int]()
         self._hooks: list[Any] = []
-        self._questions = frozenset(_QUESTIONS.split())
 
     def __enter__(self) -> Any:
         responding = {id(layer) for layer in self.layers}
@@ -85,10 +76,9 @@ class Watch(TorchFunctionMode):
         self.idle = {id(p) for layer in waiting for n, p in layer.named_parameters() if elementary(n)}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "")
-        name = func.__self__.__name__ if name == "__get__" and hasattr(func.__self__, "__name__") else name
-        if not self._within and name not in self._questions:
-            given = [*(args[:1] if name in _AS else args), *(kwargs or {}).values()]
+        name = called(func)
+        if not self._within and name not in QUESTIONS:
+            given = [*(args[:1] if name in AS else args), *(kwargs or {}).values()]
             for part in given:
                 for leaf in part if isinstance(part, (list, tuple)) else (part,):
                     if id(leaf) in self.weights:

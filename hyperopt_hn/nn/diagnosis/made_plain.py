@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from hyperopt_hn.nn.context import named_own
 from hyperopt_hn.nn.conversion.binding import silence
 from hyperopt_hn.nn.conversion.converter import leave
 from hyperopt_hn.nn.diagnosis.calls import responding
@@ -14,12 +15,12 @@ def make_plain(model: nn.Module, ids: set[int], reason: str) -> list[str]:
     names: list[str] = []
     layers = responding(model)
     while True:
-        hit = [(n, x) for n, x in layers if n not in names and ids & {id(p) for _, p in x.named_parameters()}]
+        hit = [(n, x) for n, x in layers if n not in names and ids & {id(p) for _, p in named_own(x)}]
         if not hit:
             return names
         for name, layer in hit:
             names.append(name)
-            ids = ids | {id(p) for _, p in layer.named_parameters()}
+            ids = ids | {id(p) for _, p in named_own(layer)}
             silence(layer)
             leave(model, name, reason)
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import at, hyper_layers
+from hyperopt_hn.nn.context import anywhere, at, hyper_layers
 from hyperopt_hn.nn.conversion.collapsing import collapse
 from hyperopt_hn.nn.diagnosis.calls import Call
-from hyperopt_hn.nn.diagnosis.past_reads import widened
 from hyperopt_hn.nn.diagnosis.prints import Prints, parted
+from hyperopt_hn.nn.diagnosis.reads.past_reads import widened
 from hyperopt_hn.nn.diagnosis.replays import untouched
 from hyperopt_hn.nn.responses.base import Losses, Response, evaluating
 from hyperopt_hn.nn.responses.elementary import whole_precision
@@ -70,7 +70,7 @@ def _prints(losses: Losses, model: nn.Module, where: tuple[Tensor, Tensor] | Non
 
 def _comparable(model: nn.Module, one: Prints, two: Prints) -> tuple[Prints, Prints]:
     """Without what is inside layers that respond, and what only one of the two calls."""
-    heads = tuple(f"{name}." if name else "" for name, _ in hyper_layers(model))
+    heads = tuple(f"{name}." if name else "" for name, x in hyper_layers(model) if not anywhere(x))
     counts = [Counter(name for name, *_ in prints.found) for prints in (one, two)]
     both = {name for name in counts[0] if counts[0][name] == counts[1][name]}
     both = {name for name in both if not any(name != head[:-1] and name.startswith(head) for head in heads)}

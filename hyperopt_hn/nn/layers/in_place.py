@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from hyperopt_hn.nn.context import Home, Scope, scope_of
+from hyperopt_hn.nn.context import Home, Scope, anywhere, scope_of
 from hyperopt_hn.nn.layers.affine_response import Gain, merged_once
+from hyperopt_hn.nn.layers.by_parameter.layer import as_it_was
 from hyperopt_hn.nn.layers.plain import Options
 
 Layer = TypeVar("Layer", bound="InPlace")
@@ -86,6 +87,8 @@ def become(kind: type[Layer], plain: nn.Module, options: Options) -> Layer:
 
 def restore(layer: nn.Module) -> nn.Module:
     """torch's own layer again, in place: the inverse of `become`."""
+    if anywhere(layer):
+        return as_it_was(layer)
     for name in [name for name in layer._parameters if name.startswith("response_")]:
         del layer._parameters[name]
     kind = vars(layer)["plain_class"]

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from hyperopt_hn.hyper import Hyper
-from hyperopt_hn.nn.context import hyper_layers
+from hyperopt_hn.nn.context import hyper_layers, named_own
 from hyperopt_hn.nn.conversion.converter import general_parameters, report
 from hyperopt_hn.space import HyperSpace
 
@@ -23,7 +23,7 @@ def tuned_rows(space: HyperSpace, values: Mapping[str, Any]) -> list[tuple[str, 
 def responding(model: nn.Module) -> tuple[int, int]:
     """How many parameters of the plain model have a response, and how many there are."""
     layers = [layer for _, layer in hyper_layers(model) if layer.num_hyper]
-    inside = {id(p) for layer in layers for _, p in layer.named_parameters()}
+    inside = {id(p) for layer in layers for _, p in named_own(layer)}
     general = list(general_parameters(model))
     return sum(p.numel() for p in general if id(p) in inside), sum(p.numel() for p in general)
 

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 
 from hyperopt_hn.nn.diagnosis.axes.batch_axes import batch_axes_measured
 from hyperopt_hn.nn.diagnosis.calls import recorded
-from hyperopt_hn.nn.diagnosis.loss_reads import loss_watched
-from hyperopt_hn.nn.diagnosis.past_reads import settle
+from hyperopt_hn.nn.diagnosis.reads.loss_reads import loss_watched
+from hyperopt_hn.nn.diagnosis.reads.own_rows import settle_own
+from hyperopt_hn.nn.diagnosis.reads.past_reads import settle
 from hyperopt_hn.nn.diagnosis.twin_check import CALLS, check_twin
+from hyperopt_hn.nn.layers.by_parameter.reading import escapes
 from hyperopt_hn.nn.responses import Losses, Response
 from hyperopt_hn.nn.setup.batches import Batch
 
@@ -29,12 +31,14 @@ class FirstLooks:
         self._axes = True
         per_example = not losses.hypers.one_draw
         with (
+            escapes() as escaped,
             batch_axes_measured(losses, batch, per_example) as end,
             recorded(losses.bare) as made,
             loss_watched(losses, end) as watched,
         ):
             yield watched
         settle(losses, made)
+        settle_own(losses, made, escaped, losses.problem.rows(batch) if per_example else None)
 
     @contextmanager
     def tuning(self, losses: Losses, batch: Batch, perturbed: bool) -> Iterator[None]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import at, hyper_layers
+from hyperopt_hn.nn.context import at, hyper_layers, named_own
 from hyperopt_hn.nn.conversion.binding import fed_along, freeze_response, within
 from hyperopt_hn.nn.diagnosis.axes.batch_places import ANY, OTHER, BatchPlace, only_axis, ordered, place_of, plain_of
 from hyperopt_hn.nn.diagnosis.axes.two_sizes import Pair, TwoSizes
@@ -183,7 +183,7 @@ def _settle(model: nn.Module, found: dict[int, list[BatchPlace]]) -> list[str]:
             plain.setdefault(next((p.why for p in found[id(layer)] if p.why), OTHER), []).append(name)
     names: list[str] = []
     for why, some in plain.items():
-        ids = {id(p) for name in some for _, p in layers[name].named_parameters()}
+        ids = {id(p) for name in some for _, p in named_own(layers[name])}
         names += make_plain(model, ids, why)
     if names and not responding(model):
         raise UserError(f"no layer of this model can respond to λ: {few(names)} are fed without a batch axis")

@@ -25,6 +25,7 @@ from hyperopt_hn.nn import (  # noqa: E402
     set_batch_dim,
 )
 from hyperopt_hn.nn.layers.masks import keep_mask  # noqa: E402
+from tests.support.half_lstm import lstm_in_bfloat16  # noqa: E402
 
 SPACE = HyperSpace([Hyper("a", 0.3, 0, 1), Hyper("b", 0.2, 0, 1, shared=True)])
 FORMS = ("full", "lowrank", "gated")
@@ -288,6 +289,8 @@ def test_a_packed_sequence_runs_at_the_centre_and_is_refused_elsewhere(form):
 def test_autocast_takes_every_form(form):
     for name in MODELS:
         model, x = converted(name, form)
+        if any(isinstance(m, nn.LSTM) for m in model.modules()) and not lstm_in_bfloat16():
+            continue  # torch's own does not run here either
         model.float()
         x, lams = x.float() if x.is_floating_point() else x, 0.1 * torch.randn(B, 2)
         with at(model, lams):

@@ -1,4 +1,4 @@
-"""Reads past a layer that its parent's source shows: the layer stays plain from the start, and collapse is right."""
+"""Reads past a layer that its parent's source shows: its parameters respond by themselves, and collapse is right."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from torch.nn import functional as F  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
 from hyperopt_hn.nn import at, collapse, convert, report  # noqa: E402
-from hyperopt_hn.nn.conversion.source_reads import WHY  # noqa: E402
 
 SPACE = HyperSpace([Hyper("a", 0.1, 0.0, 0.9)])
 
@@ -71,18 +70,23 @@ class Asking(Base):
 def test_layers_whose_weights_are_read_past_them(kind, left):
     torch.manual_seed(0)
     model = convert(kind(), SPACE, gain="stn")
-    assert dict(report(model).left) == ({} if left is None else {left: WHY.format(kind.__name__)})
-    assert len(report(model).converted) == (3 if left is None else 2)
+    assert not report(model).left and len(report(model).converted) == 3
+    alone = [name for name, what in report(model).converted.items() if what.endswith("by parameter")]
+    assert alone == ([] if left is None else [left])
     with torch.no_grad():
         for name, p in model.named_parameters():
-            if name.endswith(("response_scale", "response_shift")):
+            if "response_" in name and p.shape[-1] == 1:
                 p.normal_()
     x, lam = torch.randn(5, 4), torch.tensor([1.3])
     with at(model, lam):
         inside = model(x)
     inside.square().sum().backward()
     assert torch.allclose(inside, collapse(model, lam)(x), atol=1e-5)
-    assert all(p.grad is not None for name, p in model.named_parameters() if "response_" in name)
+    assert all(
+        p.grad is not None
+        for name, p in model.named_parameters()
+        if "response_" in name and not (left == "block.a" and name.endswith("of_bias"))
+    )
 
 
 def test_torchvisions_swin_agrees_with_its_collapsed_model():
@@ -96,9 +100,5 @@ def test_torchvisions_swin_agrees_with_its_collapsed_model():
     inside.square().sum().backward()
     assert torch.allclose(inside, collapse(model, lam)(x), atol=1e-5)
     assert all(p.grad is not None for name, p in model.named_parameters() if "response_" in name)
-    assert sorted(n.rpartition(".")[2] for n, why in report(model).left.items() if "past" in why) == [
-        "proj",
-        "proj",
-        "qkv",
-        "qkv",
-    ]
+    alone = [n.rpartition(".")[2] for n, what in report(model).converted.items() if what == "Linear, by parameter"]
+    assert sorted(alone) == ["proj", "proj", "qkv", "qkv"] and report(model).share == 1

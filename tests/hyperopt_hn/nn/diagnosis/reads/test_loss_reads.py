@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
 from hyperopt_hn.nn import Batches, Hypers, Optimizers, TorchProblem, TorchTuner, at, convert, squared_norm  # noqa: E402
-from hyperopt_hn.nn.diagnosis.loss_reads import PenaltyWarning  # noqa: E402
+from hyperopt_hn.nn.diagnosis.reads.loss_reads import PenaltyWarning  # noqa: E402
 
 SPACE = HyperSpace([Hyper("decay", 1e-2, 1e-5, 1.0, log=True, shared=True), Hyper("a", 0.1, 0.0, 0.9)])
 

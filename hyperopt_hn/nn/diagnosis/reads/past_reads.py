@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import at
+from hyperopt_hn.nn.context import at, named_own
 from hyperopt_hn.nn.diagnosis.calls import Call, Watch, elementary, responding
 from hyperopt_hn.nn.diagnosis.made_plain import few, make_plain
 from hyperopt_hn.nn.diagnosis.prints import Prints, parted
@@ -82,13 +82,13 @@ class _Check:
                 untouched(bare, lam.device),
                 training(bare),
                 _whole(bare),
-                _filled(_moved(bare)),
+                filled(enlarged(bare)),
             ):
                 with at(bare, lam, h=h, values=self.losses.fixed), watch:
                     one = self._prints(lam, start)
                 with at(bare, lam, h=h, values=self.losses.fixed), torch.no_grad():
                     written = _written(bare, h)
-                with _filled(written), at(bare, lam, lam, values=self.losses.fixed):
+                with filled(written), at(bare, lam, lam, values=self.losses.fixed):
                     two = self._prints(lam, start)
                 place = parted(one, two)
                 if place is not None:  # models that draw random numbers in a way of their own differ from pass to pass
@@ -131,7 +131,7 @@ def _whole(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _filled(values: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
+def filled(values: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
     """Inside, these parameters hold these numbers, whoever else refers to them."""
     kept = [(parameter, parameter.data) for parameter, _ in values]
     try:
@@ -143,11 +143,11 @@ def _filled(values: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
             parameter.data = data
 
 
-def _moved(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
+def enlarged(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
     """Gains drawn anew, so that every response is large enough to be seen."""
     found: dict[int, tuple[Tensor, Tensor]] = {}
     for _, layer in responding(model):
-        for name, p in layer.named_parameters():
+        for name, p in named_own(layer):
             if not elementary(name) and p.shape[-1] == layer.num_hyper and id(p) not in found:
                 noise = torch.randn(p.shape, generator=torch.Generator().manual_seed(len(found)))
                 found[id(p)] = p, _GAIN.get(p.dtype, 0.25) * noise.to(p)

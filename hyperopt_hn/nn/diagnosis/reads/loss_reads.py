@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from hyperopt_hn.nn.context import named_own
 from hyperopt_hn.nn.conversion import penalty
 from hyperopt_hn.nn.diagnosis.calls import Watch, elementary, responding
 from hyperopt_hn.nn.diagnosis.made_plain import few
@@ -69,9 +70,7 @@ class _LossWatch(Watch):
 
 
 def _warn(model: nn.Module, ids: set[int]) -> None:
-    found = [
-        (f"{name}.{p}", elementary(p)) for name, x in responding(model) for p, w in x.named_parameters() if id(w) in ids
-    ]
+    found = [(f"{name}.{p}", elementary(p)) for name, x in responding(model) for p, w in named_own(x) if id(w) in ids]
     names = [name for name, plain in found if plain] or [name for name, _ in found]
     counted = "; it counts the response's own parameters too" if not all(plain for _, plain in found) else ""
     warnings.warn(

@@ -1,0 +1,55 @@
+"""What parameters that respond by themselves are inside `at`: with one λ their values at it, else read by a mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from hyperopt_hn.nn.context import Home, Scope
+from hyperopt_hn.nn.layers.by_parameter.movement import moving
+from hyperopt_hn.nn.layers.by_parameter.reading import Reading, Use
+
+Held = dict[str, Any]
+
+
+@contextmanager
+def acting(layers: Sequence[Any], scopes: Mapping[Home, Scope]) -> Iterator[None]:
+    """Inside, these modules' parameters answer for λ; nested, each level begins with the parameters themselves."""
+    before = [(layer, dict(layer._parameters), vars(layer)["response_kept"]) for layer in layers]
+    uses: list[Use] = []
+    try:
+        for layer, _, kept in before:
+            layer._parameters.update(kept or {})
+            vars(layer)["response_kept"] = None
+            scope = scopes.get(layer.home)
+            if scope is not None and scope.h is not None:
+                if scope.h.dim() == 1 and not scope.tangent:
+                    _put(layer, layer.weights(scope.h))
+                else:
+                    uses += [Use(one, layer.home, scope) for one in moving(layer)]
+            elif kept:
+                _refreshed(layer)
+        with Reading(uses, layers):
+            yield
+    finally:
+        for layer, held, kept in before:
+            layer._parameters.update(held)
+            vars(layer)["response_kept"] = kept
+            _refreshed(layer)
+
+
+def _put(layer: nn.Module, values: Held) -> None:
+    kept = {name: layer._parameters[name] for name in values}
+    layer._parameters.update(values)
+    vars(layer)["response_kept"] = kept
+    _refreshed(layer)
+
+
+def _refreshed(layer: nn.Module) -> None:
+    """torch's recurrent modules keep a list of their weights beside."""
+    if "_flat_weights_names" in vars(layer):
+        flat: list[Any] = [layer._parameters.get(name) for name in vars(layer)["_flat_weights_names"]]
+        vars(layer)["_flat_weights"] = flat

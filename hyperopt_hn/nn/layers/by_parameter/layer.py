@@ -1,0 +1,116 @@
+"""Any module's own parameters respond, each by itself: a matrix is gated, a vector moves; the module stays as it is.
+
+A parameter with one axis longer than 1 becomes p + V h, one number per entry and hyperparameter; one with more axes is
+scaled along one of them, (1 + S h) ⊙ p, MacKay et al.'s gate. Neither needs to know what the module computes: torch's
+functions that read such a parameter answer for every example's λ (see `reading`). The module keeps its object, its
+class (as a base), methods, hooks and parameters. h is the response input, (n,) or (B, n).
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from hyperopt_hn.nn.context import Home
+from hyperopt_hn.nn.layers import squares
+from hyperopt_hn.nn.layers.affine_response import Gain, new_parameter, reset_gain
+from hyperopt_hn.nn.layers.by_parameter import entrywise, handlers  # noqa: F401  they register themselves
+from hyperopt_hn.nn.layers.by_parameter.inside_at import acting
+from hyperopt_hn.nn.layers.by_parameter.movement import PREFIX, axis_of, moving
+from hyperopt_hn.nn.layers.plain import Options
+
+ADDED = ("home", "num_hyper", "plain_class", "response_gain", "response_kept", "response_off", "response_axes")
+"""Attributes that a module has only while it responds."""
+NEEDED = ("home", "num_hyper", "plain", "plain_class", "weights", "norms", "reset_response", "acting", "anywhere")
+"""Names that a module must not use itself."""
+
+
+class ByParameter(nn.Module):
+    """What a module becomes whose parameters respond by themselves: a subclass of this and of its own class."""
+
+    home: Home
+    num_hyper: int
+    plain_class: type[nn.Module]
+    response_gain: Gain
+    response_off: frozenset[str]
+    response_axes: dict[str, int | None]
+    anywhere: ClassVar[bool] = True
+    acting = staticmethod(acting)
+
+    def plain(self) -> nn.Module:
+        """The module as it was, with the same parameters, beside this one."""
+        twin: nn.Module = object.__new__(type(self))
+        vars(twin).update({k: copy.copy(v) if isinstance(v, (dict, set, list)) else v for k, v in vars(self).items()})
+        twin._parameters.update(vars(twin).get("response_kept") or {})
+        return as_it_was(twin)
+
+    def reset_response(self) -> None:
+        """The response alone."""
+        for one in moving(self):
+            reset_gain(one.response, self.response_gain)
+
+    def weights(self, h: Tensor) -> dict[str, Tensor]:
+        """The parameters at one h (n,), by name."""
+        return {one.name: one.own + one.change(h) for one in moving(self)}
+
+    def norms(self) -> dict[str, squares.Quadratic]:
+        """|p(λ)|² in h of the parameters that are gated, by name."""
+        gated = ((one, one.axis) for one in moving(self))
+        return {one.name: squares.gated(one.own, one.response, axis) for one, axis in gated if axis is not None}
+
+    def get_parameter(self, target: str) -> nn.Parameter:
+        """As nn.Module's; never what stands for a parameter at some λ."""
+        kept: dict[str, nn.Parameter] = vars(self).get("response_kept") or {}
+        return kept[target] if target in kept else super().get_parameter(target)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Copied and pickled by its own class, which can be found by name, as this one cannot."""
+        return _made_again, (self.plain_class,), vars(self)
+
+
+def _made_again(kind: type[nn.Module]) -> nn.Module:
+    given: Any = kind
+    module: nn.Module = object.__new__(class_for(given))
+    return module
+
+
+@cache
+def class_for(kind: Any) -> type[ByParameter]:
+    """The subclass of a module's class whose parameters respond."""
+    made: type[ByParameter] = type(kind.__name__, (ByParameter, kind), {"__module__": kind.__module__})
+    return made
+
+
+def respond_by_parameter(module: nn.Module, options: Options) -> nn.Module:
+    """The very module, its own parameters (not those of the modules inside it) responding."""
+    kind = type(module)
+    home = Home(None, options.num_hyper)
+    added = {"home": home, "num_hyper": options.num_hyper, "plain_class": kind, "response_gain": options.gain}
+    vars(module).update(added, response_kept=None, response_off=frozenset(), response_axes={})
+    for name, own in list(module._parameters.items()):
+        unmoved = name == "weight_v" or (name == "original1" and "original0" in module._parameters)  # of weight_norm
+        if own is not None and not unmoved and own.requires_grad and own.is_floating_point() and own.numel():
+            axis = axis_of(module, own)
+            vars(module)["response_axes"][name] = axis
+            rows = own.numel() if axis is None else own.shape[axis]
+            module.register_parameter(PREFIX + name, new_parameter((rows, options.num_hyper), own))
+    made: Any = module
+    given: Any = kind
+    made.__class__ = class_for(given)
+    made.reset_response()
+    done: nn.Module = made
+    return done
+
+
+def as_it_was(layer: nn.Module) -> nn.Module:
+    """The module without its response, in place: the inverse of `respond_by_parameter`."""
+    for name in [name for name in layer._parameters if name.startswith(PREFIX)]:
+        del layer._parameters[name]
+    kind = vars(layer)["plain_class"]
+    for name in ADDED:
+        vars(layer).pop(name, None)
+    layer.__class__ = kind
+    return layer
