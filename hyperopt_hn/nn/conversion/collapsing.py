@@ -63,7 +63,7 @@ def _plain(layer: Any, h: Tensor, values: dict[str, Any], tied: dict[int, nn.Par
         if isinstance(plain, (nn.LSTM, nn.MultiheadAttention)):
             plain.dropout = rate
         else:
-            vars(plain)["p"] = rate
+            vars(plain)[getattr(layer, "rate_attribute", "p")] = rate
     weights = layer.weights(h) if layer.num_hyper and layer.home.responds else {}
     _filled(layer, plain, weights, tied)
     for path, _ in list(plain.named_buffers()):

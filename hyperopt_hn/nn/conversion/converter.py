@@ -15,7 +15,7 @@ from hyperopt_hn.nn.context import HyperLayer, anywhere, hyper_layers, named_own
 from hyperopt_hn.nn.conversion.binding import bind
 from hyperopt_hn.nn.conversion.obstacles import by_itself, frozen, obstacle, ties_agreed
 from hyperopt_hn.nn.conversion.reports import LEAST, FewRespondWarning, Report, percent
-from hyperopt_hn.nn.conversion.selection import DROPOUTS, LayerSelection, RateNames, Select
+from hyperopt_hn.nn.conversion.selection import LayerSelection, RateNames, Select, drops
 from hyperopt_hn.nn.conversion.source_reads import read_past
 from hyperopt_hn.nn.conversion.ties import left_together, tie
 from hyperopt_hn.nn.conversion.undone_gates import BEHIND, undone
@@ -23,7 +23,7 @@ from hyperopt_hn.nn.distributed import refuse_sharded
 from hyperopt_hn.nn.layers.affine_response import Gain
 from hyperopt_hn.nn.layers.by_parameter.layer import respond_by_parameter
 from hyperopt_hn.nn.layers.in_place import undo
-from hyperopt_hn.nn.layers.kinds import Form, Table, table_of
+from hyperopt_hn.nn.layers.kinds import GENERIC, Form, Table, table_of
 from hyperopt_hn.nn.layers.plain import Options
 from hyperopt_hn.space import HyperSpace
 
@@ -45,12 +45,14 @@ def convert(
     that share a weight share its response; a module used twice stays one. `form`: "full" adds a second matrix to each
     layer, W + diag(V h) R; "lowrank" one of rank `rank` (by the layer's size if not given, below a tenth of a usual
     model's parameters); "gated" only scales and shifts units, and skips a layer whose batch norm would undo it, since
-    the norm responds itself. `gain`: "delta" starts the response at zero, "stn" at N(0, 0.01²). `dropout` maps names
-    or patterns to hyperparameters: dropout modules then drop at each example's own rate ("*" leaves those off whose
-    rate is 0), an LSTM between its layers,
-    attention in its weights, an embedding (by its exact name) whole word types, and "rnn.weight_hh" or "fc.weight" is
-    DropConnect of that weight. A space that tunes nothing leaves all layers plain. Raises UserError for a pattern
-    without a match, nothing to convert, or a model that cannot be.
+    the norm responds itself. In all three the parameters of other modules respond by themselves (see
+    layers/by_parameter). "generic": all parameters of all modules do, to one λ for a batch, which is right whatever a
+    model computes. `gain`: "delta" starts the response at zero, "stn" at N(0, 0.01²). `dropout` maps names or patterns
+    to hyperparameters: dropout modules then drop at each example's own rate ("*" leaves those off whose rate is 0),
+    stochastic depth (not meant by "*") drops rows, an LSTM between its layers, attention in its weights, an embedding
+    (by its exact name) whole word types, and "rnn.weight_hh" or "fc.weight" is DropConnect of that weight. A space
+    that tunes nothing leaves all layers plain. Raises UserError for a pattern without a match, nothing to convert, or
+    a model that cannot be.
     """
     refuse_sharded(model)
     if next(hyper_layers(model), None) is not None:
@@ -102,12 +104,13 @@ def _respond(
 ) -> Report:
     converted: dict[str, str] = {}
     left: dict[str, str] = {}
-    every = list(_outermost(model))
-    sizes = _sizes(every)
+    at_once = how.table is GENERIC
+    every = list(_outermost(model, at_once))
+    sizes = _sizes(every, at_once)
     unlike = {module: obstacle(module, how.table) or frozen(module, space.n) for _, module in every}
     unlike |= {module: why for module, why in read_past(model).items() if unlike.get(module, "") is None}
     wish = {module: chosen.reason(names, module) for names, module in every}
-    alone = {m for m, why in unlike.items() if why and not wish[m] and space.n and by_itself(m)}
+    alone = {m for m, why in unlike.items() if why and not wish[m] and space.n and by_itself(m, at_once)}
     reasons = {m: wish[m] or (None if m in alone else why) for m, why in unlike.items()}
     left_together(model, reasons, {module: names[0] for names, module in every})
     alone = {m for m in alone if reasons[m] is None}
@@ -118,7 +121,7 @@ def _respond(
         if not wanted and module in how.undone and reasons[how.undone[module]] is None:
             reason = reason or BEHIND
         if layer is None and not reason and module in alone:
-            layer = respond_by_parameter(module, how.options)
+            layer = respond_by_parameter(module, how.options, at_once)
         elif layer is None and not reason and (space.n or wanted):
             kind = type(module)
             layer = how.table[kind].from_plain(module, how.options)
@@ -126,19 +129,19 @@ def _respond(
         if layer is not None:
             made[module] = layer
             converted[names[0]] = f"{type(layer).__name__}, by parameter" if anywhere(layer) else type(layer).__name__
-        elif isinstance(module, DROPOUTS) or next(module.parameters(recurse=False), None) is not None:
+        elif drops(module) or next(module.parameters(recurse=False), None) is not None:
             left[names[0]] = reason or "the space tunes nothing"
     chosen.check()
     rates.check()
     return Report(converted, left, sizes, {names[0]: type(module).__name__ for names, module in every})
 
 
-def _sizes(every: Iterable[tuple[list[str], nn.Module]]) -> dict[str, int]:
+def _sizes(every: Iterable[tuple[list[str], nn.Module]], at_once: bool) -> dict[str, int]:
     """Parameters to be trained of each module's own, an attention layer's whole; a shared one is its first owner's."""
     seen: set[int] = set()
     sizes: dict[str, int] = {}
     for names, module in every:
-        whole = module.parameters(isinstance(module, nn.MultiheadAttention))
+        whole = module.parameters(isinstance(module, nn.MultiheadAttention) and not at_once)
         own = [p for p in whole if p.requires_grad and id(p) not in seen]
         seen.update(map(id, own))
         sizes[names[0]] = sum(p.numel() for p in own if not isinstance(p, UninitializedParameter))
@@ -151,7 +154,8 @@ def _warn(found: Report) -> None:
     size, every = found.sizes.get(largest, 0), found.responding[1]
     warnings.warn(
         f"only {percent(found.share)} of the parameters respond; the most of the rest, {percent(size / every)}, is in "
-        f"{largest or 'the model itself'}: {found.left[largest]} (print(report(model)) shows all; exclude= is silent)",
+        f"{largest or 'the model itself'}: {found.left[largest]} (print(report(model)) shows all; "
+        "form='generic' serves whatever a model computes; exclude= is silent)",
         FewRespondWarning,
         stacklevel=3,
     )
@@ -198,13 +202,13 @@ def _response_ids(model: nn.Module) -> set[int]:
     return {id(p) for name, p in own if name.rpartition(".")[2].startswith("response_")}
 
 
-def _outermost(model: nn.Module) -> Iterator[tuple[list[str], nn.Module]]:
-    """Each module once with all its names; nothing inside an attention layer, which is converted whole."""
+def _outermost(model: nn.Module, at_once: bool) -> Iterator[tuple[list[str], nn.Module]]:
+    """Each module once with all its names; nothing inside attention, which is converted whole, unless `at_once`."""
     names: dict[nn.Module, list[str]] = {}
     inside: set[nn.Module] = set()
     for name, module in model.named_modules(remove_duplicate=False):
         names.setdefault(module, []).append(name)
-        if isinstance(module, nn.MultiheadAttention):
+        if isinstance(module, nn.MultiheadAttention) and not at_once:
             inside.update(m for m in module.modules() if m is not module)
     return ((names[m], m) for m in names if m not in inside)
 

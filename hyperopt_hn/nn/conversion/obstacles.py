@@ -11,9 +11,10 @@ from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.conversion.selection import DROPOUTS
+from hyperopt_hn.nn.conversion.selection import drops
 from hyperopt_hn.nn.layers.by_parameter.layer import NEEDED
 from hyperopt_hn.nn.layers.kinds import Table
+from hyperopt_hn.nn.layers.stochastic_depth import rate_name
 
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
@@ -23,8 +24,8 @@ def obstacle(module: nn.Module, table: Table) -> str | None:
     kind = type(module).__name__
     if any(isinstance(p, UninitializedParameter) for p in module.parameters(recurse=False)):
         raise UserError(f"a {kind} has no shape yet; run one batch through the model, then convert it")
-    if isinstance(module, DROPOUTS):
-        off = "its rate is 0.0, and " if not module.p else ""
+    if drops(module):
+        off = "its rate is 0.0, and " if not getattr(module, rate_name(module) or "p") else ""
         return off + "no hyperparameter was named for its rate; dropout={'name or pattern': 'hyperparameter'}"
     if type(module) not in table:
         parent = next((k.__name__ for k in table if isinstance(module, k)), None)
@@ -54,12 +55,15 @@ def frozen(module: nn.Module, n: int) -> str | None:
     return f"{', '.join(still)} frozen (requires_grad=False)" if still and n else None
 
 
-def by_itself(module: nn.Module) -> bool:
-    """Whether parameters of the module's own, not of those inside it, may respond wherever they are read."""
+def by_itself(module: nn.Module, at_once: bool = False) -> bool:
+    """Whether parameters of the module's own, not of those inside it, may respond wherever they are read.
+
+    `at_once`: with one λ for a batch, where it does not matter who reads them.
+    """
     own = [p for p in module.parameters(recurse=False) if p.requires_grad]
     if not own or any(p.is_complex() for p in own) or getattr(module, "max_norm", None) is not None:
         return False
-    if isinstance(module, (*DROPOUTS, *_RECURRENT, nn.MultiheadAttention)):
+    if isinstance(module, (*_RECURRENT, nn.MultiheadAttention)) and not at_once:
         return False
     return not any(hasattr(module, name) for name in NEEDED)
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.layers.dropout import HyperChannelDropout, HyperDropout, HyperLockedDropout, LockedDropout
+from hyperopt_hn.nn.layers.stochastic_depth import HyperStochasticDepth, rate_name
 from hyperopt_hn.space import HyperSpace
 
 Select = Sequence[str | type[nn.Module]]
@@ -17,6 +18,11 @@ Select = Sequence[str | type[nn.Module]]
 
 CHANNEL = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 DROPOUTS = (nn.Dropout, LockedDropout, *CHANNEL)
+
+
+def drops(module: nn.Module) -> bool:
+    """Whether a module drops at a rate: a dropout, or stochastic depth."""
+    return isinstance(module, DROPOUTS) or rate_name(module) is not None
 
 
 class LayerSelection:
@@ -55,10 +61,14 @@ class RateNames:
 
     def dropout_for(self, names: Sequence[str], module: nn.Module) -> nn.Module | None:
         """The hyper dropout that replaces a plain one, if its name is mapped."""
-        if not isinstance(module, DROPOUTS):
+        if not drops(module):
             return None
         self._seen += names
-        off = not module.p
+        depth = rate_name(module)
+        if depth is not None:  # "*" means dropouts: a branch's rate is another thing
+            found = self._find(names, exact=False, all_too=False)
+            return None if found is None else HyperStochasticDepth(found, module).train(module.training)
+        off = not getattr(module, "p", 0.0)
         hyper = self._find(names, exact=False, all_too=not off)
         self._off += names if off and hyper is None else []
         if hyper is None:
@@ -67,7 +77,7 @@ class RateNames:
             return HyperChannelDropout(hyper, module.inplace, type(module)).train(module.training)
         if isinstance(module, LockedDropout):
             return HyperLockedDropout(hyper, module.batch_first).train(module.training)
-        return HyperDropout(hyper, module.inplace).train(module.training)
+        return HyperDropout(hyper, bool(getattr(module, "inplace", False))).train(module.training)
 
     def wants(self, names: Sequence[str], module: nn.Module) -> bool:
         """Whether a rate inside this layer is mapped, so that even a space that tunes nothing needs it converted."""

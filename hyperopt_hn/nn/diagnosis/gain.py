@@ -82,7 +82,7 @@ class ResponseGain:
         batch = batches[turn % len(batches)]
         lam = losses.hypers.lam.detach().clone()
         lam[losses.hypers.space.places[name]] += 1.0 if turn % 2 else -1.0
-        rows = lam.expand(losses.problem.rows(batch), -1)
+        rows = lam if losses.hypers.at_once else lam.expand(losses.problem.rows(batch), -1)
         unmoved = self._loss(losses, response.unmoved(losses, lam), batch, lam)
         with_response = self._loss(losses, response.view(losses, rows, True), batch, lam)
         if math.isfinite(unmoved) and math.isfinite(with_response):

@@ -22,7 +22,7 @@ from hyperopt_hn.nn.layers.lstm.gated_lstm import GatedLSTM
 from hyperopt_hn.nn.layers.lstm.low_rank_lstm import LowRankLSTM
 from hyperopt_hn.nn.layers.lstm.lstm import HyperLSTM
 
-Form = Literal["full", "lowrank", "gated"]
+Form = Literal["full", "lowrank", "gated", "generic"]
 Table = dict[type[nn.Module], Any]
 
 _NORMS: Table = {
@@ -63,7 +63,9 @@ GATED: Table = {
     nn.MultiheadAttention: GatedMultiheadAttention,
     **_NORMS,
 }
-FORMS: dict[str, Table] = {"full": FULL, "lowrank": LOW_RANK, "gated": GATED}
+GENERIC: Table = {}
+"""Nothing has a class of its own: all parameters respond by themselves, with one λ for a batch."""
+FORMS: dict[str, Table] = {"full": FULL, "lowrank": LOW_RANK, "gated": GATED, "generic": GENERIC}
 
 
 def table_of(form: str) -> Table:

@@ -85,7 +85,8 @@ def _assembled(given: Specification) -> tuple[TorchTuner, Hypers]:
         raise UserError("this network has no parameters; there is nothing to train")
     wide = parameter.dtype == torch.float64
     dtype = torch.float64 if wide else torch.float32
-    hypers = Hypers(given.space, parameter.device, dtype, tuning.spread, tuning.box, tuning.decades)
+    at_once = tuning.form == "generic"
+    hypers = Hypers(given.space, parameter.device, dtype, tuning.spread, tuning.box, tuning.decades, at_once)
     wrapped = model if given.tuning.wrap is None else given.tuning.wrap(model)
     problem = TorchProblem(
         with_steady_shapes(given.train_loss, given.space, given.rows), given.valid_loss,

@@ -32,8 +32,8 @@ class Tuning:
         "split", "how the response is learned: split, delta, stn, implicit, or an instance"
     )
     form: Form = option(
-        "lowrank", "of the response: lowrank (a tenth of the parameters), full (as many) or gated (a hundredth)",
-        choices=("full", "lowrank", "gated"),
+        "lowrank", "of the response: lowrank (a tenth of the parameters), full (as many), gated (a hundredth), or "
+        "generic: for any model whatever, with one draw a batch", choices=("full", "lowrank", "gated", "generic"),
     )  # fmt: skip
     lr_lam: float | None = option(
         None, "Adam's rate for the hyperparameters, raw units a step; None: what lets them travel 14 raw units in the "

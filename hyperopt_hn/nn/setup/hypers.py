@@ -23,7 +23,8 @@ class Hypers(nn.Module):
     `spread` and `box` are for hyperparameters that name none themselves, and `decades` bounds the spread of those on a
     log scale (`Hyper.raw_spread`). Entries whose initial spread is 0 are never
     perturbed and have no entropy; `any_free`: there are others; `one_draw`: no perturbed entry differs between
-    examples. Source: MacKay et al. 2019, sec. 3.3.
+    examples, asked for (`at_once`, which form="generic" needs) or because all are shared.
+    Source: MacKay et al. 2019, sec. 3.3.
     """
 
     shared: Tensor
@@ -43,6 +44,7 @@ class Hypers(nn.Module):
         spread: float = 0.5,
         box: float = math.inf,
         decades: float = math.inf,
+        one_draw: bool = False,
     ) -> None:
         super().__init__()
         if dtype not in (torch.float32, torch.float64):
@@ -54,7 +56,8 @@ class Hypers(nn.Module):
             space.spreads(spread) > 0
         )  # in numpy: these two are asked on the host, where reading a GPU would wait for it
         self.any_free = bool(own.any())
-        self.one_draw = bool((space.shared() | ~own).all())
+        self.at_once = one_draw
+        self.one_draw = one_draw or bool((space.shared() | ~own).all())
         rho = inv_softplus(torch.where(free, spreads, 1.0), torch)
         self.lam = nn.Parameter(torch.as_tensor(space.init()).to(device, dtype))
         self.rho = nn.Parameter(rho.to(device, dtype))

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hyperopt_hn.nn.context import Home
-from hyperopt_hn.nn.layers.affine_response import lift_channels, lift_features, parts
+from hyperopt_hn.nn.layers.affine_response import align, lift_channels, lift_features, parts
 from hyperopt_hn.nn.layers.by_parameter.reading import Escape, Reading, Use, handles
 
 Lift = Callable[[Tensor, Tensor, Home], Tensor]
@@ -160,3 +160,45 @@ def _table(mode: Reading, func: Any, args: Any, kwargs: Any) -> Any:
     if table is None or table.axis != 1 or bound.get("max_norm") is not None:
         raise Escape(func.__name__)
     return _scaled(table, func(*args, **kwargs), lift_features)
+
+
+@handles("einsum")
+def _einsum(mode: Reading, func: Any, args: Any, kwargs: Any) -> Any:
+    """Of one activation and one parameter: scaled where the letter of its axis is in the one, or in the outcome."""
+    equation, *operands = args
+    operands = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
+    left, arrow, out = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    place = next((i for i, x in enumerate(operands) if mode.use(x) is not None), 0)
+    use = mode.use(operands[place])
+    if kwargs or len(operands) != 2 or not arrow or "." in equation or mode.use(operands[1 - place]) is not None:
+        raise Escape("einsum")
+    if use is None or use.axis is None:
+        raise Escape("einsum")
+    letter, other = terms[place][use.axis], terms[1 - place]
+    batch = other[use.home.batch_dim or 0]
+    if batch in terms[place] or letter == batch:
+        raise Escape("einsum")
+    if letter in other:
+        operands[1 - place] = _scaled(use, operands[1 - place], _along(other, batch, letter))
+        return func(equation, *operands)
+    if letter not in out or batch not in out:
+        raise Escape("einsum")
+    return _scaled(use, func(equation, *operands), _along(out, batch, letter))
+
+
+def _along(letters: str, batch: str, units: str) -> Lift:
+    """Rows (F,) or (B, F) to what broadcasts against a tensor whose axes have these letters."""
+
+    def lift(rows: Tensor, y: Tensor, home: Home) -> Tensor:
+        shape = [1] * len(letters)
+        shape[letters.index(units)] = rows.shape[-1]
+        if rows.dim() == 1:
+            return rows.to(y.dtype).reshape(shape)
+        place = letters.index(batch)
+        shape[place] = y.shape[place]
+        if letters.index(units) < place:
+            raise Escape("einsum")
+        return align(rows, y.shape[place], home).to(y.dtype).reshape(shape)
+
+    return lift

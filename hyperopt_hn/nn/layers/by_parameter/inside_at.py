@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import Home, Scope
 from hyperopt_hn.nn.layers.by_parameter.movement import moving
 from hyperopt_hn.nn.layers.by_parameter.reading import Reading, Use
@@ -26,6 +27,11 @@ def acting(layers: Sequence[Any], scopes: Mapping[Home, Scope]) -> Iterator[None
             vars(layer)["response_kept"] = None
             scope = scopes.get(layer.home)
             if scope is not None and scope.h is not None:
+                if vars(layer)["response_at_once"] and (scope.h.dim() == 2 or scope.tangent):
+                    raise UserError(
+                        "form='generic' takes one λ for a batch, (n,), in passes that are not linearised: "
+                        "Hypers(space, one_draw=True), and Delta(linear=False) for Δ-STN"
+                    )
                 if scope.h.dim() == 1 and not scope.tangent:
                     _put(layer, layer.weights(scope.h))
                 else:

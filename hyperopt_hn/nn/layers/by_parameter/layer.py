@@ -22,7 +22,16 @@ from hyperopt_hn.nn.layers.by_parameter.inside_at import acting
 from hyperopt_hn.nn.layers.by_parameter.movement import PREFIX, axis_of, moving
 from hyperopt_hn.nn.layers.plain import Options
 
-ADDED = ("home", "num_hyper", "plain_class", "response_gain", "response_kept", "response_off", "response_axes")
+ADDED = (
+    "home",
+    "num_hyper",
+    "plain_class",
+    "response_gain",
+    "response_kept",
+    "response_off",
+    "response_axes",
+    "response_at_once",
+)
 """Attributes that a module has only while it responds."""
 NEEDED = ("home", "num_hyper", "plain", "plain_class", "weights", "norms", "reset_response", "acting", "anywhere")
 """Names that a module must not use itself."""
@@ -84,12 +93,15 @@ def class_for(kind: Any) -> type[ByParameter]:
     return made
 
 
-def respond_by_parameter(module: nn.Module, options: Options) -> nn.Module:
-    """The very module, its own parameters (not those of the modules inside it) responding."""
+def respond_by_parameter(module: nn.Module, options: Options, at_once: bool = False) -> nn.Module:
+    """The very module, its own parameters (not those of the modules inside it) responding.
+
+    `at_once`: to one λ for a batch alone.
+    """
     kind = type(module)
     home = Home(None, options.num_hyper)
     added = {"home": home, "num_hyper": options.num_hyper, "plain_class": kind, "response_gain": options.gain}
-    vars(module).update(added, response_kept=None, response_off=frozenset(), response_axes={})
+    vars(module).update(added, response_kept=None, response_off=frozenset(), response_axes={}, response_at_once=at_once)
     for name, own in list(module._parameters.items()):
         unmoved = name == "weight_v" or (name == "original1" and "original0" in module._parameters)  # of weight_norm
         if own is not None and not unmoved and own.requires_grad and own.is_floating_point() and own.numel():

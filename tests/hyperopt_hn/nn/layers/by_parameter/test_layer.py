@@ -39,6 +39,14 @@ class Turned(nn.Module):
         return (y @ self.weight.t()).view(*x.shape[:-1], 4)
 
 
+class Lettered(Turned):
+    """Products by letters, the parameter in either place, its first axis summed over or kept."""
+
+    def forward(self, x):
+        y = torch.einsum("bti,ij->btj", x, self.weight).tanh() + self.bias
+        return torch.einsum("ij,btj->bti", self.weight, y)
+
+
 class Bare(nn.Module):
     """Parameters without a layer: a class token, positions, a scale, an offset."""
 
@@ -76,6 +84,7 @@ CASES = {
     "instance norm": (lambda: nn.Sequential(nn.InstanceNorm1d(4, affine=True), nn.Tanh()), (B, 4, 5)),
     "rms norm": (lambda: nn.Sequential(nn.RMSNorm(4), nn.Tanh()), (B, 5, 4)),
     "bag": (lambda: nn.Sequential(nn.EmbeddingBag(7, 4), nn.Tanh()), WORDS),
+    "einsum": (Lettered, (B, 6, 4)),
     "bare": (Bare, (B, 6, 4)),
     "tied": (Root, WORDS),
     "prelu": (lambda: nn.Sequential(nn.PReLU(4), nn.Tanh(), nn.PReLU()), (B, 4, 5)),

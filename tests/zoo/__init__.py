@@ -1,0 +1,1 @@
+"""Public models of many libraries put through the toolkit as they come: `make zoo`."""

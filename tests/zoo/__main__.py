@@ -1,0 +1,50 @@
+"""python -m tests.zoo [--family NAME] [--only MODEL] [--out FILE]: every model once, a line each, resumable."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.zoo.catalogue import LISTED, models_of
+from tests.zoo.trial import tried
+
+LIMIT = 180
+"""Seconds after which a model is given up."""
+
+
+def main() -> None:
+    """Run the models that the record lacks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--family", choices=LISTED, action="append")
+    parser.add_argument("--only", action="append", help="these models alone, and again")
+    parser.add_argument("--out", type=Path, default=Path("runs/zoo.jsonl"))
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    lines = chosen.out.read_text().splitlines() if chosen.out.exists() else []
+    known = {(row["family"], row["name"]) for row in map(json.loads, lines)}
+    for family in chosen.family or LISTED:
+        for name, make in models_of(family):
+            if (chosen.only and name not in chosen.only) or (not chosen.only and (family, name) in known):
+                continue
+            signal.signal(signal.SIGALRM, _late)
+            signal.alarm(LIMIT)
+            trial = tried(name, make)
+            signal.alarm(0)
+            with chosen.out.open("a") as file:
+                file.write(json.dumps({"family": family, **trial.row()}) + "\n")
+            words = "right" if trial.right else "; ".join(filter(None, [*trial.wrong, trial.refused, trial.crashed]))
+            print(f"{family} {name}: {trial.share:.1%} {words[:200]}", flush=True)
+
+
+def _late(*_: Any) -> None:
+    raise TimeoutError(f"not done in {LIMIT} s")
+
+
+if __name__ == "__main__":
+    main()
