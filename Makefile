@@ -13,7 +13,7 @@ DRAW    = .venv/bin/python -m figures --out $(OUT)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-all lint figures figures-deep runs explore docs paper bench gpu wheel clean
+.PHONY: help study test test-all lint figures figures-deep runs explore docs paper bench gpu wheel clean
 
 help:  ## show this list
 	@echo "make TARGET [PRESET=quick|paper|smoke] [DATA=auto|mnist|digits] [SEED=7] [RUNS=DIR] [OUT=out]"
@@ -68,7 +68,11 @@ explore: .venv/.explore  ## small hypernetworks and the loss manifold as pages t
 	$(foreach NAME,crossval local-small global-small loss-manifold,$(TOY) $(NAME) --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume &&) \
 	$(TOY) explore --out $(OUT)/explore
 
+STUDY_PRESET ?= quick
 STUDY = figures/recorded/study/five-tasks-seeds-401-405.jsonl
+study: .venv/.deep  ## does it pay: self-tuning, constants and searches at equal processor time (resumes; STUDY_PRESET=smoke|quick|full)
+	.venv/bin/python -m deep.study --preset $(STUDY_PRESET)
+
 SITE = build/site
 docs: .venv/.docs  ## the site, in build/site: pages, tutorials that run, all figures, small hypernetworks to play with
 	.venv/bin/python -m figures --out docs/drawn --runs figures/recorded

@@ -2,8 +2,11 @@
 
     python -m deep.study --tasks digits-mlp,text --seeds 1,2,3 --ways split,lowrank --out study.jsonl
     python -m deep.study --show study.jsonl
+    python -m deep.study --preset quick --jobs 2
 
-Each run is a line of the record; what is there already is left out. One core is enough.
+With `--preset` ways to choose hyperparameters are compared at equal processor time instead: self-tuning, constants,
+searches, population-based training (deep/study/cost). Each run is a line of the record; what is there already is left
+out. One core is enough.
 """
 
 from __future__ import annotations
@@ -13,11 +16,15 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from deep.study.cost.cost_arms import ARMS
+from deep.study.cost.cost_presets import PRESETS, missing, run_missing
+from deep.study.cost.cost_report import at_equal_cost
 from deep.study.runs import Way, grid_of, tuned
 from deep.study.summary import table
 from deep.study.tasks import TASKS
@@ -29,27 +36,35 @@ from hyperopt_hn.errors import UserError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing of the record; exit code 2 and one line for a mistake."""
     parser = argparse.ArgumentParser(prog="python -m deep.study", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--tasks", default=",".join(TASKS), help=f"comma-separated: {', '.join(TASKS)}")
-    parser.add_argument("--seeds", default="1,2,3", help="comma-separated whole numbers")
+    parser.add_argument("--preset", choices=tuple(PRESETS), help="compare at equal processor time")
+    parser.add_argument("--arms", help=f"of --preset, comma-separated: {', '.join(ARMS)}")
+    parser.add_argument("--jobs", type=int, default=1, help="of --preset: runs side by side, a core each")
+    parser.add_argument("--tasks", help=f"comma-separated: {', '.join(TASKS)}")
+    parser.add_argument("--seeds", help="comma-separated whole numbers")
     parser.add_argument("--ways", default="split", help=f"comma-separated: {', '.join(WAYS)}")
-    parser.add_argument("--out", type=Path, default=Path("runs/study.jsonl"), help="the record, a line a run")
+    parser.add_argument(
+        "--out", type=Path, help="the record, a line a run; runs/study.jsonl, or runs/cost-PRESET.jsonl"
+    )
     parser.add_argument("--show", type=Path, metavar="RECORD", help="print a record as a table and run nothing")
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
+    out = given.out or Path("runs/study.jsonl" if given.preset is None else f"runs/cost-{given.preset}.jsonl")
     try:
         if given.show is not None:
             return _show(given.show)
-        tasks, ways = _known("task", given.tasks, TASKS), _known("way", given.ways, WAYS)
-        seeds = [_whole(word) for word in given.seeds.split(",")]
-        given.out.parent.mkdir(parents=True, exist_ok=True)
+        if given.preset is not None:
+            return _compare(given, out)
+        tasks, ways = _known("task", given.tasks or ",".join(TASKS), TASKS), _known("way", given.ways, WAYS)
+        seeds = [_whole(word) for word in (given.seeds or "1,2,3").split(",")]
+        out.parent.mkdir(parents=True, exist_ok=True)
         for seed in seeds:
             for task in tasks:
-                _task(given.out, task, seed, ways)
+                _task(out, task, seed, ways)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\nstopped; {given.out} keeps what is finished: the same command goes on", file=sys.stderr)
+        print(f"\nstopped; {out} keeps what is finished: the same command goes on", file=sys.stderr)
         return 130
     return 0
 
@@ -58,8 +73,22 @@ def _show(path: Path) -> int:
     found = records(path)
     if not found:
         raise UserError(f"{path} holds no finished run; make one with --out {path}")
-    print(table(found))
+    print(at_equal_cost(found) if "arm" in found[0] else table(found))
     return 0
+
+
+def _compare(given: argparse.Namespace, out: Path) -> int:
+    preset = PRESETS[given.preset]
+    if given.jobs < 1:
+        raise UserError(f"--jobs {given.jobs} runs nothing; give 1 or more")
+    if given.tasks:
+        preset = replace(preset, tasks=tuple(_known("task", given.tasks, TASKS)))
+    if given.seeds:
+        preset = replace(preset, seeds=tuple(_whole(word) for word in given.seeds.split(",")))
+    if given.arms:
+        preset = replace(preset, arms=tuple(_known("arm", given.arms, ARMS)))
+    run_missing(missing(preset, records(out)), out, given.jobs)
+    return _show(out)
 
 
 def _task(out: Path, name: str, seed: int, ways: Sequence[str]) -> None:

@@ -99,7 +99,7 @@ def grid_of(task: StudyTask, splits: Splits, seed: int) -> list[dict[str, Any]]:
 def tuned(task: StudyTask, splits: Splits, seed: int, way: Way) -> dict[str, Any]:
     """A self-tuning run: late losses as trained, λ̂, losses retrained there, gain, processor seconds."""
     started = time.process_time()
-    tuner, hypers = _tuner(task, splits, seed, way)
+    tuner, hypers = tuner_of(task, splits, seed, way)
     late, path, warmup = [], [], task.steps // 7
     for step in range(1, task.steps + 1):
         tuner.train_step()
@@ -125,7 +125,8 @@ def tuned(task: StudyTask, splits: Splits, seed: int, way: Way) -> dict[str, Any
     }
 
 
-def _tuner(task: StudyTask, splits: Splits, seed: int, way: Way) -> tuple[TorchTuner, Hypers]:
+def tuner_of(task: StudyTask, splits: Splits, seed: int, way: Way, test: bool = True) -> tuple[TorchTuner, Hypers]:
+    """The tuner of a way and its λ̂; without `test` its evaluations leave the test data alone."""
     torch.manual_seed(seed)
     space = HyperSpace([replace(h, box=way.box) for h in task.hypers])
     model = convert(
@@ -135,7 +136,7 @@ def _tuner(task: StudyTask, splits: Splits, seed: int, way: Way) -> tuple[TorchT
     hypers = Hypers(space, spread=way.spread, decades=way.decades)
     problem = TorchProblem(
         task.train_loss, task.valid_loss, Batches.of(splits[0], task.batch, seed),
-        Batches.of(splits[1], 100, seed + 5), Batches.of(splits[2], 100),
+        Batches.of(splits[1], 100, seed + 5), Batches.of(splits[2], 100) if test else None,
     )  # fmt: skip
     lam = torch.optim.Adam([hypers.lam], way.lr_lam)
     if way.rate:
@@ -159,4 +160,4 @@ def _losses(task: StudyTask, model: torch.nn.Module, splits: Splits) -> list[flo
     return found
 
 
-__all__ = ["Pair", "Way", "grid_of", "plain_loss", "tuned"]
+__all__ = ["Pair", "Way", "grid_of", "plain_loss", "tuned", "tuner_of"]

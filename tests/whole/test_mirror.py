@@ -62,6 +62,7 @@ COVERED_BY = {
     "deep/compare/presets.py": "tests/deep/compare/test_arms.py",
     "toy/explore/axes.py": "tests/hyperopt_hn/nn/tuning/test_axes.py",
     "deep/study/*.py": "tests/deep/study/test_main.py",
+    "deep/study/cost/*.py": "tests/deep/study/cost/test_cost_arms.py",
     "deep/lstm/presets.py": "tests/deep/lstm/test_experiment.py",
     "deep/lstm/text.py": "tests/deep/lstm/test_experiment.py",
     "figures/*.py": "tests/figures/test_content.py",
