@@ -13,7 +13,7 @@ DRAW    = .venv/bin/python -m figures --out $(OUT)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help study test test-all lint figures figures-deep runs explore docs paper bench gpu wheel clean
+.PHONY: help study test test-all lint figures figures-deep runs explore docs paper bench zoo gpu wheel clean
 
 help:  ## show this list
 	@echo "make TARGET [PRESET=quick|paper|smoke] [DATA=auto|mnist|digits] [SEED=7] [RUNS=DIR] [OUT=out]"
@@ -37,6 +37,11 @@ help:  ## show this list
 
 .venv/.docs: requirements.txt pyproject.toml | .venv/bin/python
 	$(INSTALL) -e '.[toy,figures,explore,deep,docs]'
+	@touch $@
+
+.zoo/.ready: requirements.txt tests/zoo/requirements.txt pyproject.toml
+	$(PYTHON) -m venv .zoo
+	.zoo/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt -e '.[deep]' -r tests/zoo/requirements.txt
 	@touch $@
 
 .venv/.paper: requirements.txt pyproject.toml | .venv/bin/python
@@ -96,6 +101,10 @@ lint: .venv/.dev  ## ruff and mypy
 
 gpu: .venv/.dev  ## all that wants a GPU, nine minutes a call: correctness, steps, full-size runs; call again to go on
 	.venv/bin/python -m deep.full_size
+
+zoo: .zoo/.ready  ## some 200 public models of seven libraries put through as they come; resumable, half an hour
+	.zoo/bin/python -W ignore -m tests.zoo --out runs/zoo.jsonl
+	.zoo/bin/python -m tests.zoo --show runs/zoo.jsonl
 
 bench: .venv/.dev  ## fast code against naive references, ratios of medians
 	OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tests.bench

@@ -19,7 +19,7 @@ from tests.support.paths import ROOT  # noqa: E402
 TEXT = (ROOT / "docs" / "recipes.md").read_text()
 SETUP, *BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 TITLES = re.findall(r"^## (.+)$", TEXT, re.MULTILINE)
-FOREIGN = {"lightning", "accelerate", "optuna", "tensorboard"}
+FOREIGN = {"lightning", "accelerate", "optuna", "tensorboard", "transformers", "peft", "timm"}
 
 
 def needed(block):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from tests.zoo.catalogue import LISTED, models_of
+from tests.zoo.summary import read, table
 from tests.zoo.trial import tried
 
 LIMIT = 180
@@ -23,7 +24,11 @@ def main() -> None:
     parser.add_argument("--family", choices=LISTED, action="append")
     parser.add_argument("--only", action="append", help="these models alone, and again")
     parser.add_argument("--out", type=Path, default=Path("runs/zoo.jsonl"))
+    parser.add_argument("--show", type=Path, metavar="RECORD", help="print a record as a table and run nothing")
     chosen = parser.parse_args()
+    if chosen.show:
+        print(table(read(chosen.show)))
+        return
     torch.set_num_threads(1)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     lines = chosen.out.read_text().splitlines() if chosen.out.exists() else []

@@ -107,7 +107,7 @@ def _respond(
     at_once = how.table is GENERIC
     every = list(_outermost(model, at_once))
     sizes = _sizes(every, at_once)
-    unlike = {module: obstacle(module, how.table) or frozen(module, space.n) for _, module in every}
+    unlike = {module: frozen(module, space.n) or obstacle(module, how.table) for _, module in every}
     unlike |= {module: why for module, why in read_past(model).items() if unlike.get(module, "") is None}
     wish = {module: chosen.reason(names, module) for names, module in every}
     alone = {m for m, why in unlike.items() if why and not wish[m] and space.n and by_itself(m, at_once)}

@@ -60,7 +60,7 @@ class Report:
     def first_line(self) -> str:
         """As in "responding: 99.8 % of 22.1 M parameters in 74 layers; dropout tuned in 12"."""
         every = self.responding[1]
-        tuned = sum("Dropout" in self.kinds.get(name, "") for name in self.converted)
+        tuned = sum("Dropout" in what or "StochasticDepth" in what for what in self.converted.values())
         layers = len(self.converted) - tuned
         words = f"responding: {percent(self.share)} of {counted(every)} parameters in {layers} layers"
         return f"{words}; dropout tuned in {tuned}" if tuned else words

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import nn
 
 from hyperopt_hn.errors import UserError
@@ -38,13 +39,23 @@ def acting(layers: Sequence[Any], scopes: Mapping[Home, Scope]) -> Iterator[None
                     uses += [Use(one, layer.home, scope) for one in moving(layer)]
             elif kept:
                 _refreshed(layer)
-        with Reading(uses, layers):
+        reading = Reading(uses, layers)
+        responds = bool(uses) or any(vars(layer)["response_kept"] for layer in layers)
+        with reading, _eager(responds):
             yield
     finally:
         for layer, held, kept in before:
             layer._parameters.update(held)
             vars(layer)["response_kept"] = kept
             _refreshed(layer)
+
+
+def _eager(wanted: bool) -> AbstractContextManager[object]:
+    """A compiled model runs as it is written while its parameters are not themselves: a mode of torch is not traced."""
+    if not wanted or torch.compiler.is_compiling():
+        return nullcontext()
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 def _put(layer: nn.Module, values: Held) -> None:

@@ -74,3 +74,11 @@ def test_nested_the_innermost_counts_and_nothing_stays():
     with pytest.raises(RuntimeError), at(model, one):
         raise RuntimeError
     assert all(model._parameters[name] is p for name, p in before.items())
+
+
+def test_a_compiled_model_answers_as_it_is_written():
+    model, x = made(Own)
+    compiled = torch.compile(model, backend="eager")
+    for lam, centre in ((torch.randn(3, 1), None), (torch.randn(1), None), (torch.zeros(1),) * 2):
+        with at(model, lam, centre):
+            assert torch.equal(compiled(x), model(x))
