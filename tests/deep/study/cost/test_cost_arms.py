@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,7 @@ from deep.study.cost.cost_report import at_equal_cost, excess, holm, reached, ta
 from deep.study.cost.ledger import Ledger, Spent  # noqa: E402
 from deep.study.cost.plain_training import PlainTraining, loss_on  # noqa: E402
 from deep.study.tasks import TASKS  # noqa: E402
+from tests.support.paths import ROOT  # noqa: E402
 
 TASK = replace(TASKS["cancer-mlp"], steps=20)
 VALUES = {"dropout": 0.2, "decay": 1e-4}
@@ -155,6 +157,12 @@ def test_the_report_has_the_right_numbers(tmp_path, capsys):
     out.write_text("".join(json.dumps(r) + "\n" for r in rows[6:] + rows[1:2]))
     assert command.main(["--show", str(out)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_page_shows_what_the_record_says():
+    page = (ROOT / "docs" / "does-it-pay.md").read_text()
+    name = re.search(r"figures/recorded/study/cost-[\w-]+\.jsonl", page)
+    assert name and f"```\n{at_equal_cost(command.records(ROOT / name[0]))}\n```" in page
 
 
 def test_holm_corrects_for_the_number_of_comparisons():
