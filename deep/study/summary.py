@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hyperopt_hn.nn.diagnosis.trust import LEAST_T
+import numpy as np
+
+from hyperopt_hn.nn.diagnosis.trust import wandering
 
 BAD = 0.05
 """Excess validation loss from which a run counts as bad."""
@@ -32,7 +34,7 @@ def excesses(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Excess]]:
         place = (r["task"], r["seed"])
         if r["name"] == "grid" or place not in best:
             continue
-        warned = bool(r["gain"]) and max(r["gain"].values()) < LEAST_T
+        warned = wandering(r["gain"], np.asarray(r["path"]))
         run = Excess(
             r["task"], r["retrained"][0] - best[place], r["trained"][0] - best[place], warned, float(r["seconds"])
         )
@@ -43,7 +45,8 @@ def excesses(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Excess]]:
 def table(records: Sequence[Mapping[str, Any]]) -> str:
     """One line a way, means and standard deviations over tasks and seeds."""
     lines = [
-        "excess validation loss over the best retrained grid point; bad: 0.05 and more; warned: largest gain t below 0",
+        "excess validation loss over the best retrained grid point; bad: 0.05 and more; warned: the largest gain t is "
+        "below 0 and λ̂ still moves by more than 1 raw unit in the last fifth",
         f"{'way':18} {'runs':>4} {'retrained at λ̂':>17} {'worst':>6} {'bad':>4} {'as trained':>17} "
         f"{'warned bad':>11} {'warned good':>11} {'seconds':>8}",
     ]

@@ -13,22 +13,27 @@ SETTLED = 0.2
 """The share of the tuning steps at the end over which λ̂'s drift is judged."""
 DRIFT = 0.5
 """Raw units that λ̂ may still drift over that share."""
+WANDERS = 1.0
+"""Raw units over that share from which λ̂ wanders: with no response that predicts, it has found nothing."""
 LOCKSTEP = 0.8
 """Correlation of two hyperparameters' increments above which they move as one."""
 
 
 @dataclass(frozen=True, repr=False)
 class Trust:
-    """What speaks against each value, name -> reasons (none: nothing does), and the response gain, name -> t."""
+    """What speaks against each value, name -> reasons (none: nothing does), and the response gain, name -> t.
+
+    `alarm`: no response predicts better than none, and λ̂ wanders; what is rarely so in a good run.
+    """
 
     reasons: Mapping[str, tuple[str, ...]]
     gain: Mapping[str, float]
+    alarm: bool = False
 
     @property
     def verdict(self) -> str:
-        """ "trust", "partly", or "distrust": nothing, something, or something about every value speaks against it."""
-        doubted = sum(bool(reasons) for reasons in self.reasons.values())
-        return "trust" if not doubted else "partly" if doubted < len(self.reasons) else "distrust"
+        """ "distrust": the alarm; "partly": something is to be said of some value, as of most good runs; "trust"."""
+        return "distrust" if self.alarm else "partly" if any(self.reasons.values()) else "trust"
 
     @property
     def believed(self) -> tuple[str, ...]:
@@ -36,7 +41,9 @@ class Trust:
         return tuple(name for name, reasons in self.reasons.items() if not reasons)
 
     def __repr__(self) -> str:
-        lines = [f"{self.verdict}: {len(self.believed)} of {len(self.reasons)} tuned values can be believed"]
+        lines = [f"{self.verdict}: nothing speaks against {len(self.believed)} of {len(self.reasons)} tuned values"]
+        if self.alarm:
+            lines[0] += "; no response predicts better than none, and the values still wander: do not use them"
         for name, reasons in self.reasons.items():
             gain = f"gain t = {self.gain[name]:.1f}" if name in self.gain else "gain not measured"
             lines.append(f"  {name}: {'; '.join(reasons) if reasons else 'nothing speaks against it'} ({gain})")
@@ -64,14 +71,22 @@ def judged(
         words = f"it moves as one with {{}} (correlation of increments {r:.2f})"
         reasons[first] += (words.format(second),)
         reasons[second] += (words.format(first),)
-    return Trust(reasons, dict(gain))
+    return Trust(reasons, dict(gain), wandering(gain, course))
+
+
+def wandering(gain: Mapping[str, float], course: np.ndarray) -> bool:
+    """The alarm: the largest t below LEAST_T, and λ̂ (S, n), after tuning steps, still moving by more than WANDERS."""
+    return bool(gain) and max(gain.values()) < LEAST_T and _drift(course) > WANDERS
+
+
+def _drift(course: np.ndarray) -> float:
+    """The largest way of an entry over the last part, raw units."""
+    late = course[int(len(course) * (1 - SETTLED)) :]
+    return float(np.abs(late[-1] - late[0]).max()) if len(late) > 1 else 0.0
 
 
 def _moving(course: np.ndarray, place: slice) -> list[str]:
-    late = course[int(len(course) * (1 - SETTLED)) :, place]
-    if len(late) < 2:
-        return []
-    drift = float(np.abs(late[-1] - late[0]).max())
+    drift = _drift(course[:, place])
     return [f"it still moves ({drift:.1f} raw units in the last fifth of tuning)"] if drift > DRIFT else []
 
 

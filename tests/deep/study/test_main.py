@@ -52,9 +52,10 @@ def test_the_record_goes_on(tmp_path, monkeypatch, capsys):
 def test_the_table_has_the_right_numbers(tmp_path, capsys):
     rows = [{"values": {}, "losses": [loss, 0.0]} for loss in (0.5, 0.4, 0.9)]
     run = {"task": "text", "gain": {"a": -0.5, "b": -0.1}, "seconds": 2.0, "name": "split"}
+    run["path"] = [[0.0, 0.3 * i] for i in range(20)]  # 4 steps of the last fifth: .9, under 1; at twice the pace over
     lines = [
         {"task": "text", "seed": 1, "name": "grid", "rows": rows},
-        {**run, "seed": 1, "retrained": [0.5, 0.0], "trained": [0.41, 0.0]},
+        {**run, "seed": 1, "retrained": [0.5, 0.0], "trained": [0.41, 0.0], "path": [[0.6 * i] for i in range(20)]},
         {**run, "seed": 1, "retrained": [0.42, 0.0], "trained": [0.43, 0.0], "gain": {"a": 2.0, "b": -1.0}},
         {**run, "seed": 2, "retrained": [9.0, 0.0], "trained": [9.0, 0.0]},
     ]
