@@ -36,7 +36,7 @@ def test_the_best_state_comes_back_with_its_weights_at_any_lambda(name, tmp_path
     assert saved.response.__class__ is tuner.response.__class__
     assert saved.record["valid_loss"] == loss == np.min(saved.run.column("valid_loss"))
     np.testing.assert_array_equal(saved.lam, lam)
-    np.testing.assert_allclose(saved.weights(), w[0], rtol=1e-13)
+    np.testing.assert_allclose(saved.weights(), w[0], rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(saved.weights(lam + 0.3), w[1], rtol=1e-13)
     assert saved.weights(np.stack([lam] * 4)).shape == (4, w.shape[1])
     with pytest.raises(UserError, match=rf"takes \({lam.size},\)"):

@@ -61,7 +61,7 @@ def finished(config, space, tuner, path):
 def test_the_best_checkpoint_is_itself_at_its_own_lambda(response, tmp_path):
     """The published final test mixed the best weights with the last λ (facts 2.8, C2)."""
     data = images()
-    method = Method(response=response, lr_lam=0.2, tune_spreads=True)
+    method = Method(response=response, lr_lam=0.05, tune_spreads=True)
     descent, span = Descent(batch=8, lr=0.02, decay="none"), Span(12, 0.5, evaluations=3)
     config, space, tuner = made(data, method=method, descent=descent, span=span)
     outcome = finished(config, space, tuner, tmp_path)

@@ -19,6 +19,7 @@ from deep.lstm.text import shortened  # noqa: E402
 from hyperopt_hn import UserError  # noqa: E402
 from hyperopt_hn.nn import at  # noqa: E402
 from tests.hyperopt_hn.nn.tuning.test_checkpoint import equal  # noqa: E402
+from tests.support.half_lstm import lstm_in_bfloat16  # noqa: E402
 from tests.support.lstm_cases import WORDS, config, lively, text, tuner  # noqa: E402
 from tests.support.refusals import refused  # noqa: E402
 
@@ -202,6 +203,7 @@ def test_natural_input_as_the_published_code_has_it_for_all_seven():
         replace(given.method, hyper_input="natural", response="delta")
 
 
+@pytest.mark.skipif(not lstm_in_bfloat16(), reason="torch's own LSTM does not run in bfloat16 on this processor")
 def test_bf16_is_near_single_precision():
     given = config()
     half = tuner(replace(given, machine=replace(given.machine, amp="bf16")))
@@ -272,7 +274,7 @@ def test_whole_steps_equal_the_loop_by_the_book():
     small = replace(paper, network=replace(paper.network, hidden=9, bptt=5), descent=descent)
     for row in sides(small, "", (None, None, None), 17):
         assert row.agreement < 1e-5, row.name
-    for row in sides(small, "bf16", (None, None, None), 17):
+    for row in sides(small, "bf16", (None, None, None), 17) if lstm_in_bfloat16() else ():
         assert row.agreement < 0.02, row.name
 
 

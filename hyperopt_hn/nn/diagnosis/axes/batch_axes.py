@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import at, hyper_layers, named_own
+from hyperopt_hn.nn.context import anywhere, at, hyper_layers, named_own
 from hyperopt_hn.nn.conversion.binding import fed_along, freeze_response, within
 from hyperopt_hn.nn.diagnosis.axes.batch_places import ANY, OTHER, BatchPlace, only_axis, ordered, place_of, plain_of
 from hyperopt_hn.nn.diagnosis.axes.two_sizes import Pair, TwoSizes
@@ -134,6 +135,8 @@ class _Measure:
             if in_order:
                 places = [ordered(place, x, y, rows) for place, x, y in zip(places, a, b, strict=False)]
             known = [place for place in places if place is not None]
+            if anywhere(layer):  # what its code reads may have more axes than its input
+                known = [replace(place, lead=max(place.lead, 2)) if place.k == 1 else place for place in known]
             if a and len(known) == len(a) == len(b):
                 found[id(layer)] = known
         return found
@@ -174,7 +177,8 @@ def _settle(model: nn.Module, found: dict[int, list[BatchPlace]]) -> list[str]:
         own = plain_of(layer)
         _check_axis(name, own, found[id(layer)])
         fits = ANY.intersection(*(place.fits(own) for place in found[id(layer)]))
-        whole = [layer, *(x for _, x in hyper_layers(layer) if x is not layer)]  # type: ignore[arg-type]
+        inner = () if anywhere(layer) else hyper_layers(layer)  # type: ignore[arg-type]
+        whole = [layer, *(x for _, x in inner if x is not layer)]
         if fits:
             fed_along(whole, min(fits))
             continue

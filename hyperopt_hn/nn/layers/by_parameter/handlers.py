@@ -146,7 +146,7 @@ def _weight_norm(mode: Reading, func: Any, args: Any, kwargs: Any) -> Any:
     if use is None or mode.use(v) is not None or kwargs or (dim and dim[0] != 0) or use.chain:
         raise Escape("_weight_norm")
     relative = use.entries() / g.flatten().to(use.rows.dtype)
-    return mode.derive(func(v, g, *dim), Use(use.one, use.home, use.scope, 0, (_never,), [relative]))
+    return mode.derive(func(v, g, *dim), Use(use.one, use.scope, 0, (_never,), [relative]))
 
 
 def _never(p: Tensor) -> Tensor:

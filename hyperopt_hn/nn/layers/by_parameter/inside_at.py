@@ -36,7 +36,7 @@ def acting(layers: Sequence[Any], scopes: Mapping[Home, Scope]) -> Iterator[None
                 if scope.h.dim() == 1 and not scope.tangent:
                     _put(layer, layer.weights(scope.h))
                 else:
-                    uses += [Use(one, layer.home, scope) for one in moving(layer)]
+                    uses += [Use(one, scope) for one in moving(layer)]
             elif kept:
                 _refreshed(layer)
         reading = Reading(uses, layers)

@@ -37,13 +37,19 @@ class Use:
 
     one: Moving
     """The parameter and its response."""
-    home: Home
     scope: Scope
     axis: int | None = None
     """The axis along which what was made of it is scaled, where that is known."""
     chain: tuple[Callable[[Tensor], Tensor], ...] = ()
     """From the parameter to what was made of it: a view, a cast."""
     _rows: list[Tensor] = field(default_factory=list)
+
+    @property
+    def home(self) -> Home:
+        """Its module's, which may be told during a pass where the batch is."""
+        layer: Any = self.one.layer
+        home: Home = layer.home
+        return home
 
     @property
     def rows(self) -> Tensor:
@@ -76,7 +82,7 @@ class Use:
 
     def then(self, step: Callable[[Tensor], Tensor], axis: int | None) -> Use:
         """What one more step makes of it."""
-        return Use(self.one, self.home, self.scope, axis, (*self.chain, step), self._rows)
+        return Use(self.one, self.scope, axis, (*self.chain, step), self._rows)
 
 
 _here = threading.local()
