@@ -6,7 +6,7 @@ Shapes: n tuned hyperparameters, B batch. λ is (n,), one for the whole batch, o
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
@@ -129,7 +129,7 @@ def at(
     Raises UserError for a wrong size, type or device of λ, and for a model without hyper layers.
     """
     layers = [layer for _, layer in hyper_layers(model)]
-    homes = list(dict.fromkeys(layer.home for layer in layers))
+    homes = _homes(layers)
     if not homes and lam.numel():
         raise UserError("this model has no hyper layer; make it with convert(model, space)")
     outer = _here.scopes
@@ -191,7 +191,11 @@ def move_home(layer: HyperLayer, home: Home) -> None:
 
 def homes_of(model: nn.Module) -> list[Home]:
     """What the hyper layers of a model belong to, each once."""
-    return list(dict.fromkeys(layer.home for _, layer in hyper_layers(model)))
+    return _homes(layer for _, layer in hyper_layers(model))
+
+
+def _homes(layers: Iterable[HyperLayer]) -> list[Home]:
+    return list(dict.fromkeys(layer.home for layer in layers))
 
 
 def _values(home: Home) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import anywhere, at, hyper_layers, hyper_values
 from hyperopt_hn.nn.conversion.converter import replace
 from hyperopt_hn.nn.conversion.copies import copy_of
-from hyperopt_hn.nn.layers.by_parameter.layer import as_it_was
+from hyperopt_hn.nn.layers.in_place import restore
 
 
 @torch.no_grad()
@@ -36,18 +36,18 @@ def collapse(model: nn.Module, lam: Tensor, centre: Tensor | None = None, h: Ten
         named = any(layer.home.space is not None for _, layer in hyper_layers(twin))
         values = hyper_values(twin) if named else {}
         for name, layer in hyper_layers(twin):
-            if isinstance(layer, nn.Module) and parametrize.is_parametrized(layer) and not anywhere(layer):
+            if anywhere(layer):
+                alone: Any = layer
+                own.append((alone, alone.weights(given) if layer.num_hyper and layer.home.responds else {}))
+                continue
+            if isinstance(layer, nn.Module) and parametrize.is_parametrized(layer):
                 raise UserError(
                     f"layer {name!r} was parametrized (weight_norm, spectral_norm, ...) after convert; parametrize the "
                     "plain model, then convert it"
                 )
-            if anywhere(layer):
-                alone: Any = layer
-                own.append((alone, alone.weights(given) if layer.num_hyper and layer.home.responds else {}))
-            else:
-                made[layer] = _plain(layer, given, values, tied)
+            made[layer] = _plain(layer, given, values, tied)
     for layer, weights in own:
-        _filled(layer, as_it_was(layer), weights, tied)
+        _filled(layer, restore(layer), weights, tied)
     twin = replace(twin, made)
     for module in twin.modules():
         if isinstance(module, nn.TransformerEncoderLayer):

@@ -13,11 +13,11 @@ from torch.nn.parameter import UninitializedParameter
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import HyperLayer, anywhere, hyper_layers, named_own
 from hyperopt_hn.nn.conversion.binding import bind
-from hyperopt_hn.nn.conversion.obstacles import by_itself, frozen, obstacle, ties_agreed
+from hyperopt_hn.nn.conversion.obstacles import by_itself, frozen, obstacle
 from hyperopt_hn.nn.conversion.reports import LEAST, FewRespondWarning, Report, percent
 from hyperopt_hn.nn.conversion.selection import LayerSelection, RateNames, Select, drops
 from hyperopt_hn.nn.conversion.source_reads import read_past
-from hyperopt_hn.nn.conversion.ties import left_together, tie
+from hyperopt_hn.nn.conversion.ties import left_together, tie, ties_agreed
 from hyperopt_hn.nn.conversion.undone_gates import BEHIND, undone
 from hyperopt_hn.nn.distributed import refuse_sharded
 from hyperopt_hn.nn.layers.affine_response import Gain

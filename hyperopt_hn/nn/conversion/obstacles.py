@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import UninitializedParameter
@@ -66,16 +63,3 @@ def by_itself(module: nn.Module, at_once: bool = False) -> bool:
     if isinstance(module, (*_RECURRENT, nn.MultiheadAttention)) and not at_once:
         return False
     return not any(hasattr(module, name) for name in NEEDED)
-
-
-def ties_agreed(model: nn.Module, reasons: Mapping[nn.Module, str | None], alone: set[nn.Module]) -> None:
-    """Where one holder of a shared parameter responds by itself, let all that respond; `alone` grows."""
-    holders: dict[int, set[nn.Module]] = {}
-    for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            holders.setdefault(id(parameter), set()).add(module)
-    shared: list[Any] = [group for group in holders.values() if len(group) > 1]
-    for _ in shared:  # a chain of ties is no longer than that
-        for group in shared:
-            if group & alone:
-                alone.update(m for m in group if reasons.get(m, "") is None and by_itself(m))

@@ -61,14 +61,14 @@ class RateNames:
 
     def dropout_for(self, names: Sequence[str], module: nn.Module) -> nn.Module | None:
         """The hyper dropout that replaces a plain one, if its name is mapped."""
-        if not drops(module):
-            return None
-        self._seen += names
-        depth = rate_name(module)
-        if depth is not None:  # "*" means dropouts: a branch's rate is another thing
+        if rate_name(module) is not None:  # "*" means dropouts: a branch's rate is another thing
+            self._seen += names
             found = self._find(names, exact=False, all_too=False)
             return None if found is None else HyperStochasticDepth(found, module).train(module.training)
-        off = not getattr(module, "p", 0.0)
+        if not isinstance(module, DROPOUTS):
+            return None
+        self._seen += names
+        off = not module.p
         hyper = self._find(names, exact=False, all_too=not off)
         self._off += names if off and hyper is None else []
         if hyper is None:
@@ -77,7 +77,7 @@ class RateNames:
             return HyperChannelDropout(hyper, module.inplace, type(module)).train(module.training)
         if isinstance(module, LockedDropout):
             return HyperLockedDropout(hyper, module.batch_first).train(module.training)
-        return HyperDropout(hyper, bool(getattr(module, "inplace", False))).train(module.training)
+        return HyperDropout(hyper, module.inplace).train(module.training)
 
     def wants(self, names: Sequence[str], module: nn.Module) -> bool:
         """Whether a rate inside this layer is mapped, so that even a space that tunes nothing needs it converted."""

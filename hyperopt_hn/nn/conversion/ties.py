@@ -9,6 +9,7 @@ from torch import nn
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import anywhere, named_own
+from hyperopt_hn.nn.conversion.obstacles import by_itself
 from hyperopt_hn.nn.layers.by_parameter.movement import PREFIX
 from hyperopt_hn.nn.layers.feedforward.embedding import HyperEmbedding
 from hyperopt_hn.nn.layers.feedforward.gated_layers import GatedEmbedding, GatedLinear
@@ -23,21 +24,16 @@ _OF_WEIGHTS = ("response_weight", "response_scale", "response_outer", "response_
 def tie(layers: Iterable[nn.Module]) -> None:
     """Let the holders of a shared parameter hold one response; UserError where no common response serves them."""
     first: dict[int, tuple[nn.Module, str]] = {}
-    ordered = sorted(
-        layers, key=lambda m: not isinstance(m, (*_TABLES, nn.Embedding))
-    )  # an embedding decides the direction
+    tables = (*_TABLES, nn.Embedding)
+    ordered = sorted(layers, key=lambda m: not isinstance(m, tables))  # an embedding decides the direction
     for layer in ordered:
-        for name, parameter in _own(layer):
+        for name, parameter in list(named_own(layer)):  # type: ignore[arg-type]
             if name.rpartition(".")[2].startswith("response_"):
                 continue
             owner, known = first.setdefault(id(parameter), (layer, name))
             responding: Any = layer
             if owner is not layer and responding.num_hyper:
                 _share(owner, known, responding, name)
-
-
-def _own(layer: Any) -> list[tuple[str, nn.Parameter]]:
-    return list(named_own(layer))
 
 
 def left_together(model: nn.Module, reasons: dict[nn.Module, str | None], names: Mapping[nn.Module, str]) -> None:
@@ -47,17 +43,31 @@ def left_together(model: nn.Module, reasons: dict[nn.Module, str | None], names:
     word (exclude, include) does not count: it keeps the elementary weights.
     """
     whole = {part: m for m in reasons if isinstance(m, nn.MultiheadAttention) for part in m.modules()}
-    holders: dict[int, dict[nn.Module, None]] = {}
-    for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            holders.setdefault(id(parameter), {})[whole.get(module, module)] = None
-    shared = [list(modules) for modules in holders.values() if len(modules) > 1]
+    shared = _sharing(model, whole)
     for _ in range(len(reasons)):  # a chain of ties is no longer than that
         for modules in shared:
             left = [m for m in modules if (reasons.get(m) or "").partition(" ")[0] not in ("", "excluded", "not")]
             for module in modules:
                 if left and reasons.get(module, "") is None:
                     reasons[module] = f"it shares a parameter with {names.get(left[0], '?')!r}, which does not respond"
+
+
+def ties_agreed(model: nn.Module, reasons: Mapping[nn.Module, str | None], alone: set[nn.Module]) -> None:
+    """Where one holder of a shared parameter responds by itself, let all that respond; `alone` grows."""
+    shared = _sharing(model, {})
+    for _ in shared:  # a chain of ties is no longer than that
+        for group in shared:
+            if alone.intersection(group):
+                alone.update(m for m in group if reasons.get(m, "") is None and by_itself(m))
+
+
+def _sharing(model: nn.Module, whole: Mapping[nn.Module, nn.Module]) -> list[list[nn.Module]]:
+    """The modules that hold one parameter together, parts of a `whole` counted as that, a list for each parameter."""
+    holders: dict[int, dict[nn.Module, None]] = {}
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            holders.setdefault(id(parameter), {})[whole.get(module, module)] = None
+    return [list(modules) for modules in holders.values() if len(modules) > 1]
 
 
 def _share(owner: Any, known: str, layer: Any, name: str) -> None:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from hyperopt_hn.nn.context import Home, Scope, anywhere, scope_of
+from hyperopt_hn.nn.context import Home, Scope, scope_of
 from hyperopt_hn.nn.layers.affine_response import Gain, merged_once
-from hyperopt_hn.nn.layers.by_parameter.layer import as_it_was
 from hyperopt_hn.nn.layers.plain import Options
 
 Layer = TypeVar("Layer", bound="InPlace")
-
-_RESPONSE = ("home", "plain_class", "num_hyper", "gain", "rank", "along_input", "dropconnect", "dropout_name")
-"""Attributes of a layer of `become` that torch's layer does not have."""
 
 
 class InPlace(nn.Module):
     """What the layers share that are made in place: a subclass of this and of torch's class, with its attributes."""
 
+    response_attributes: ClassVar[tuple[str, ...]] = (
+        "home", "plain_class", "num_hyper", "gain", "rank", "along_input", "dropconnect", "dropout_name",
+    )  # fmt: skip
+    """Those of an instance that torch's layer does not have."""
     home: Home
     num_hyper: int = 0
     gain: Gain
@@ -86,13 +86,12 @@ def become(kind: type[Layer], plain: nn.Module, options: Options) -> Layer:
 
 
 def restore(layer: nn.Module) -> nn.Module:
-    """torch's own layer again, in place: the inverse of `become`."""
-    if anywhere(layer):
-        return as_it_was(layer)
+    """The plain layer again, in place: the inverse of `become`, and of whatever keeps a layer's object likewise."""
     for name in [name for name in layer._parameters if name.startswith("response_")]:
         del layer._parameters[name]
     kind = vars(layer)["plain_class"]
-    for name in (*_RESPONSE, "dropout") if issubclass(kind, nn.Embedding) else _RESPONSE:
+    added: Any = type(layer)
+    for name in added.response_attributes:
         vars(layer).pop(name, None)
     layer.__class__ = kind
     return layer

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from hyperopt_hn.config import check, described, option
-from hyperopt_hn.nn.layers.kinds import Form
+from hyperopt_hn.nn.layers.kinds import FORMS, Form
 from hyperopt_hn.nn.responses import Response, Split
 from hyperopt_hn.nn.setup.schedulers import Scheduler
 
@@ -33,7 +33,7 @@ class Tuning:
     )
     form: Form = option(
         "lowrank", "of the response: lowrank (a tenth of the parameters), full (as many), gated (a hundredth), or "
-        "generic: for any model whatever, with one draw a batch", choices=("full", "lowrank", "gated", "generic"),
+        "generic: for any model whatever, with one draw a batch", choices=tuple(FORMS),
     )  # fmt: skip
     lr_lam: float | None = option(
         None, "Adam's rate for the hyperparameters, raw units a step; None: what lets them travel 14 raw units in the "

@@ -22,14 +22,12 @@ from hyperopt_hn.nn.conversion.converter import leave
 from hyperopt_hn.nn.diagnosis.calls import Call, responding
 from hyperopt_hn.nn.diagnosis.made_plain import few
 from hyperopt_hn.nn.diagnosis.prints import Prints, parted
-from hyperopt_hn.nn.diagnosis.reads.past_reads import enlarged, filled, widened
-from hyperopt_hn.nn.diagnosis.replays import untouched
+from hyperopt_hn.nn.diagnosis.reads.past_reads import enlarged, filled, printed
 from hyperopt_hn.nn.layers.by_parameter.movement import moving
-from hyperopt_hn.nn.layers.by_parameter.reading import Escapes, escapes
+from hyperopt_hn.nn.layers.by_parameter.reading import UNKNOWN, Escapes, escapes
 from hyperopt_hn.nn.responses.base import Losses, evaluating
-from hyperopt_hn.nn.responses.elementary import whole_precision
 
-REASON = "it is read in a way for which no response of its own for every example is known"
+REASON = f"it is read in a way for which {UNKNOWN}"
 _ROUNDS = 5
 
 
@@ -39,7 +37,7 @@ def settle_own(losses: Losses, calls: list[Call], seen: Escapes, rows: int | Non
     Raises UserError with the first module whose outputs still differ.
     """
     bare = losses.bare
-    if not any(True for _ in _own(bare)):
+    if next(_own(bare), None) is None:
         return []
     plain = _made_plain(bare, seen)
     place: str | None = None
@@ -65,8 +63,8 @@ def settle_own(losses: Losses, calls: list[Call], seen: Escapes, rows: int | Non
         )
     if plain:
         warnings.warn(
-            f"parameters that do not respond to λ: {few(plain)} (read in a way for which no response of its own for "
-            "every example is known). They train as before; report(model) lists them",
+            f"parameters that do not respond to λ: {few(plain)} (read in a way for which {UNKNOWN}). They train as "
+            "before; report(model) lists them",
             stacklevel=4,
         )
     return plain
@@ -105,7 +103,7 @@ def _compared(losses: Losses, calls: list[Call], rows: int) -> str | None:
     """The first module at which one λ and as many equal ones as the batch has rows give other outputs."""
     bare, lam = losses.bare, losses.hypers.lam.detach()
     both = lam, lam.expand(rows, -1)
-    with untouched(bare, lam.device), evaluating(bare), filled(enlarged(bare)), whole_precision(lam.device):
+    with evaluating(bare), filled(enlarged(bare)):
         one, two = (_prints(losses, calls, here) for here in both)
         place = parted(one, two)
         if place is not None and not _at(bare, place):
@@ -115,14 +113,6 @@ def _compared(losses: Losses, calls: list[Call], rows: int) -> str | None:
     return place
 
 
-@torch.no_grad()
 def _prints(losses: Losses, calls: list[Call], lam: torch.Tensor) -> Prints:
-    bare = losses.bare
-    with (
-        untouched(bare, lam.device),
-        at(bare, lam, h=torch.ones_like(lam), values=losses.fixed),
-        Prints(bare) as prints,
-    ):
-        for module, args, kwargs in widened(calls, losses.dtype, lam.dtype):
-            module(*args, **kwargs)
-    return prints
+    with at(losses.bare, lam, h=torch.ones_like(lam), values=losses.fixed):
+        return printed(losses, calls)

@@ -101,12 +101,18 @@ class _Check:
 
     def _prints(self, lam: Tensor, start: Any) -> Prints:
         set_random_state(start, lam.device)
-        bare = self.losses.bare
-        # without autocast: two ways to the same number part by more than rounding in a long recurrence in bfloat16
-        with untouched(bare, lam.device), Prints(bare) as prints, torch.no_grad(), whole_precision(lam.device):
-            for module, args, kwargs in widened(self.calls, self.losses.dtype, lam.dtype):
-                module(*args, **kwargs)
-        return prints
+        return printed(self.losses, self.calls)
+
+
+@torch.no_grad()
+def printed(losses: Losses, calls: list[Call]) -> Prints:
+    """Prints of these calls of the model, made again in the present context without a trace."""
+    bare, lam = losses.bare, losses.hypers.lam
+    # without autocast: two ways to the same number part by more than rounding in a long recurrence in bfloat16
+    with untouched(bare, lam.device), Prints(bare) as prints, whole_precision(lam.device):
+        for module, args, kwargs in widened(calls, losses.dtype, lam.dtype):
+            module(*args, **kwargs)
+    return prints
 
 
 def widened(calls: list[Call], narrow: torch.dtype | None, dtype: torch.dtype) -> Iterator[Call]:

@@ -11,13 +11,13 @@ from typing import Any
 
 from torch import Tensor
 
-from hyperopt_hn.nn.layers.affine_response import align, batch_axis, joined, parts, plus
+from hyperopt_hn.nn.layers.affine_response import align, batch_axis, parts
 from hyperopt_hn.nn.layers.by_parameter.questions import called
 from hyperopt_hn.nn.layers.by_parameter.reading import Escape, Reading, Use, handles
 
-_SUMS = ("add", "__add__", "__radd__", "__iadd__", "add_")
-_DIFFERENCES = ("sub", "__sub__", "__rsub__", "__isub__", "rsub", "sub_")
-_PRODUCTS = ("mul", "__mul__", "__rmul__", "__imul__", "multiply", "mul_")
+_SUMS = ("add", "__add__", "__radd__", "__iadd__")
+_DIFFERENCES = ("sub", "__sub__", "__rsub__", "__isub__", "rsub")
+_PRODUCTS = ("mul", "__mul__", "__rmul__", "__imul__", "multiply")
 
 
 @handles(*_SUMS, *_DIFFERENCES, *_PRODUCTS)
@@ -26,7 +26,7 @@ def _entrywise(mode: Reading, func: Any, args: Any, kwargs: Any) -> Any:
     if kwargs or len(args) != 2:
         raise Escape(name)
     uses = [mode.use(x) for x in args]
-    if None not in uses or (name.endswith("_") and not name.endswith("__")):
+    if None not in uses:
         raise Escape(name)
     place = 0 if uses[0] is not None else 1
     use, other, own = uses[place], args[1 - place], args[place]
@@ -43,11 +43,7 @@ def _entrywise(mode: Reading, func: Any, args: Any, kwargs: Any) -> Any:
         moved = change
     else:
         moved = -change
-    y = func(*args)
-    if use.scope.tangent:
-        at_rest, known = parts(y, use.scope)
-        return joined(at_rest, plus(moved.expand_as(at_rest), known))
-    return y + moved
+    return use.bump(func(*args), moved.expand_as)
 
 
 def _aligned(use: Use, own: Tensor, x: Tensor) -> Tensor:

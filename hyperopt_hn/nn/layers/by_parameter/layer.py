@@ -8,7 +8,6 @@ class (as a base), methods, hooks and parameters. h is the response input, (n,) 
 
 from __future__ import annotations
 
-import copy
 from functools import cache
 from typing import Any, ClassVar
 
@@ -20,19 +19,9 @@ from hyperopt_hn.nn.layers.affine_response import Gain, new_parameter, reset_gai
 from hyperopt_hn.nn.layers.by_parameter import entrywise, handlers  # noqa: F401  they register themselves
 from hyperopt_hn.nn.layers.by_parameter.inside_at import acting
 from hyperopt_hn.nn.layers.by_parameter.movement import PREFIX, axis_of, moving
+from hyperopt_hn.nn.layers.in_place import restored
 from hyperopt_hn.nn.layers.plain import Options
 
-ADDED = (
-    "home",
-    "num_hyper",
-    "plain_class",
-    "response_gain",
-    "response_kept",
-    "response_off",
-    "response_axes",
-    "response_at_once",
-)
-"""Attributes that a module has only while it responds."""
 NEEDED = ("home", "num_hyper", "plain", "plain_class", "weights", "norms", "reset_response", "acting", "anywhere")
 """Names that a module must not use itself."""
 
@@ -47,14 +36,18 @@ class ByParameter(nn.Module):
     response_off: frozenset[str]
     response_axes: dict[str, int | None]
     anywhere: ClassVar[bool] = True
+    response_attributes: ClassVar[tuple[str, ...]] = (
+        "home", "num_hyper", "plain_class", "response_gain", "response_kept", "response_off", "response_axes",
+        "response_at_once",
+    )  # fmt: skip
+    """Those of an instance that it has only while it responds."""
     acting = staticmethod(acting)
 
     def plain(self) -> nn.Module:
         """The module as it was, with the same parameters, beside this one."""
-        twin: nn.Module = object.__new__(type(self))
-        vars(twin).update({k: copy.copy(v) if isinstance(v, (dict, set, list)) else v for k, v in vars(self).items()})
-        twin._parameters.update(vars(twin).get("response_kept") or {})
-        return as_it_was(twin)
+        twin = restored(self)
+        twin._parameters.update(vars(self)["response_kept"] or {})
+        return twin
 
     def reset_response(self) -> None:
         """The response alone."""
@@ -80,10 +73,8 @@ class ByParameter(nn.Module):
         return _made_again, (self.plain_class,), vars(self)
 
 
-def _made_again(kind: type[nn.Module]) -> nn.Module:
-    given: Any = kind
-    module: nn.Module = object.__new__(class_for(given))
-    return module
+def _made_again(kind: Any) -> nn.Module:
+    return object.__new__(class_for(kind))
 
 
 @cache
@@ -98,7 +89,7 @@ def respond_by_parameter(module: nn.Module, options: Options, at_once: bool = Fa
 
     `at_once`: to one λ for a batch alone.
     """
-    kind = type(module)
+    kind: Any = type(module)
     home = Home(None, options.num_hyper)
     added = {"home": home, "num_hyper": options.num_hyper, "plain_class": kind, "response_gain": options.gain}
     vars(module).update(added, response_kept=None, response_off=frozenset(), response_axes={}, response_at_once=at_once)
@@ -110,19 +101,6 @@ def respond_by_parameter(module: nn.Module, options: Options, at_once: bool = Fa
             rows = own.numel() if axis is None else own.shape[axis]
             module.register_parameter(PREFIX + name, new_parameter((rows, options.num_hyper), own))
     made: Any = module
-    given: Any = kind
-    made.__class__ = class_for(given)
+    made.__class__ = class_for(kind)
     made.reset_response()
-    done: nn.Module = made
-    return done
-
-
-def as_it_was(layer: nn.Module) -> nn.Module:
-    """The module without its response, in place: the inverse of `respond_by_parameter`."""
-    for name in [name for name in layer._parameters if name.startswith(PREFIX)]:
-        del layer._parameters[name]
-    kind = vars(layer)["plain_class"]
-    for name in ADDED:
-        vars(layer).pop(name, None)
-    layer.__class__ = kind
-    return layer
+    return module

@@ -25,6 +25,8 @@ from hyperopt_hn.nn.layers.affine_response import joined, parts, plus
 from hyperopt_hn.nn.layers.by_parameter.movement import Moving
 from hyperopt_hn.nn.layers.by_parameter.questions import AS, QUESTIONS, called
 
+UNKNOWN = "no response of its own for every example is known"
+
 
 class Escape(Exception):
     """A function reads a parameter in a way for which no response is known."""
@@ -209,7 +211,7 @@ def _note(one: Moving, name: str, error: Exception) -> None:
         raise error
     if found is None:
         raise UserError(
-            f"parameter {one.name!r} of a {type(one.layer).__name__} is read by {name!r}, for which no response of its "
-            f"own for every example is known; leave that module out by convert(..., exclude=[...])"
+            f"parameter {one.name!r} of a {type(one.layer).__name__} is read by {name!r}, for which {UNKNOWN}; leave "
+            "that module out by convert(..., exclude=[...])"
         )
     found.setdefault(id(one.layer), {})[one.name] = one

@@ -124,6 +124,7 @@ class GatedEmbedding(_GatedLayer, nn.Embedding):
     """
 
     bias = None
+    response_attributes = (*InPlace.response_attributes, "dropout")
     dropout: str | None = None
 
     @property

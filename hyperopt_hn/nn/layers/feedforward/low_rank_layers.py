@@ -129,6 +129,7 @@ class LowRankEmbedding(_LowRankLayer, nn.Embedding):
     """
 
     bias = None
+    response_attributes = (*InPlace.response_attributes, "dropout")
     dropout: str | None = None
 
     def reset_response(self) -> None:
