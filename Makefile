@@ -74,10 +74,10 @@ explore: .venv/.explore  ## small hypernetworks and the loss manifold as pages t
 	$(TOY) explore --out $(OUT)/explore
 
 STUDY_PRESET ?= quick
-STUDY = figures/recorded/study/five-tasks-seeds-401-405.jsonl
 study: .venv/.deep  ## does it pay: self-tuning, constants and searches at equal processor time (resumes; STUDY_PRESET=smoke|quick|full)
 	.venv/bin/python -m deep.study --preset $(STUDY_PRESET)
 
+STUDY = figures/recorded/study/five-tasks-seeds-401-405.jsonl
 SITE = build/site
 docs: .venv/.docs  ## the site, in build/site: pages, tutorials that run, all figures, small hypernetworks to play with
 	.venv/bin/python -m figures --out docs/drawn --runs figures/recorded

@@ -31,6 +31,7 @@ from deep.study.tasks import TASKS
 from deep.study.ways import WAYS
 from hyperopt_hn.config import unknown
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.files.whole_lines import keep_whole_lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tasks, ways = _known("task", given.tasks or ",".join(TASKS), TASKS), _known("way", given.ways, WAYS)
         seeds = [_whole(word) for word in (given.seeds or "1,2,3").split(",")]
         out.parent.mkdir(parents=True, exist_ok=True)
+        keep_whole_lines(out)
         for seed in seeds:
             for task in tasks:
                 _task(out, task, seed, ways)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
 import torch
 
+from deep.study.plain_training import RATE, PlainTraining, loss_on
 from deep.study.tasks import Pair, Splits, StudyTask
 from hyperopt_hn import HyperSpace
 from hyperopt_hn.nn import (
@@ -32,8 +33,6 @@ from hyperopt_hn.nn.layers.kinds import Form
 from hyperopt_hn.nn.responses import Response
 from hyperopt_hn.nn.setup.narrowing import Narrowing
 
-RATE = 3e-3
-"""Adam's, of every network."""
 LATE = 0.8
 """Losses are means over the evaluations after this share of the steps."""
 EVERY = 50
@@ -77,16 +76,11 @@ class Way:
 
 def plain_loss(task: StudyTask, splits: Splits, seed: int, values: Mapping[str, float]) -> list[float]:
     """Validation and test loss of the plain network trained at fixed values, means over the late evaluations."""
-    torch.manual_seed(seed)
-    model = task.net(values["dropout"])
-    optimizer = torch.optim.Adam(model.parameters(), RATE)
-    source, late = Batches.of(splits[0], task.batch, seed), []
-    for step in range(1, task.steps + 1):
-        optimizer.zero_grad()
-        task.train_loss(model, source.next(), values).mean().backward()
-        optimizer.step()
-        if step % EVERY == 0 and step > LATE * task.steps:
-            late.append(_losses(task, model, splits))
+    training, late = PlainTraining(task, splits, seed, values), []
+    for step in range(EVERY, task.steps + 1, EVERY):
+        training.train(EVERY)
+        if step > LATE * task.steps:
+            late.append([loss_on(task, training.network, splits, split) for split in (1, 2)])
     return [math.fsum(column) / len(late) for column in zip(*late, strict=True)]
 
 
@@ -100,12 +94,8 @@ def tuned(task: StudyTask, splits: Splits, seed: int, way: Way) -> dict[str, Any
     """A self-tuning run: late losses as trained, λ̂, losses retrained there, gain, processor seconds."""
     started = time.process_time()
     tuner, hypers = tuner_of(task, splits, seed, way)
-    late, path, warmup = [], [], task.steps // 7
-    for step in range(1, task.steps + 1):
-        tuner.train_step()
-        resting = step > (1 - way.rest) * task.steps
-        if step > warmup and step % way.tune_every == 0 and not resting:
-            tuner.tune_step()
+    late, path = [], []
+    for step in stepping(tuner, task, way):
         if step % EVERY == 0:
             found = tuner.evaluate()
             path.append(hypers.lam.detach().tolist())
@@ -123,6 +113,16 @@ def tuned(task: StudyTask, splits: Splits, seed: int, way: Way) -> dict[str, Any
         "path": path,
         "seconds": seconds,
     }
+
+
+def stepping(tuner: TorchTuner, task: StudyTask, way: Way) -> Iterator[int]:
+    """Train, and tune at a way's cadence after a seventh of the run; the number of each step when it is done."""
+    for step in range(1, task.steps + 1):
+        tuner.train_step()
+        resting = step > (1 - way.rest) * task.steps
+        if step > task.steps // 7 and step % way.tune_every == 0 and not resting:
+            tuner.tune_step()
+        yield step
 
 
 def tuner_of(task: StudyTask, splits: Splits, seed: int, way: Way, test: bool = True) -> tuple[TorchTuner, Hypers]:
@@ -150,14 +150,6 @@ def tuner_of(task: StudyTask, splits: Splits, seed: int, way: Way, test: bool = 
         optimizers = replace(optimizers, schedulers=Schedulers(train=[narrowing]))
     config = TunerConfig(seed=seed, gain=0.1, gate=way.gate)
     return TorchTuner(model, hypers, problem, optimizers, way.response(), config), hypers
-
-
-@torch.no_grad()
-def _losses(task: StudyTask, model: torch.nn.Module, splits: Splits) -> list[float]:
-    model.eval()
-    found = [float(task.valid_loss(model, part)) for part in splits[1:]]
-    model.train()
-    return found
 
 
 __all__ = ["Pair", "Way", "grid_of", "plain_loss", "tuned", "tuner_of"]

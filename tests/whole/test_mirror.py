@@ -13,6 +13,7 @@ PARTS = ("hyperopt_hn", "toy", "deep", "figures")
 COVERED_BY = {
     "hyperopt_hn/bilevel.py": "tests/whole/test_contract.py",
     "hyperopt_hn/files/atomic.py": "tests/hyperopt_hn/runs/test_generations.py",
+    "hyperopt_hn/files/whole_lines.py": "tests/hyperopt_hn/search/test_storage.py",
     "hyperopt_hn/files/signed_archives.py": "tests/hyperopt_hn/runs/test_generations.py",
     "hyperopt_hn/hyper.py": "tests/hyperopt_hn/test_space.py",
     "hyperopt_hn/cli/experiment.py": "tests/hyperopt_hn/cli/test_launch.py",

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from hyperopt_hn.files.whole_lines import keep_whole_lines
 from tests.zoo.catalogue import LISTED, models_of
-from tests.zoo.summary import read, table
+from tests.zoo.summary import read, said, table
 from tests.zoo.trial import tried
 
 LIMIT = 180
@@ -31,20 +32,19 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    lines = chosen.out.read_text().splitlines() if chosen.out.exists() else []
-    known = {(row["family"], row["name"]) for row in map(json.loads, lines)}
+    keep_whole_lines(chosen.out)
+    known = {(row["family"], row["name"]) for row in read(chosen.out)} if chosen.out.exists() else set()
     for family in chosen.family or LISTED:
         for name, make in models_of(family):
             if (chosen.only and name not in chosen.only) or (not chosen.only and (family, name) in known):
                 continue
             signal.signal(signal.SIGALRM, _late)
             signal.alarm(LIMIT)
-            trial = tried(name, make)
+            line = {"family": family, **tried(name, make).row()}
             signal.alarm(0)
             with chosen.out.open("a") as file:
-                file.write(json.dumps({"family": family, **trial.row()}) + "\n")
-            words = "right" if trial.right else "; ".join(filter(None, [*trial.wrong, trial.refused, trial.crashed]))
-            print(f"{family} {name}: {trial.share:.1%} {words[:200]}", flush=True)
+                file.write(json.dumps(line) + "\n")
+            print(said(line), flush=True)
 
 
 def _late(*_: Any) -> None:

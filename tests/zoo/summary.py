@@ -51,8 +51,13 @@ def table(lines: Sequence[Line]) -> str:
         cost = f"{median(x['cost'] for x in good):.2f}" if good else ""
         rows.append([name, *map(str, counts), cost])
     others = [x for x in lines if not right(x) or x["share"] < MUCH]
-    said = [f"- {x['family']} {x['name']}: {_words(x)}" for x in others]
-    return "\n".join(["| " + " | ".join(row) + " |" for row in rows] + (["", *said] if said else []))
+    listed = ["", *(f"- {said(x)}" for x in others)] if others else []
+    return "\n".join(["| " + " | ".join(row) + " |" for row in rows] + listed)
+
+
+def said(line: Line) -> str:
+    """One model in a line: its library and name, and what came of it."""
+    return f"{line['family']} {line['name']}: {_words(line)}"
 
 
 def _words(line: Line) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
+from tests.support.paths import ROOT  # noqa: E402
 from tests.zoo import summary  # noqa: E402
 from tests.zoo.trial import ROWS, tried  # noqa: E402
 
-ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "figures" / "recorded" / "zoo.jsonl"
 
 

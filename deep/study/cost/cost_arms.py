@@ -24,8 +24,8 @@ import numpy as np
 
 from deep.compare.population import explored
 from deep.study.cost.ledger import Ledger, Spent
-from deep.study.cost.plain_training import PlainTraining, loss_on
-from deep.study.runs import EVERY, tuner_of
+from deep.study.plain_training import PlainTraining, loss_on
+from deep.study.runs import EVERY, stepping, tuner_of
 from deep.study.tasks import Splits, StudyTask
 from deep.study.ways import WAYS
 from hyperopt_hn import HyperSpace
@@ -121,11 +121,8 @@ class Arm:
         began = self.ledger.spent
         chosen = WAYS[way]
         tuner, _ = tuner_of(self.task, self.splits, seed, chosen, test=False)
-        course, losses, warmup = [], [], self.task.steps // 7
-        for step in range(1, self.task.steps + 1):
-            tuner.train_step()
-            if step > warmup and step % chosen.tune_every == 0:
-                tuner.tune_step()
+        course, losses = [], []
+        for step in stepping(tuner, self.task, chosen):
             if step % self.every and step < self.task.steps:
                 continue
             found = tuner.evaluate()

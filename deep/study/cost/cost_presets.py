@@ -14,6 +14,7 @@ import torch
 
 from deep.study.cost.cost_arms import ARMS, outcome
 from deep.study.tasks import TASKS
+from hyperopt_hn.files.whole_lines import keep_whole_lines
 
 
 @dataclass(frozen=True)
@@ -54,20 +55,13 @@ def missing(preset: CostPreset, there: Sequence[dict[str, Any]]) -> list[Cell]:
 def run_missing(cells: Sequence[Cell], out: Path, jobs: int) -> None:
     """Run cells, one core each, and append a line for each that is finished."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    _mend(out)
+    keep_whole_lines(out)
     for number, found in enumerate(_outcomes(cells, jobs), 1):
         with out.open("a") as file:
             file.write(json.dumps(found) + "\n")
         last = found["marks"][-1] if found["marks"] else [0, float("nan")]
         words = f"{found['task']} seed {found['seed']} {found['arm']}: {last[1]:.4f} at {last[0]:g} trainings"
         print(f"{number}/{len(cells)} {words}", flush=True)
-
-
-def _mend(out: Path) -> None:
-    """Take a half-written last line away, so that the next one does not join it."""
-    if out.exists() and not out.read_bytes().endswith(b"\n"):
-        whole, newline, _ = out.read_bytes().rpartition(b"\n")
-        out.write_bytes(whole + newline)
 
 
 def _outcomes(cells: Sequence[Cell], jobs: int) -> Iterator[dict[str, Any]]:

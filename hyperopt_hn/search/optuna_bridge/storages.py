@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.files.whole_lines import keep_whole_lines
 from hyperopt_hn.runs.settings import masked
 
 T = TypeVar("T")
@@ -90,10 +91,7 @@ def _whole_lines(journal: str) -> None:
     lock = JournalFileSymlinkLock(journal)
     lock.acquire()
     try:
-        with open(journal, "r+b") as file:
-            whole = file.read()
-            if not whole.endswith(b"\n"):
-                file.truncate(whole.rfind(b"\n") + 1)
+        keep_whole_lines(Path(journal))
     finally:
         lock.release()
 

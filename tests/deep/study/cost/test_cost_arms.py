@@ -18,7 +18,7 @@ from deep.study.cost import cost_presets  # noqa: E402
 from deep.study.cost.cost_arms import ARMS, TUNED, Arm, evaluated_every  # noqa: E402
 from deep.study.cost.cost_report import at_equal_cost, excess, holm, reached, target_of  # noqa: E402
 from deep.study.cost.ledger import Ledger, Spent  # noqa: E402
-from deep.study.cost.plain_training import PlainTraining, loss_on  # noqa: E402
+from deep.study.plain_training import PlainTraining, loss_on  # noqa: E402
 from deep.study.tasks import TASKS  # noqa: E402
 from tests.support.paths import ROOT  # noqa: E402
 

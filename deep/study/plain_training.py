@@ -8,9 +8,11 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from deep.study.runs import RATE
 from deep.study.tasks import Splits, StudyTask
 from hyperopt_hn.nn import Batches
+
+RATE = 3e-3
+"""Adam's, of every network."""
 
 
 class PlainTraining:
@@ -26,12 +28,16 @@ class PlainTraining:
 
     def advance(self, steps: int) -> float:
         """So many training steps, then the validation loss."""
+        self.train(steps)
+        return loss_on(self.task, self.network, self.splits, 1)
+
+    def train(self, steps: int) -> None:
+        """So many training steps."""
         for _ in range(steps):
             self.optimizer.zero_grad()
             self.task.train_loss(self.network, self.source.next(), self.values).mean().backward()
             self.optimizer.step()
         self.steps += steps
-        return loss_on(self.task, self.network, self.splits, 1)
 
     def change(self, values: Mapping[str, float]) -> None:
         """Go on at other values."""
