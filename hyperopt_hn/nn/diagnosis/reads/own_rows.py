@@ -81,8 +81,9 @@ def _at(model: nn.Module, place: str) -> list[Any]:
 
 
 def _made_plain(model: nn.Module, found: Escapes) -> list[str]:
-    """Make these parameters plain, and all that share one of them; their names."""
+    """Make these parameters plain, and all that share one of them; the names of those that do not respond now."""
     ids = {id(one.own) for names in found.values() for one in names.values()}
+    carried = ids - {id(one.own) for names in found.values() for one in names.values() if not one.carried}
     names: list[str] = []
     for path, layer in list(_own(model)):
         every = list(moving(layer))
@@ -91,6 +92,8 @@ def _made_plain(model: nn.Module, found: Escapes) -> list[str]:
             vars(layer)["response_off"] |= {one.name}
             one.response.requires_grad_(False)
             nn.init.zeros_(one.response)
+            if id(one.own) in carried:
+                continue
             full = f"{path}.{one.name}" if path else one.name
             names.append(full)
             leave(model, path, REASON, None if len(off) == len(every) else (full, one.own.numel()))

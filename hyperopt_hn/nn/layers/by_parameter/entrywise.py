@@ -90,6 +90,15 @@ def _cast(mode: Reading, func: Any, args: Any, kwargs: Any) -> Any:
     return out if out is args[0] else mode.derive(out, use.then(lambda p: func(p, *args[1:], **kwargs), use.axis))
 
 
+@handles("reshape_as", "view_as")
+def _shaped(mode: Reading, func: Any, args: Any, kwargs: Any) -> Any:
+    use, (own, like) = mode.use(args[0]), args
+    if use is None or kwargs:
+        raise Escape(called(func))
+    out, shape = func(own, like), like.shape
+    return mode.derive(out, use.then(lambda p: p.reshape(shape), _axis(use, own, out, called(func))))
+
+
 @handles("expand", "expand_as", "repeat", "tile")
 def _expanded(mode: Reading, func: Any, args: Any, kwargs: Any) -> Any:
     """To the size of a batch, `cls_token.expand(B, -1, -1)`: from here on each example has its own."""
@@ -134,9 +143,10 @@ def _axis(use: Use, before: Tensor, after: Tensor, name: str) -> int | None:
         return None
     if name in ("t", "T", "mT", "transpose") and before.dim() == 2:
         return 1 - use.axis
-    if name in ("view", "reshape", "flatten", "squeeze", "contiguous", "unsqueeze", "__getitem__"):
-        if use.axis == 0 and after.dim() and after.shape[0] == before.shape[0] and name != "__getitem__":
-            return 0
-        if use.axis == before.dim() - 1 and after.shape[-1:] == before.shape[-1:]:
-            return after.dim() - 1
+    if name in ("view", "reshape", "reshape_as", "view_as", "flatten", "squeeze", "contiguous", "unsqueeze"):
+        size, ahead = before.shape[use.axis], before.shape[: use.axis].numel()
+        places = (i for i, n in enumerate(after.shape) if n == size and after.shape[:i].numel() == ahead)
+        return next(places, None)
+    if name == "__getitem__" and use.axis == before.dim() - 1 and after.shape[-1:] == before.shape[-1:]:
+        return after.dim() - 1
     return None

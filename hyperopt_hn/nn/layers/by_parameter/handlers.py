@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from hyperopt_hn.nn.context import Home
 from hyperopt_hn.nn.layers.affine_response import align, lift_channels, lift_features, parts
+from hyperopt_hn.nn.layers.by_parameter.made_weights import standardised, standardises
 from hyperopt_hn.nn.layers.by_parameter.reading import Escape, Reading, Use, handles
 
 Lift = Callable[[Tensor, Tensor, Home], Tensor]
@@ -111,6 +112,8 @@ def _conv(mode: Reading, func: Any, args: Any, kwargs: Any) -> Any:
 def _norm(mode: Reading, func: Any, args: Any, kwargs: Any) -> Any:
     given = _named(func.__name__, args, kwargs)
     x, w, b = given["input"], given.get("weight"), given.get("bias")
+    if standardises(mode, func, given):
+        return standardised(mode, func, given)
     last = "normalized_shape" in given
     if mode.use(x) is not None or (last and len(given["normalized_shape"]) != 1):
         raise Escape(func.__name__)
@@ -136,21 +139,6 @@ def _prelu(mode: Reading, func: Any, args: Any, kwargs: Any) -> Any:
     rows, lift = use.entries(), lift_features if w.numel() == 1 or x.dim() == 2 else lift_channels
     below = parts(x, use.scope)[0].clamp(max=0)
     return use.bump(func(x, w), lambda _: below * lift(rows, below, use.home))
-
-
-@handles("_weight_norm")
-def _weight_norm(mode: Reading, func: Any, args: Any, kwargs: Any) -> Any:
-    """W = g v / |v|: what g gains is what each row of W gains."""
-    v, g, *dim = args
-    use = mode.use(g)
-    if use is None or mode.use(v) is not None or kwargs or (dim and dim[0] != 0) or use.chain:
-        raise Escape("_weight_norm")
-    relative = use.entries() / g.flatten().to(use.rows.dtype)
-    return mode.derive(func(v, g, *dim), Use(use.one, use.scope, 0, (_never,), [relative]))
-
-
-def _never(p: Tensor) -> Tensor:
-    raise Escape("a weight of weight_norm, entry by entry")
 
 
 @handles("embedding", "embedding_bag")

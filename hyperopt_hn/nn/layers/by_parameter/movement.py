@@ -25,6 +25,8 @@ class Moving:
     own: nn.Parameter
     response: nn.Parameter
     axis: int | None
+    carried: bool = False
+    """Whether another parameter's response stands for its own."""
 
     def rows(self, h: Tensor) -> Tensor:
         """V h or S h: (rows,), or (B, rows)."""

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -203,6 +203,15 @@ def _within_a_module() -> bool:
             return True
         frame = frame.f_back  # type: ignore[assignment]
     return False
+
+
+def carry(one: Moving, name: str) -> None:
+    """Note that a parameter's own response is divided out again, another's standing for it: it needs none."""
+    found = getattr(_here, "escaped", None)
+    if found is None:
+        _note(one, name, Escape(name))
+    else:
+        found.setdefault(id(one.layer), {}).setdefault(one.name, replace(one, carried=True))
 
 
 def _note(one: Moving, name: str, error: Exception) -> None:
