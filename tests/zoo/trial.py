@@ -104,6 +104,7 @@ def _tuner(model: nn.Module, response: str) -> SelfTuner:
 
 def _rows(found: Trial, model: nn.Module, batch: tuple[Tensor, ...]) -> None:
     """Unchanged at λ̂; rows at their own λ equal the collapsed models; these load strictly into the plain class."""
+    _settled(model, batch)
     plain = copy.deepcopy(model).eval()
     tuner = _tuner(model, "split")
     net, centre = tuner.model, torch.zeros(2)
@@ -144,6 +145,20 @@ def _rows(found: Trial, model: nn.Module, batch: tuple[Tensor, ...]) -> None:
         plain.eval().load_state_dict(twins[0].state_dict(), strict=True)
         out = twins[0](*batch)
         _expect(found, "loads into the plain class", plain(*batch), out, out.abs().max(), CLOSE)
+
+
+def _settled(model: nn.Module, batch: tuple[Tensor, ...]) -> None:
+    """Running statistics as after some training, not those of no data at all: a deep network explodes with these."""
+    norms = [x for x in model.modules() if isinstance(x, nn.modules.batchnorm._BatchNorm)]
+    kept = [x.momentum for x in norms]
+    if not norms:
+        return
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model.train()(*batch)
+    for norm, momentum in zip(norms, kept, strict=True):
+        norm.momentum = momentum
 
 
 def _mixes(net: nn.Module, centre: Tensor, batch: tuple[Tensor, ...]) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import distributed
-from hyperopt_hn.nn.responses.elementary import recurrent_backward
+from hyperopt_hn.nn.responses.elementary import not_written_over, recurrent_backward
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers
 from hyperopt_hn.nn.setup.problem import TorchProblem
@@ -120,7 +120,8 @@ def slope(losses: Losses, view: AbstractContextManager[object], lam: Tensor, bat
     bare = losses.bare
     with frozen(list(bare.parameters())), evaluating(bare), recurrent_backward(bare), view:
         loss = losses.valid_loss(batch)
-        grad = torch.autograd.grad(loss, lam, allow_unused=True)[0] if loss.requires_grad else None
+        with not_written_over():
+            grad = torch.autograd.grad(loss, lam, allow_unused=True)[0] if loss.requires_grad else None
     return loss.detach(), grad
 
 

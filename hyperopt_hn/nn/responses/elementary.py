@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -65,6 +66,22 @@ def named_gaps(model: nn.Module) -> Iterator[None]:
 
 _GAPS = ("forward AD", "forward mode", "derivative for", "not implemented", "checkpoint", "leaf Variable", "inplace")
 """What such errors of torch say."""
+
+
+@contextmanager
+def not_written_over() -> Iterator[None]:
+    """Inside, a value that was overwritten before its gradient was taken is a UserError with the remedy."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        found = re.search(r"\[[\w.]*Tensor \[[\d, ]*\]\]", str(error))
+        raise UserError(
+            f"the model writes in place over a value{f' {found[0]}' if found else ''} that the gradient of valid_loss "
+            "needs, as code may in eval() mode, where nobody trains; let it clone that value before it writes, or set "
+            "the part to train() inside valid_loss"
+        ) from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace, UserError  # noqa: E402
-from hyperopt_hn.nn import at, convert  # noqa: E402
+from hyperopt_hn.nn import SelfTuner, at, convert  # noqa: E402
 from hyperopt_hn.nn.responses.delta import linearised  # noqa: E402
 from hyperopt_hn.nn.responses.elementary import (  # noqa: E402
     attention,
@@ -133,3 +133,29 @@ def test_a_row_that_may_see_nothing_is_zero_as_in_torchs_layer(form):
     out.sum().backward()
     assert bool(out.isfinite().all()) and torch.allclose(out[0], out[0, :1].expand(5, -1))
     assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+
+
+class Overwriting(nn.Module):
+    """It keeps a state while it is evaluated, and writes into it what a gradient needs."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 1)
+
+    def forward(self, x):
+        h = self.first(x)
+        y = h.tanh() * h.exp()
+        return self.last(y if self.training else h.mul_(2) + y)
+
+
+def test_what_is_written_over_is_told_in_one_line():
+    torch.manual_seed(0)
+    tuner = SelfTuner(
+        Overwriting(),
+        [Hyper("scale", 0.5, 0.1, 0.9)],
+        train_loss=lambda m, b, h: m(b).square().mean(1) * h["scale"],
+        valid_loss=lambda m, b: m(b).square().mean(1),
+    )
+    tuner.train_step(torch.randn(3, 4))
+    with pytest.raises(UserError, match=r"writes in place over a value \[torch.FloatTensor \[3, 5\]\] .* clone"):
+        tuner.tune_step(torch.randn(3, 4))
