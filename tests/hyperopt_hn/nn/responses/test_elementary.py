@@ -143,9 +143,8 @@ class Overwriting(nn.Module):
         self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 1)
 
     def forward(self, x):
-        h = self.first(x)
-        y = h.tanh() * h.exp()
-        return self.last(y if self.training else h.mul_(2) + y)
+        h = self.first(x).tanh()
+        return self.last(h if self.training else h.mul_(2))
 
 
 def test_what_is_written_over_is_told_in_one_line():
