@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from hyperopt_hn.config import described
 from hyperopt_hn.nn.layers.affine_response import product
 
 PREFIX = "response_of_"
 """A parameter's response is the module's parameter of this name and its own."""
 
 
+@described
 @dataclass(frozen=True)
 class Moving:
     """One parameter p of a module with its response: p + V h, or (1 + S h) ⊙ p along `axis`."""
