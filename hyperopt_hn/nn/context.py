@@ -6,10 +6,10 @@ Shapes: n tuned hyperparameters, B batch. λ is (n,), one for the whole batch, o
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,14 @@ from hyperopt_hn.config import described
 from hyperopt_hn.errors import RowsError, UserError
 from hyperopt_hn.nn.places import innermost
 from hyperopt_hn.space import HyperSpace
+
+Fed = Literal["raw", "centred", "other"]
+"""What a response was trained on: λ, λ - λ̂, or what the tuner alone can make (positions, natural values)."""
+_WANTED: dict[Fed | None, str] = {
+    "raw": "λ itself: leave the centre out",
+    "centred": "λ - λ̂: give the centre too",
+    "other": "what its tuner makes of λ: give that as h=tuner.response.input(tuner.losses, lam)",
+}
 
 
 class Home:
@@ -31,6 +39,8 @@ class Home:
         self.report: object = None
         self.responds = True
         """False where a response would be wrong: its layers then answer as plain ones (see `silence`)."""
+        self.fed: Fed | None = None
+        """What a tuner trained the response on; None before one did."""
         self.alone = False
         """Whether inputs have no batch axis: what is one number an example is then the batch's mean."""
 
@@ -126,18 +136,20 @@ def at(
     exactly zero and no response is computed. `h` gives the input itself, in λ's shape, for a response to something
     else than raw λ (zero where λ is the centre). `values` overrides natural values by name (a replayed course).
     `tangent` makes responses first order (see `linearised`). Nested, per thread and exception-safe.
-    Raises UserError for a wrong size, type or device of λ, and for a model without hyper layers.
+    Raises UserError for a wrong size, type or device of λ, a model without hyper layers, and an input that the response
+    was not trained on.
     """
     layers = [layer for _, layer in hyper_layers(model)]
-    homes = _homes(layers)
+    homes = list(dict.fromkeys(layer.home for layer in layers))
     if not homes and lam.numel():
         raise UserError("this model has no hyper layer; make it with convert(model, space)")
     outer = _here.scopes
     inner = dict(outer or {})
     for home in homes:
         _check(lam, home, model)
-        scope = _scope(home, lam, _input(lam, centre) if h is None else h, values or {}, tangent)
-        inner[home] = replace(scope, zero=_same(lam, centre))
+        scope = _scope(home, lam, response_input(home, lam, centre) if h is None else h, values or {}, tangent)
+        same = centre is not None and centre is not lam and lam.is_set_to(centre)  # as λ and λ.detach() are
+        inner[home] = replace(scope, zero=same)
     _here.scopes = _everywhere.scopes = inner
     own: list[Any] = [layer for layer in layers if anywhere(layer) and layer.num_hyper]
     try:
@@ -173,10 +185,7 @@ def scope_of(layer: HyperLayer) -> Scope:
     scopes = _everywhere.scopes if _OLD and torch.compiler.is_compiling() else _here.scopes
     scope = None if scopes is None else scopes.get(layer.home)
     if scope is None:
-        raise UserError(
-            "λ is unknown here: run the model inside `with at(model, lam): ...`, "
-            "or take collapse(model, lam) for a plain model"
-        )
+        raise UserError("λ is unknown here: run the model inside `with at(model, lam): ...`, or take tuner.collapsed()")
     return scope
 
 
@@ -191,11 +200,7 @@ def move_home(layer: HyperLayer, home: Home) -> None:
 
 def homes_of(model: nn.Module) -> list[Home]:
     """What the hyper layers of a model belong to, each once."""
-    return _homes(layer for _, layer in hyper_layers(model))
-
-
-def _homes(layers: Iterable[HyperLayer]) -> list[Home]:
-    return list(dict.fromkeys(layer.home for layer in layers))
+    return list(dict.fromkeys(layer.home for _, layer in hyper_layers(model)))
 
 
 def _values(home: Home) -> Mapping[str, Any]:
@@ -210,13 +215,14 @@ def _values(home: Home) -> Mapping[str, Any]:
     raise UserError("λ is unknown here: run the model inside `with at(model, lam): ...`")
 
 
-def _input(lam: Tensor, centre: Tensor | None) -> Tensor | None:
-    return lam if centre is None else None if centre is lam else lam - centre
-
-
-def _same(lam: Tensor, centre: Tensor | None) -> bool:
-    """Whether λ and its centre are two views of the very same numbers, as λ and λ.detach() are."""
-    return centre is not None and centre is not lam and lam.is_set_to(centre)
+def response_input(home: Home, lam: Tensor, centre: Tensor | None) -> Tensor | None:
+    """λ, or λ - centre; None where centre is λ itself: zero. UserError where a tuner trained on something else."""
+    if centre is lam:
+        return None
+    fitting = home.fed in (None, "raw" if centre is None else "centred")
+    if not fitting and (centre is None or home.fed == "raw" or not torch.equal(lam, centre)):
+        raise UserError(f"this response was trained on {_WANTED[home.fed]}, or take tuner.collapsed(values)")
+    return lam if centre is None else lam - centre
 
 
 def _scope(home: Home, lam: Tensor, h: Tensor | None, values: Mapping[str, Any], tangent: bool) -> Scope:

@@ -133,9 +133,9 @@ def _rows(found: Trial, model: nn.Module, batch: tuple[Tensor, ...]) -> None:
             lam = lam[:1].expand(ROWS, -1)
         with at(net, centre, centre):
             rest = net(*batch)
-        with at(net, lam, centre):
+        with at(net, lam, h=lam):
             rows = net(*batch)
-        twins = [collapse(net, one, centre) for one in lam]
+        twins = [collapse(net, one, h=one) for one in lam]
         single = torch.stack([twin(*batch)[i] for i, twin in enumerate(twins)])
         moved = (single - rest).abs().max()
         if float(moved) < 1e-7 and found.share:

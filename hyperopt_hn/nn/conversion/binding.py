@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 from torch import nn
 
@@ -45,8 +46,8 @@ def fed_along(layers: Iterable[HyperLayer], batch_dim: int | None, alone: bool =
     made: dict[Home, Home] = {}
     for layer in layers:
         old = layer.home
-        home = made.setdefault(old, Home(old.space, old.n, batch_dim))
-        home.report, home.responds, home.alone = old.report, old.responds, alone
+        home = made.setdefault(old, copy(old))
+        home.batch_dim, home.alone = batch_dim, alone
         move_home(layer, home)
 
 
@@ -58,8 +59,8 @@ def set_batch_dim(model: nn.Module, batch_dim: int) -> None:
 
 def silence(layer: HyperLayer) -> None:
     """Let a layer answer as its plain one from now on; its response is set to zero and trained no more."""
-    home = Home(layer.home.space, layer.home.n, layer.home.batch_dim)
-    home.report, home.responds, home.alone = layer.home.report, False, layer.home.alone
+    home = copy(layer.home)
+    home.responds = False
     move_home(layer, home)
     freeze_response(layer)
 

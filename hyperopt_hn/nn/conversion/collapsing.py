@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import anywhere, at, hyper_layers, hyper_values
+from hyperopt_hn.nn.context import Home, anywhere, at, homes_of, hyper_layers, hyper_values, response_input
 from hyperopt_hn.nn.conversion.converter import replace
 from hyperopt_hn.nn.conversion.copies import copy_of
 from hyperopt_hn.nn.layers.in_place import restore
@@ -23,14 +23,16 @@ def collapse(model: nn.Module, lam: Tensor, centre: Tensor | None = None, h: Ten
     is the general network); `h` (n,) is the response's input itself, for one
     that is fed something else. Locked dropout, which torch has no module for, becomes LockedDropout; word-type
     dropout and DropConnect, which act in training only, are left out. Weights tied in the model stay tied.
-    Raises UserError for a λ per example.
+    Raises UserError for a λ per example, and where λ and its centre are not what a tuner trained the response on.
     """
     if lam.dim() != 1:
         raise UserError(f"λ has shape {tuple(lam.shape)}; collapse takes one λ, ({lam.shape[-1]},)")
     twin = copy_of(model)
     made: dict[object, nn.Module] = {}
     tied: dict[int, nn.Parameter] = {}
-    given = h if h is not None else lam if centre is None else lam - centre
+    home = next(iter(homes_of(twin)), Home(None, len(lam)))
+    given = response_input(home, lam, centre) if h is None else h
+    given = torch.zeros_like(lam) if given is None else given
     own: list[tuple[Any, dict[str, Tensor]]] = []
     with at(twin, lam, h=given):
         named = any(layer.home.space is not None for _, layer in hyper_layers(twin))

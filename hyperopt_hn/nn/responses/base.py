@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import distributed
+from hyperopt_hn.nn.context import Fed, homes_of
 from hyperopt_hn.nn.responses.elementary import not_written_over, recurrent_backward
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers
@@ -93,6 +94,11 @@ class Response(Protocol):
         """The parts of a train step, in order; each has its own backward pass and optimizer step."""
         ...
 
+    @property
+    def fed(self) -> Fed | None:
+        """What `input` makes of λ; None where there is no response."""
+        ...
+
     def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         """Inside, the model answers for raw λ (n,) or (B, n): drawn around λ̂ if `perturbed`, else λ̂ itself."""
         ...
@@ -113,6 +119,12 @@ class Response(Protocol):
     def needs_train_batch(self) -> bool:
         """Whether `tune` asks for a training batch too."""
         ...
+
+
+def told(model: nn.Module, response: Response) -> None:
+    """Let a model know what its response is fed from now on."""
+    for home in homes_of(model):
+        home.fed = getattr(response, "fed", None)
 
 
 def slope(losses: Losses, view: AbstractContextManager[object], lam: Tensor, batch: Batch) -> Slope:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hyperopt_hn.nn.context import at
+from hyperopt_hn.nn.context import Fed, at
 from hyperopt_hn.nn.responses.base import Losses, Phase, Slope, slope
 from hyperopt_hn.nn.responses.dual_values import first_order, first_order_attributes
 from hyperopt_hn.nn.responses.elementary import elementary_kernels, named_gaps
@@ -35,6 +35,11 @@ class Delta:
     position: bool = False
     phases: tuple[Phase, ...] = (Phase("general", perturbed=False), Phase("response", perturbed=True))
     needs_train_batch: bool = False
+
+    @property
+    def fed(self) -> Fed:
+        """Positions are the tuner's to make."""
+        return "other" if self.position else "centred"
 
     def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         """The general network at λ̂, the first-order one at perturbed λ."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -38,6 +38,7 @@ class Implicit:
     tolerance: float = 1e-12
     phases: tuple[Phase, ...] = (Phase("all", perturbed=False),)
     needs_train_batch: bool = True
+    fed: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         if self.method not in ("cg", "neumann"):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hyperopt_hn.config import check, described, option
+from hyperopt_hn.nn.context import Fed
 from hyperopt_hn.nn.responses.base import Losses, Phase, Slope
 from hyperopt_hn.nn.responses.delta import Delta
 from hyperopt_hn.nn.setup.batches import Batch
@@ -45,6 +46,11 @@ class Split:
         """The general weights at λ̂ in every step, the response at perturbed λ in some."""
         response = Phase("response", True, self.every, self.groups, self.share, self.eager)
         return Phase("general", perturbed=False), response
+
+    @property
+    def fed(self) -> Fed:
+        """As Δ-STN's."""
+        return self._delta.fed
 
     def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         """The plain network at λ̂ itself, the responding one elsewhere: Δ-STN's."""

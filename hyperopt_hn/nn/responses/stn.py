@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import at
+from hyperopt_hn.nn.context import Fed, at
 from hyperopt_hn.nn.responses.base import Losses, Phase, Slope, slope
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.hypers import Hypers
@@ -32,6 +32,11 @@ class STN:
     centred: bool = False
     phases: tuple[Phase, ...] = (Phase("all", perturbed=True),)
     needs_train_batch: bool = False
+
+    @property
+    def fed(self) -> Fed:
+        """Natural values are the tuner's to make."""
+        return "other" if self.natural else "centred" if self.centred else "raw"
 
     def view(self, losses: Losses, lam: Tensor, perturbed: bool) -> AbstractContextManager[object]:
         """The model at λ."""

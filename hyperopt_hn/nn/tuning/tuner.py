@@ -24,7 +24,7 @@ from hyperopt_hn.nn.diagnosis.gain import ResponseGain
 from hyperopt_hn.nn.diagnosis.overtuning import OverTuning
 from hyperopt_hn.nn.diagnosis.trust import Trust, judged
 from hyperopt_hn.nn.responses import Implicit, Losses, Response
-from hyperopt_hn.nn.responses.base import means, training
+from hyperopt_hn.nn.responses.base import means, told, training
 from hyperopt_hn.nn.responses.names import ResponseName, named
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
@@ -70,6 +70,7 @@ class TorchTuner:
         self._over, self._looks = OverTuning(), FirstLooks()
         self._gain = ResponseGain(hypers.space.tuned, self.config.gain, self.config.seed)
         self._draws = Perturbations(hypers, noise)
+        told(bare, self.response)
         self._graphs = graphs_of(self.config, self.losses, self.response)
         self._trainer = Trainer(
             bare, self._draws, self.optimizers, self.config.clip,

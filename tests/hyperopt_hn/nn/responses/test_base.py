@@ -410,7 +410,7 @@ def test_an_stn_fed_natural_values_has_weights_at_them():
     r = torch.stack([torch.sigmoid(lam[:, 0]), nn.functional.softplus(lam[:, 1])], 1)
     with tuner.response.view(losses, lam, True):
         got = losses.bare(x)
-    with at(losses.bare, r):
+    with at(losses.bare, r, h=r):
         assert torch.allclose(got, losses.bare(x), atol=1e-12)
     with tuner.response.view(losses, losses.hypers.lam, False), torch.no_grad():
         here = losses.bare(x)

@@ -153,11 +153,11 @@ def test_every_example_answers_for_its_own_lambda_where_sizes_coincide(kind, res
             if p.requires_grad and p.shape[-1:] == (1,) and "response_" in name:
                 p.normal_()
     lam = torch.randn(B, 1) * 2
-    with torch.no_grad(), at(model, lam):
+    with torch.no_grad(), at(model, lam, h=lam):
         got = model(x[:B])
-    each = torch.cat([collapse(model, lam[i]).eval()(x[i : i + 1]) for i in range(B)])
+    each = torch.cat([collapse(model, lam[i], h=lam[i]).eval()(x[i : i + 1]) for i in range(B)])
     assert torch.allclose(got, each, atol=1e-5)
-    with torch.no_grad(), at(model, torch.zeros(1)):
+    with torch.no_grad(), at(model, torch.zeros(1), h=torch.zeros(1)):
         assert not torch.allclose(got, model(x[:B]), atol=1e-2)
     tuner.train_step()
     tuner.tune_step()
@@ -333,7 +333,7 @@ def test_a_run_may_go_on_with_a_perturbed_tune_step(kind):
     model = tuner.losses.bare.eval()
     assert sorted(report(model).left) == plain
     lam = torch.randn(B, 1) * 2
-    with torch.no_grad(), at(model, lam):
+    with torch.no_grad(), at(model, lam, h=lam):
         got = model(x[:B])
-    each = torch.cat([collapse(model, lam[i]).eval()(x[i : i + 1]) for i in range(B)])
+    each = torch.cat([collapse(model, lam[i], h=lam[i]).eval()(x[i : i + 1]) for i in range(B)])
     assert torch.allclose(got, each, atol=1e-5)

@@ -153,7 +153,7 @@ def test_read_past_is_made_plain(net, plain, responding, response):
     assert sorted(made.left) == plain and "read past" in made.left[plain[0]]
     twin = tuner.collapsed().eval()
     assert loss(twin, DATA).item() == pytest.approx(tuner.evaluate()["valid_loss"], abs=1e-6)
-    other = collapse(tuner.losses.bare, torch.tensor([2.0]))
+    other = collapse(tuner.losses.bare, torch.tensor([2.0]), h=torch.tensor([2.0]))
     for name in plain:  # collapse never moves a weight that did not respond
         assert torch.equal(other.get_parameter(name + ".weight"), tuner.losses.bare.get_parameter(name + ".weight"))
     assert not torch.equal(

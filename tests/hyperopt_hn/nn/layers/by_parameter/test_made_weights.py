@@ -69,12 +69,12 @@ def test_its_gain_answers_for_it_in_every_row(response):
     tuner, plain, said = stepped(Standard, response)
     assert not said and report(tuner.model).share == 1.0
     model, x = tuner.model.eval(), torch.randn(B, 3, 4, 4).double()
-    lams, centre = 0.7 * torch.randn(B, 2).double(), torch.zeros(2).double()
-    with at(model, lams, centre):
+    lams = 0.7 * torch.randn(B, 2).double()
+    with at(model, lams, h=lams):
         rows = model(x)
     for i in range(B):
         fresh = copy.deepcopy(plain)
-        fresh.load_state_dict(collapse(model, lams[i], centre).state_dict(), strict=True)
+        fresh.load_state_dict(collapse(model, lams[i], h=lams[i]).state_dict(), strict=True)
         assert torch.equal(fresh[0].weight, model[0].weight) and not torch.equal(fresh[0].gain, model[0].gain)
         assert torch.allclose(rows[i], fresh(x)[i], atol=1e-10, rtol=1e-10)
     assert (rows - rows.roll(1, 0)).abs().max() > 0.01
