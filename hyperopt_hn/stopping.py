@@ -33,7 +33,7 @@ class Improvement:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM, SIGUSR1: the run was saved; the message says where and how to go on (`typed`: on a shell)."""
+    """A signal ended the run, which was saved; the message says where and how to go on (`typed`: on a shell)."""
 
     def __init__(self, saved: str) -> None:
         super().__init__(f"{saved}; go on with {in_script('resume')}")
@@ -42,16 +42,19 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def signals(grace: float) -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C, SIGTERM or SIGUSR1 sets; one more, after `grace` seconds, interrupts at once."""
+    """An event that the first Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP sets; one more interrupts at once.
+
+    Not within `grace` seconds, and not a SIGHUP: of a terminal that closes, both the system and the shell send one.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    first = -math.inf
+    first, hangup = -math.inf, getattr(signal, "SIGHUP", None)  # Windows has none
 
     def ask(number: int, frame: Any) -> None:
         nonlocal first
-        if stop.is_set() and time.monotonic() - first >= grace:
+        if stop.is_set() and time.monotonic() - first >= grace and number != hangup:
             raise KeyboardInterrupt
         if not stop.is_set():
             first = time.monotonic()
@@ -59,9 +62,9 @@ def signals(grace: float) -> Iterator[threading.Event]:
 
     # A handler that was not set from Python cannot be put back: the host that set it keeps it.
     ours = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
-    warning = getattr(signal, "SIGUSR1", None)  # what batch systems send ahead of the time limit; Windows has none
-    if warning is not None and signal.getsignal(warning) is signal.SIG_DFL:
-        ours.append(warning)
+    # What batch systems send ahead of the time limit, and a terminal that is closed (nohup has it ignored).
+    more = (getattr(signal, "SIGUSR1", None), hangup)
+    ours += [number for number in more if number is not None and signal.getsignal(number) is signal.SIG_DFL]
     old = {number: signal.signal(number, ask) for number in ours}
     try:
         yield stop

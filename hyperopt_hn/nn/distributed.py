@@ -93,8 +93,8 @@ def open_log(
 ) -> Log:
     """What `alternate` asks of a log, on every rank: rank 0 writes the run's directory, the others read along.
 
-    The directory must be visible to all ranks. Ctrl-C, SIGTERM and SIGUSR1 on any rank end all of them within two
-    steps, with a checkpoint. Raises on every rank where rank 0 refuses.
+    The directory must be visible to all ranks. Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP on any rank end all of them within
+    two steps, with a checkpoint. Raises on every rank where rank 0 refuses.
     """
     if world() == 1:
         return RunLog(path, config, resume, overwrite, codec, sinks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -44,8 +45,9 @@ class Appended:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what a system reports only now was synced before, or is written again after a resume."""
+        with suppress(OSError):
+            self._file.close()
 
 
 def sha256_of(path: Path, size: int) -> str:

@@ -53,6 +53,8 @@ def in_use(where: Path, own: bool) -> UserError:
 def unwritten(what: str, error: OSError, kept: str = "") -> UserError:
     """The error of a disk that is full, or that fails; `kept` is what is not lost."""
     remedy = "make room" if error.errno in FULL else "check the disk"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        remedy = "allow more open files (ulimit -n)"
     why = f"{what} ({error.strerror})" + (f"; {kept}" if kept else "")
     return UserError.spelled(lambda say: f"{why}; {remedy}, then use {say('resume')}")
 

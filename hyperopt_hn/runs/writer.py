@@ -100,8 +100,7 @@ class RunLog:
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
         """Replace checkpoint.* atomically by this state, once the record is on disk; the one before is kept."""
-        self._guarded(self._shown, self._log.sync)
-        self._guarded(self._shown, self._clock.sync)
+        self._sync()
         whole = {
             "state": state,
             **generations.marks("log", self._log),
@@ -118,9 +117,10 @@ class RunLog:
         self._write(self.path / f"best.{self.codec.suffix}", lambda file: self.codec.save(file, state))
 
     def finish(self, result: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-        """Write arrays.npz, then result.json: the run is finished."""
+        """Write arrays.npz and, once the record is on disk, result.json: the run is finished."""
         self._write(self.path / "arrays.npz", lambda file: states.save_arrays(file, arrays))
         self._delivery.flush()
+        self._sync()
         whole = {**result, "seconds": round(self._seconds(), 3), "cpu_seconds": round(self.cpu_seconds(), 3)}
         self._guarded(self.path / "result.json", lambda: atomic.write_json(self.path / "result.json", whole))
         with suppress(OSError):
@@ -169,6 +169,10 @@ class RunLog:
     def _write(self, path: Path, write: Callable[[BinaryIO], None], previous: Path | None = None) -> None:
         self._guarded(path, lambda: atomic.write_atomic(path, write, previous))
 
+    def _sync(self) -> None:
+        for file in (self._log, self._clock):
+            self._guarded(self._shown, file.sync)
+
     def _append(self, file: Appended, entry: Mapping[str, Any]) -> None:
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
         self._guarded(self._shown, lambda: file.write(line.encode()))
@@ -177,4 +181,7 @@ class RunLog:
         try:
             write()
         except OSError as error:
-            raise refusals.unwritten(f"cannot write {path}", error, "the last checkpoint is whole") from None
+            places = (generations.newest(self.path, self.codec), generations.previous(self.path, self.codec))
+            there = any(place.exists() for place in places)
+            kept = "the last checkpoint is whole" if there else "there was no checkpoint yet"
+            raise refusals.unwritten(f"cannot write {path}", error, kept) from None

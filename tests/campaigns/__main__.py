@@ -1,4 +1,6 @@
-"""`python -m tests.campaigns kill|fuzz --minutes N [--out DIR] [--seed S]`: long trials; exit code 1 if any failed."""
+"""`python -m tests.campaigns kill|faults|fuzz --minutes N [--out DIR] [--seed S]`: long trials; exit code 1 if any
+failed.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +11,38 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.campaigns import fuzz, kill
+from tests.campaigns import faults, fuzz, kill, points
+from tests.campaigns.programs import SMALL
 from tests.support.paths import ROOT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one campaign for so long."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("name", choices=("kill", "fuzz"))
+    parser.add_argument("name", choices=("kill", "faults", "fuzz"))
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=1, help="of the moments and mutations")
-    parser.add_argument("--programs", default="toy,toy-global,self-tuner", help=f"kill: of {', '.join(kill.PROGRAMS)}")
+    parser.add_argument(
+        "--programs", default="toy,toy-global,self-tuner", help=f"kill at random: of {', '.join(kill.PROGRAMS)}"
+    )
+    parser.add_argument(
+        "--small", default="toy,self-tuner", help=f"kill at every event, and faults: of {', '.join(SMALL)}"
+    )
+    parser.add_argument(
+        "--at", choices=("random", "events", "both"), default="both", help="kill: at random moments, at every event"
+    )
     parser.add_argument("--out", type=Path, help="where failing inputs stay (default: a temporary folder)")
     given = parser.parse_args(arguments)
     out = given.out or Path(tempfile.mkdtemp(prefix="campaign-"))
     out.mkdir(parents=True, exist_ok=True)
+    small = given.small.split(",")
+    if given.name == "faults":
+        return faults.campaign(given.minutes, out, given.seed, small)
     if given.name == "kill":
-        return kill.campaign(given.minutes, out, given.seed, tuple(given.programs.split(",")))
+        minutes = given.minutes / (2 if given.at == "both" else 1)
+        random = given.at != "events" and kill.campaign(minutes, out, given.seed, tuple(given.programs.split(",")))
+        events = given.at != "random" and points.campaign(minutes, out, given.seed, small)
+        return int(random or events)
     words = [
         "-m",
         "toy",

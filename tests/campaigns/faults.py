@@ -39,11 +39,12 @@ def campaign(minutes: float, out: Path, seed: int, names: Sequence[str]) -> int:
     found = 0
     for name in names:
         with disturbed(name, out) as run:
-            found += _every(run, time.monotonic() + 60 * minutes / len(names), random.Random(seed))
+            found += every(run, time.monotonic() + 60 * minutes / len(names), random.Random(seed))
     return int(found > 0)
 
 
-def _every(run: Disturbed, ends: float, chance: random.Random) -> int:
+def every(run: Disturbed, ends: float, chance: random.Random) -> int:
+    """The number of faults after which the run did not answer or end as it should."""
     kinds = {
         "EIO": [_fails(at, errno.EIO) for at in range(1, len(run.events) + 1)],
         "EIO from then on": [_full(at, errno.EIO) for at in range(1, len(run.events) + 1)],
@@ -53,7 +54,7 @@ def _every(run: Disturbed, ends: float, chance: random.Random) -> int:
         ],
         "signal at a moment": [_at_a_moment(chance.random(), chance.choice(SIGNALS)) for _ in range(200)],
         "limit on files": [_limited("FSIZE", chance.randrange(60_000)) for _ in range(100)],
-        "limit on open files": [_limited("NOFILE", number) for number in range(3, 24)],
+        "limit on open files": [_limited("NOFILE", number) for number in range(6, 24)],
         "streams": [_printing_to(name, line) for name, line in STREAMS.items()],
     }  # fmt: skip
     for cases in kinds.values():
@@ -118,7 +119,8 @@ def _printing_to(name: str, line: str) -> Case:
         with run.told.open("w") as told:
             return subprocess.run(
                 ["bash", "-c", line.replace("{run}", words), "bash", *run.small.at(run.folder)],
-                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=told, check=False,
+                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=told,
+                check=False,
             ).returncode  # fmt: skip
 
     return name, disturb

@@ -79,9 +79,7 @@ class Nursery:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
 
     def answer(self, question: Mapping[str, Any]) -> Any:
         """What the other side answers."""

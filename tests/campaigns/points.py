@@ -100,11 +100,12 @@ def campaign(minutes: float, out: Path, seed: int, names: Sequence[str]) -> int:
     found = 0
     for name in names:
         with disturbed(name, out) as run:
-            found += _killed_everywhere(run, time.monotonic() + 60 * minutes / len(names), random.Random(seed))
+            found += killed_everywhere(run, time.monotonic() + 60 * minutes / len(names), random.Random(seed))
     return int(found > 0)
 
 
-def _killed_everywhere(run: Disturbed, ends: float, chance: random.Random) -> int:
+def killed_everywhere(run: Disturbed, ends: float, chance: random.Random) -> int:
+    """The number of points after which a run did not end as it should; every write is also cut in its middle."""
     cases = [(at, "kill") for at in range(1, len(run.events) + 1)]
     cases += [(at, "torn") for at, event in enumerate(run.events, 1) if " write " in event or " pwrite" in event]
     chance.shuffle(cases)

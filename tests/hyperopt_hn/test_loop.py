@@ -173,7 +173,7 @@ def test_sigkill_in_the_middle_of_saving_loses_nothing(tmp_path):
     assert not list((tmp_path / "killed").glob(".*.part"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
 def test_interrupt_saves_says_where_and_exits_130(tmp_path, number):
     process = child(tmp_path / "r", steps=100_000)
     process.send_signal(number)

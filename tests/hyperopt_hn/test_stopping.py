@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import time
 
 import pytest
 
 from hyperopt_hn import Alternation
-from hyperopt_hn.stopping import Interrupted
+from hyperopt_hn.stopping import Interrupted, signals
 from tests.support.recording import RecordingTuner, run
 
 
@@ -42,7 +43,7 @@ def test_a_handler_that_was_not_set_from_python_stays(tmp_path, monkeypatch):
     monkeypatch.setattr(signal, "getsignal", lambda number: None if number == signal.SIGTERM else signal.SIG_DFL)
     monkeypatch.setattr(signal, "signal", lambda number, handler: seen.append(number))
     run(tmp_path / "r", Alternation(steps=2))
-    assert set(seen) == {signal.SIGINT, signal.SIGUSR1}
+    assert set(seen) == {signal.SIGINT, signal.SIGUSR1, signal.SIGHUP}
 
 
 def test_a_hosts_own_handler_of_sigusr1_stays(tmp_path):
@@ -59,3 +60,15 @@ def test_a_hosts_own_handler_of_sigusr1_stays(tmp_path):
         assert heard == [signal.SIGUSR1] * 2 and outcome.steps == 2
     finally:
         signal.signal(signal.SIGUSR1, old)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminals that hang up")
+def test_a_terminal_that_closes_is_heard_once_though_system_and_shell_both_say_it():
+    with signals(0.0) as stop:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1.0)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
