@@ -1,5 +1,6 @@
-"""`python -m tests.campaigns kill|faults|fuzz --minutes N [--out DIR] [--seed S]`: long trials; exit code 1 if any
-failed.
+"""`python -m tests.campaigns kill|faults|processes|fuzz --minutes N [--out DIR] [--seed S]`: long trials.
+
+Exit code 1 if any failed.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.campaigns import faults, fuzz, kill, points
-from tests.campaigns.programs import SMALL
+from tests.campaigns import faults, fuzz, kill, points, processes, ranks
+from tests.campaigns.apparatus.programs import SMALL
 from tests.support.paths import ROOT
+
+AT = ("random", "events", "ranks")
+"""Where runs are killed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one campaign for so long."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("name", choices=("kill", "faults", "fuzz"))
+    parser.add_argument("name", choices=("kill", "faults", "processes", "fuzz"))
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=1, help="of the moments and mutations")
     parser.add_argument(
@@ -28,21 +32,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--small", default="toy,self-tuner", help=f"kill at every event, and faults: of {', '.join(SMALL)}"
     )
-    parser.add_argument(
-        "--at", choices=("random", "events", "both"), default="both", help="kill: at random moments, at every event"
-    )
-    parser.add_argument("--out", type=Path, help="where failing inputs stay (default: a temporary folder)")
+    parser.add_argument("--at", default=",".join(AT), help=f"kill: of {', '.join(AT)} (of two ranks under torchrun)")
+    parser.add_argument("--storages", default="journal,sqlite", help="processes: which storages they share")
     given = parser.parse_args(arguments)
     out = given.out or Path(tempfile.mkdtemp(prefix="campaign-"))
     out.mkdir(parents=True, exist_ok=True)
     small = given.small.split(",")
     if given.name == "faults":
         return faults.campaign(given.minutes, out, given.seed, small)
+    if given.name == "processes":
+        return processes.campaign(given.minutes, out, given.seed, given.storages.split(","))
     if given.name == "kill":
-        minutes = given.minutes / (2 if given.at == "both" else 1)
-        random = given.at != "events" and kill.campaign(minutes, out, given.seed, tuple(given.programs.split(",")))
-        events = given.at != "random" and points.campaign(minutes, out, given.seed, small)
-        return int(random or events)
+        at = given.at.split(",")
+        minutes, failed = given.minutes / len(at), False
+        if "random" in at:
+            failed |= bool(kill.campaign(minutes, out, given.seed, tuple(given.programs.split(","))))
+        if "events" in at:
+            failed |= bool(points.campaign(minutes, out, given.seed, small))
+        if "ranks" in at:
+            failed |= bool(ranks.campaign(minutes, out, given.seed))
+        return int(failed)
     words = [
         "-m",
         "toy",

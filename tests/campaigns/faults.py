@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.campaigns.endings import untrue
-from tests.campaigns.layer import Fault
+from tests.campaigns.apparatus.endings import untrue
+from tests.campaigns.apparatus.layer import Fault
 from tests.campaigns.points import Disturbed, disturbed
 from tests.support.paths import ROOT
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.campaigns.endings import differing, outcome
-from tests.campaigns.layer import Fault
-from tests.campaigns.nursery import Child, Nursery
-from tests.campaigns.programs import SMALL, Small
+from tests.campaigns.apparatus.endings import differing, outcome
+from tests.campaigns.apparatus.layer import Fault
+from tests.campaigns.apparatus.nursery import Child, Nursery
+from tests.campaigns.apparatus.programs import SMALL, Small
 
 
 @dataclass

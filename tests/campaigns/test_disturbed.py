@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.campaigns import faults, points
-from tests.campaigns.endings import CAUGHT, untrue
-from tests.campaigns.layer import Fault, built
+from tests.campaigns.apparatus.endings import CAUGHT, untrue
+from tests.campaigns.apparatus.layer import Fault, built
 from tests.campaigns.points import Disturbed
 
 pytestmark = pytest.mark.skipif(built() is None, reason="the layer needs Linux and a C compiler")

@@ -1,7 +1,7 @@
 """A process that has imported everything and forks one child for each run: thousands of runs without their start.
 
-`python -m tests.campaigns.nursery` reads jobs from its standard input, a line of JSON each; `Nursery` is the other side
-of the pipe.
+`python -m tests.campaigns.apparatus.nursery` reads jobs from its standard input, a line of JSON each; `Nursery` is the
+other side of the pipe.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.campaigns.layer import built
+from tests.campaigns.apparatus.layer import built
 from tests.support.paths import ROOT
 
 
@@ -71,7 +71,7 @@ class Nursery:
             "OPENBLAS_NUM_THREADS": "1",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.campaigns.nursery"],
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.campaigns.apparatus.nursery"],
             cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""What the campaigns work with: faults on demand, runs by fork, how a run ended, what a storage holds."""
