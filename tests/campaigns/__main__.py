@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--at", default=",".join(AT), help=f"kill: of {', '.join(AT)} (of two ranks under torchrun)")
     parser.add_argument("--storages", default="journal,sqlite", help="processes: which storages they share")
+    parser.add_argument("--out", type=Path, help="where failing inputs stay (default: a temporary folder)")
     given = parser.parse_args(arguments)
     out = given.out or Path(tempfile.mkdtemp(prefix="campaign-"))
     out.mkdir(parents=True, exist_ok=True)

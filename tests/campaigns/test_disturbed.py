@@ -6,10 +6,12 @@ import errno
 import random
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.campaigns import faults, points
+from tests.campaigns.__main__ import main
 from tests.campaigns.apparatus.endings import CAUGHT, untrue
 from tests.campaigns.apparatus.layer import Fault, built
 from tests.campaigns.points import Disturbed
@@ -36,6 +38,12 @@ def first(run: Disturbed, *words: str) -> int:
 def test_killed_at_a_few_events(toy: Disturbed, capsys: pytest.CaptureFixture[str]) -> None:
     assert points.killed_everywhere(toy, time.monotonic() + 2.0, random.Random(1)) == 0, capsys.readouterr().out
     assert f"toy: {len(toy.events)} events, killed at" in capsys.readouterr().out and len(toy.events) > 100
+
+
+def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "--minutes 0.01 --at events --small toy --out".split()
+    assert main(["kill", *words, str(tmp_path)]) == 0, capsys.readouterr().out
+    assert "points left for want of time" in capsys.readouterr().out
 
 
 def test_a_few_faults(toy: Disturbed, capsys: pytest.CaptureFixture[str]) -> None:
