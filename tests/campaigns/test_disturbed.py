@@ -41,7 +41,7 @@ def test_killed_at_a_few_events(toy: Disturbed, capsys: pytest.CaptureFixture[st
 
 
 def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = "--minutes 0.01 --at events --small toy --out".split()
+    words = ["--minutes", "0.01", "--at", "events", "--small", "toy", "--out"]
     assert main(["kill", *words, str(tmp_path)]) == 0, capsys.readouterr().out
     assert "points left for want of time" in capsys.readouterr().out
 
