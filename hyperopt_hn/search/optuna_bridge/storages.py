@@ -18,13 +18,14 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.files.locks import InUseError, lock
 from hyperopt_hn.files.whole_lines import keep_whole_lines
 from hyperopt_hn.runs.settings import masked
 
 T = TypeVar("T")
 
 LOCKED_SECONDS = 60.0
-"""How long a process waits for an SQLite file that another one is writing; the driver's default is 5 s."""
+"""How long a process waits for a file that another one is writing; the default of SQLite's driver is 5 s."""
 
 RACE_SECONDS = (0.1, 0.3, 1.0, 3.0, 5.0)
 """Pauses between attempts to open a new storage: processes that begin one at once fail at making its tables."""
@@ -88,18 +89,45 @@ def _whole_lines(journal: str) -> None:
     """Take away a last line that a killed process left unfinished: the next one would be glued to it."""
     if not Path(journal).is_file() or not Path(journal).read_bytes().startswith(b'{"op_code"'):
         return  # a new one, or a file of something else
-    lock = JournalFileSymlinkLock(journal)
-    lock.acquire()
+    held = _JournalLock(journal)
+    held.acquire()
     try:
         keep_whole_lines(Path(journal))
     finally:
-        lock.release()
+        held.release()
+
+
+class _JournalLock(JournalFileSymlinkLock):
+    """The system's lock beside a journal, which a killed process gives back at once.
+
+    Optuna's own, a link, outlives a killed process, and every other one then waits 30 s for it; it is taken where the
+    file system has no locks.
+    """
+
+    def __init__(self, journal: str) -> None:
+        super().__init__(journal)
+        self._journal = journal
+        self._taken: Any = None
+
+    def acquire(self) -> bool:
+        try:
+            self._taken = lock(Path(f"{self._journal}.flock"), LOCKED_SECONDS)
+        except InUseError:
+            raise OSError(f"another process has held the lock of {self._journal} for {LOCKED_SECONDS:g} s") from None
+        return self._taken is not None or super().acquire()
+
+    def release(self) -> None:
+        if self._taken is None:
+            super().release()
+        else:
+            self._taken.release()
 
 
 def _storage(storage: str) -> Any:
     if storage.startswith("journal:"):
-        _whole_lines(storage.removeprefix("journal:"))
-        return JournalStorage(JournalFileBackend(storage.removeprefix("journal:")))
+        journal = storage.removeprefix("journal:")
+        _whole_lines(journal)
+        return JournalStorage(JournalFileBackend(journal, _JournalLock(journal)))
     if "://" not in storage:
         raise _unusable(f"the storage {masked(storage)!r} is no URL")
     if not storage.startswith("sqlite:"):

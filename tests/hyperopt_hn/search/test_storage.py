@@ -1,6 +1,7 @@
 """Shared studies: a proposal that a kill cut in two goes on; passwords of storages are not told."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,35 @@ def test_an_sqlite_file_is_closed_after_every_question(tmp_path):
     with pytest.raises(UserError, match="was begun with other terms"):
         SharedStudy(Search(SPACE, "random", 4), url, "s", {})
     assert opened() == []
+
+
+def test_a_process_killed_with_a_journals_lock_gives_it_back_at_once(tmp_path, monkeypatch):
+    """Optuna's own lock is a link, which outlives the process; others wait half a minute for it."""
+    storage = f"journal:{tmp_path}/study.log"
+    study = SharedStudy(Search(SPACE, "random", 1), storage, "s", {})
+    lock = study._study._storage._backend._lock
+    child = os.fork()
+    if not child:
+        lock.acquire()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    monkeypatch.setattr("hyperopt_hn.search.optuna_bridge.storages.LOCKED_SECONDS", 0.5)
+    assert study.ask().number == 0
+    held = type(lock)(f"{tmp_path}/study.log")
+    with pytest.raises(UserError, match="cannot be used"):
+        _while_another_holds(held, study.ask)
+
+
+def _while_another_holds(lock, action):
+    told, ready = os.pipe()
+    child = os.fork()
+    if not child:
+        lock.acquire()
+        os.write(ready, b"x")
+        signal.pause()
+    os.read(told, 1)
+    try:
+        action()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
