@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from typing import Any
 
 FEW = 8
 """So many known names are listed beside the nearest one."""
+
+TOO_MANY = (errno.EMFILE, errno.ENFILE)
+"""What a system answers to one more open file."""
+
+TOO_MANY_REMEDY = "allow more open files (ulimit -n)"
 
 Say = Callable[..., str]
 """(a setting's name, its value: True if left out, ... for none) -> how it is written where the message is read."""
@@ -36,6 +42,14 @@ class RowsError(UserError):
 
 class NewerError(UserError):
     """A file that a newer version wrote: no damage, so that nothing older is taken in its place."""
+
+
+class UnreadError(UserError):
+    """A file that the system did not give: that is no damage either, and the next reading may succeed."""
+
+    def __init__(self, path: object, error: OSError) -> None:
+        remedy = "check the disk and your permissions" if error.errno not in TOO_MANY else TOO_MANY_REMEDY
+        super().__init__(f"{path} cannot be read ({error.strerror or error}); {remedy}, then try again")
 
 
 class NonFiniteError(ArithmeticError):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.errors import UnreadError, UserError
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object], previous: Path | None = None) -> None:
@@ -66,10 +66,12 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The data of a JSON file. Raises UserError if it is missing or not JSON."""
+    """The data of a JSON file. Raises UserError if it is missing, not JSON, or cannot be read (UnreadError)."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise UserError(f"{path} is missing; is {path.parent} a run directory?") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise UnreadError(path, error) from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}); delete the run and make it again") from None

@@ -6,6 +6,7 @@ the comment, the comment's length taken as zero.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
@@ -75,6 +76,16 @@ def verified(path: Path) -> bool:
     if length != _LENGTH or sha.hexdigest() != found[1].decode():
         raise ValueError("its checksum is another one")
     return True
+
+
+def unread(error: Exception, signed: bool) -> OSError | None:
+    """The system's own failure behind what a reader of archives raised; None for a file that is damaged.
+
+    `zipfile` calls a file no archive when the system did not give it: of one with a right checksum that is not true.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    return OSError(errno.EIO, os.strerror(errno.EIO)) if signed and isinstance(error, zipfile.BadZipFile) else None
 
 
 def check_stored(path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from hyperopt_hn.errors import NewerError, UserError, start_again
-from hyperopt_hn.files.signed_archives import Signed, check_headers, check_stored, verified
+from hyperopt_hn.errors import NewerError, UnreadError, UserError, start_again
+from hyperopt_hn.files.signed_archives import Signed, check_headers, check_stored, unread, verified
 
 FORMAT = 2
 """Version of the checkpoint layout; a reader refuses a newer one. From 2 on a file without its checksum is damaged."""
@@ -46,7 +46,7 @@ def save_state(file: BinaryIO, state: Mapping[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """What `save_state` wrote, equal bit for bit. Raises UserError for a damaged, foreign or newer file."""
+    """What `save_state` wrote, equal bit for bit. Raises UserError for a damaged, foreign, newer or unread file."""
     arrays, plain, signed = _read(path)
     try:
         whole = json.loads(plain) if plain is not None else None
@@ -76,6 +76,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], str | None, bool]:
+    signed = False
     try:
         signed = verified(path)
         check_stored(path)
@@ -87,6 +88,8 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], str | None, bool]:
     except FileNotFoundError:
         raise UserError(f"{path} is missing; is {path.parent} a finished run?") from None
     except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for damaged bytes
+        if system := unread(error, signed):
+            raise UnreadError(path, system) from None
         raise start_again(f"{path} is damaged ({error})") from None
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hyperopt_hn.errors import NewerError, UserError, start_again
+from hyperopt_hn.errors import NewerError, UnreadError, UserError, start_again
 from hyperopt_hn.files import atomic, states
 from hyperopt_hn.runs.appended import Appended, sha256_of
 
@@ -55,7 +55,7 @@ def resume(folder: Path, codec: Codec) -> dict[str, Any] | None:
         try:
             whole = _load(path, codec)
             _check_records(folder, whole)
-        except NewerError:
+        except (NewerError, UnreadError):
             raise
         except UserError as error:
             first = first or error

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperopt_hn.errors import UserError
+from hyperopt_hn.errors import UnreadError, UserError
 from hyperopt_hn.files import atomic, states
 
 FORMAT = 1
@@ -129,8 +129,10 @@ def read_lines(path: Path, remedy: str) -> list[dict[str, Any]]:
     """The records of a .jsonl file without a last line that was never finished. Raises UserError with the remedy."""
     try:
         lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; {remedy}") from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); {remedy}") from None
+        raise UnreadError(path, error) from None
     records = []
     for number, line in enumerate(lines[:-1], 1):  # what follows the last newline was never finished
         try:

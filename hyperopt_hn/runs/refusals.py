@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperopt_hn.errors import UserError, start_again
+from hyperopt_hn.errors import TOO_MANY, TOO_MANY_REMEDY, UserError, start_again
 from hyperopt_hn.files import atomic
 from hyperopt_hn.runs.reader import FORMAT
 
@@ -53,8 +53,8 @@ def in_use(where: Path, own: bool) -> UserError:
 def unwritten(what: str, error: OSError, kept: str = "") -> UserError:
     """The error of a disk that is full, or that fails; `kept` is what is not lost."""
     remedy = "make room" if error.errno in FULL else "check the disk"
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        remedy = "allow more open files (ulimit -n)"
+    if error.errno in TOO_MANY:
+        remedy = TOO_MANY_REMEDY
     why = f"{what} ({error.strerror})" + (f"; {kept}" if kept else "")
     return UserError.spelled(lambda say: f"{why}; {remedy}, then use {say('resume')}")
 

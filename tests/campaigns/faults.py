@@ -29,6 +29,8 @@ STREAMS = {
     "<&- >&- 2>&-": "{run} <&- >&- 2>&-",
 }
 """How a shell may close or fill what a run prints to -> in bash."""
+READS = 120
+"""More than the events of a small resume's first part, in which it reads."""
 
 Case = tuple[str, Callable[[Disturbed], int]]
 """What is done, in words, and a run to which it is done -> its exit code."""
@@ -49,6 +51,7 @@ def every(run: Disturbed, ends: float, chance: random.Random) -> int:
         "EIO": [_fails(at, errno.EIO) for at in range(1, len(run.events) + 1)],
         "EIO from then on": [_full(at, errno.EIO) for at in range(1, len(run.events) + 1)],
         "ENOSPC": [_full(at, errno.ENOSPC) for at in range(1, len(run.events) + 1)],
+        "EIO at a resume": [_unread(at, chance.randrange(20, len(run.events))) for at in range(1, READS)],
         "signal at an event": [
             _signalled(at, number) for at in range(1, len(run.events) + 1) for number in SIGNALS
         ],
@@ -91,6 +94,17 @@ def _fails(at: int, number: int) -> Case:
 def _full(at: int, number: int) -> Case:
     fault = Fault(at, f"full {number}")
     return str(fault), lambda run: run.once(fault)
+
+
+def _unread(at: int, killed: int) -> Case:
+    """Of a run that was killed at another event, where reading counts too."""
+    fault = Fault(at, f"fails {errno.EIO}", reads=True)
+
+    def disturb(run: Disturbed) -> int:
+        run.once(Fault(killed))
+        return run.once(fault)
+
+    return f"{fault} of a run that was killed at event {killed}", disturb
 
 
 def _signalled(at: int, number: int) -> Case:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import random
+import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +13,8 @@ import pytest
 from tests.campaigns import faults, points
 from tests.campaigns.__main__ import main
 from tests.campaigns.apparatus.endings import CAUGHT, untrue
-from tests.campaigns.apparatus.layer import Fault, built
+from tests.campaigns.apparatus.layer import Fault
 from tests.campaigns.points import Disturbed
-
-pytestmark = pytest.mark.skipif(built() is None, reason="the layer needs Linux and a C compiler")
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disturbed]:
-    with points.disturbed("toy", tmp_path_factory.mktemp("toy")) as run:
-        yield run
 
 
 def said(run: Disturbed, fault: Fault) -> tuple[int, str]:
@@ -36,18 +28,19 @@ def first(run: Disturbed, *words: str) -> int:
 
 
 def test_killed_at_a_few_events(toy: Disturbed, capsys: pytest.CaptureFixture[str]) -> None:
-    assert points.killed_everywhere(toy, time.monotonic() + 2.0, random.Random(1)) == 0, capsys.readouterr().out
+    assert points.killed_everywhere(toy, time.monotonic() + 1.5, random.Random(1)) == 0, capsys.readouterr().out
     assert f"toy: {len(toy.events)} events, killed at" in capsys.readouterr().out and len(toy.events) > 100
 
 
-def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--minutes", "0.01", "--at", "events", "--small", "toy", "--out"]
-    assert main(["kill", *words, str(tmp_path)]) == 0, capsys.readouterr().out
-    assert "points left for want of time" in capsys.readouterr().out
+def test_the_command_knows_its_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("--at", "--small", "--programs", "--storages"):
+        with pytest.raises(SystemExit) as ended:
+            main(["kill", "--out", str(tmp_path), name, "nonsense"])
+        assert ended.value.code == 2 and "nonsense" in capsys.readouterr().err
 
 
 def test_a_few_faults(toy: Disturbed, capsys: pytest.CaptureFixture[str]) -> None:
-    assert faults.every(toy, time.monotonic() + 5.0, random.Random(1)) == 0, capsys.readouterr().out
+    assert faults.every(toy, time.monotonic() + 4.0, random.Random(1)) == 0, capsys.readouterr().out
     assert ", 0 wrong: EIO " in capsys.readouterr().out
 
 
@@ -83,3 +76,22 @@ def test_a_closed_terminal_leaves_a_checkpoint(toy: Disturbed) -> None:
     code, words = said(toy, Fault(first(toy, "write", "/clock.jsonl"), "signal 1"))
     assert code == CAUGHT and "saved in" in words and "--resume" in words
     assert not toy.resumed()
+
+
+def test_a_checkpoint_that_the_system_did_not_give_is_not_called_damaged(toy: Disturbed) -> None:
+    """The advice would be to start again; and the one before must not take its place."""
+    toy.fresh()
+    toy.once(Fault(first(toy, "write", "arrays.npz")))
+    (newest,) = toy.folder.rglob("checkpoint.npz")
+    whole, reads = newest.read_bytes(), Fault(reads=True).environment(toy.folder, toy.out / "reads.events")
+    shutil.copytree(toy.folder, toy.out / "cut", dirs_exist_ok=True)
+    toy.nursery.start(toy.small.at(toy.folder), toy.told, reads).wait()
+    events = (toy.out / "reads.events").read_text().splitlines()
+    of_it = [at for at, event in enumerate(events, 1) if " read " in event and event.endswith("/checkpoint.npz")]
+    assert len(of_it) > 5
+    for at in (of_it[0], of_it[len(of_it) // 2], of_it[-1]):
+        shutil.copytree(toy.out / "cut", toy.folder, dirs_exist_ok=True)
+        (toy.folder / newest.relative_to(toy.folder).with_name("result.json")).unlink(missing_ok=True)
+        code = toy.once(Fault(at, f"fails {errno.EIO}", reads=True))
+        assert code == 2 and "cannot be read (Input/output error)" in toy.told.read_text()
+        assert newest.read_bytes() == whole and not toy.resumed()

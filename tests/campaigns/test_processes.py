@@ -12,15 +12,12 @@ from hyperopt_hn.files import states
 from hyperopt_hn.search.proposals import Search
 from hyperopt_hn.search.storage import SharedStudy
 from tests.campaigns import processes
-from tests.campaigns.apparatus.layer import built
 from tests.campaigns.apparatus.stored import trials_of
-from tests.campaigns.points import disturbed
+from tests.campaigns.points import Disturbed
 
 
-@pytest.mark.skipif(built() is None, reason="the layer needs Linux and a C compiler")
-def test_four_processes_in_one_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with disturbed("toy", tmp_path) as run:
-        assert processes.in_one_folder(run, 0.0, random.Random(1)) == 0, capsys.readouterr().out
+def test_four_processes_in_one_folder(toy: Disturbed, capsys: pytest.CaptureFixture[str]) -> None:
+    assert processes.in_one_folder(toy, 0.0, random.Random(1)) == 0, capsys.readouterr().out
     assert "1 rounds of 4" in capsys.readouterr().out
 
 

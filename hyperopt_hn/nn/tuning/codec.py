@@ -12,9 +12,9 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import torch
 
-from hyperopt_hn.errors import NewerError, UserError, start_again
+from hyperopt_hn.errors import NewerError, UnreadError, UserError, start_again
 from hyperopt_hn.files.atomic import write_atomic
-from hyperopt_hn.files.signed_archives import Signed, check_stored, verified
+from hyperopt_hn.files.signed_archives import Signed, check_stored, unread, verified
 from hyperopt_hn.runs.generations import Codec
 
 KIND = "hyperopt_hn"
@@ -36,6 +36,7 @@ def save(file: BinaryIO, state: Mapping[str, Any]) -> None:
 
 def load(path: Path) -> dict[str, Any]:
     """What `save` wrote, tensors on the processor. Raises UserError for a missing, damaged, foreign or newer file."""
+    signed = False
     try:
         signed = verified(path)
         check_stored(path)
@@ -43,6 +44,8 @@ def load(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{path} is missing; give the path of a checkpoint") from None
     except Exception as error:  # torch, zipfile and the unpickler raise a dozen kinds for damaged or foreign bytes
+        if system := unread(error, signed):
+            raise UnreadError(path, system) from None
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _damaged(path, line[:80]) from None
     if not isinstance(whole, dict) or whole.get("kind") != KIND or not isinstance(whole.get("state"), dict):

@@ -50,4 +50,8 @@ def untrue(code: int, said: str, folder: Path, wanted: Mapping[str, bytes]) -> s
         return f"exit code {code}: {errors[0]}"
     if "checkpoint is whole" in errors[0] and not list(folder.rglob("checkpoint*")):
         return f"speaks of a checkpoint that is not there: {errors[0]}"
-    return "" if "resume" in errors[0] or "another place" in errors[0] else f"no remedy: {errors[0]}"
+    if "overwrite" in errors[0] or "delete" in errors[0]:
+        return f"the advice destroys what is whole: {errors[0]}"
+    return (
+        "" if any(word in errors[0] for word in ("resume", "another place", "try again")) else f"no remedy: {errors[0]}"
+    )

@@ -9,7 +9,7 @@ import warnings
 import pytest
 
 from hyperopt_hn import Alternation, NonFiniteError, Run, RunLog, UserError, alternate
-from hyperopt_hn.errors import NewerError
+from hyperopt_hn.errors import NewerError, UnreadError
 from hyperopt_hn.files import signed_archives, states
 from hyperopt_hn.runs import generations
 from hyperopt_hn.runs.display.progress import Progress
@@ -36,6 +36,13 @@ def cut(tmp_path):
         run(tmp_path / "cut", RecordingTuner(nan_at=14))
     run(tmp_path / "whole")
     return tmp_path / "cut"
+
+
+@pytest.mark.parametrize("codec", ["npz", "pt"])
+def test_what_the_system_did_not_give_is_not_called_damaged(tmp_path, codec):
+    load = states.load_state if codec == "npz" else pytest.importorskip("hyperopt_hn.nn").TORCH.load
+    with pytest.raises(UnreadError, match=r"cannot be read \(Is a directory\); check the disk"):
+        load(tmp_path)
 
 
 def done(path):
