@@ -13,8 +13,6 @@ from hyperopt_hn.nn.layers.by_parameter.layer import NEEDED
 from hyperopt_hn.nn.layers.kinds import Table
 from hyperopt_hn.nn.layers.stochastic_depth import rate_name
 
-_RECURRENT = (nn.RNNBase, nn.RNNCellBase)
-
 
 def obstacle(module: nn.Module, table: Table) -> str | None:
     """Why this module cannot become a hyper layer of the table; UserError where it has no shape yet."""
@@ -60,6 +58,6 @@ def by_itself(module: nn.Module, at_once: bool = False) -> bool:
     own = [p for p in module.parameters(recurse=False) if p.requires_grad]
     if not own or any(p.is_complex() for p in own) or getattr(module, "max_norm", None) is not None:
         return False
-    if isinstance(module, (*_RECURRENT, nn.MultiheadAttention)) and not at_once:
+    if isinstance(module, nn.MultiheadAttention) and not at_once:
         return False
     return not any(hasattr(module, name) for name in NEEDED)

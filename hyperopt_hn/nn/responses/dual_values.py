@@ -46,10 +46,10 @@ class _Changes:
         return self._made[id(value)][1]
 
     def _new(self, value: Any) -> Any:
-        if isinstance(value, Tensor):
+        if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
             dual = forward_ad.unpack_dual(value)
             return value if dual.tangent is None else dual.primal + dual.tangent
-        if isinstance(value, (nn.Module, type)):
+        if isinstance(value, (nn.Module, nn.Parameter, type)):
             return value
         if isinstance(value, (list, tuple, Mapping)):
             return self._container(value)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.nn.context import anywhere
 from hyperopt_hn.nn.places import innermost
 
 
@@ -25,9 +26,8 @@ def recurrent_backward(model: nn.Module) -> Iterator[None]:
     cuDNN goes backward only through a pass in training mode, which without dropout between the layers is the same.
     """
     plain = (nn.LSTM, nn.GRU, nn.RNN)
-    found: list[tuple[Any, float]] = [
-        (m, m.dropout) for m in model.modules() if isinstance(m, nn.RNNBase) and type(m) in plain and not m.training
-    ]
+    kinds = ((m, m.plain_class if anywhere(m) else type(m)) for m in model.modules() if isinstance(m, nn.RNNBase))
+    found: list[tuple[Any, Any]] = [(m, m.dropout) for m, kind in kinds if kind in plain and not m.training]
     for module, _ in found:
         module.training, module.dropout = True, 0.0
     try:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hyperopt_hn.nn.context import Home
 from hyperopt_hn.nn.layers import squares
 from hyperopt_hn.nn.layers.affine_response import Gain, new_parameter, reset_gain
-from hyperopt_hn.nn.layers.by_parameter import entrywise, handlers  # noqa: F401  they register themselves
+from hyperopt_hn.nn.layers.by_parameter import entrywise, handlers, recurrent  # noqa: F401  they register themselves
 from hyperopt_hn.nn.layers.by_parameter.inside_at import acting
 from hyperopt_hn.nn.layers.by_parameter.movement import PREFIX, axis_of, moving
 from hyperopt_hn.nn.layers.in_place import restored

@@ -185,14 +185,14 @@ def test_report_says_what_and_why() -> None:
     assert found.converted == {
         "lin": "HyperLinear",
         "own": "Own, by parameter",
+        "gru": "GRU, by parameter",
+        "projected": "LSTM, by parameter",
         "hooked": "Linear, by parameter",
         "normed": "ParametrizedLinear, by parameter",
         "normed.parametrizations.weight": "ParametrizationList, by parameter",
     }
     for name, reason in {
-        "gru": "no hyper layer for GRU",
         "table": "max_norm",
-        "projected": "proj_size",
         "drop": "dropout=",
         "skip": "excluded",
     }.items():
@@ -406,8 +406,8 @@ def test_complex_parameters_stay_plain_by_name():
 
 def test_a_tuned_dropout_without_a_layer_that_responds_is_refused():
     name = SPACE.tuned[0]
-    with pytest.raises(UserError, match=r"no layer responds to λ.*'?0'?: there is no hyper layer for GRU"):
-        convert(nn.Sequential(nn.GRU(2, 2), nn.Dropout(0.1)), SPACE, dropout={"*": name})
+    with pytest.raises(UserError, match=r"no layer responds to λ.*'?0'?: max_norm rewrites its table"):
+        convert(nn.Sequential(nn.Embedding(3, 2, max_norm=1.0), nn.Dropout(0.1)), SPACE, dropout={"*": name})
 
 
 def test_a_sharded_model_is_refused_in_one_line():

@@ -76,6 +76,36 @@ class Root(nn.Module):
         return self.head(h) + F.linear(h, self.table.weight)
 
 
+class Recurrent(nn.Module):
+    """A recurrent module of torch's: its outputs, and all of its last state added to them."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        first = self.inner.batch_first
+        out, state = self.inner(x if first else x.transpose(0, 1))
+        states = state if isinstance(state, tuple) else (state,)
+        last = sum(s.sum((0, 2)) for s in states)
+        return (out if first else out.transpose(0, 1)) + last[:, None, None]
+
+
+class Cells(nn.Module):
+    """A cell of each kind, one after the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.GRUCell(4, 5), nn.RNNCell(5, 3), nn.LSTMCell(3, 4, bias=False)
+
+    def forward(self, x):
+        h = self.a(x, self.a(x))
+        h = self.b(h, self.b(h.tanh()))
+        h, c = self.c(h)
+        h, c = self.c(h[:, :3], (h, c))
+        return h + c
+
+
 WORDS = torch.tensor([[1, 2, 5, 0], [0, 3, 3, 4], [6, 2, 1, 6]])
 CASES = {
     "subclass": (lambda: nn.Sequential(Twice(4, 5), Twice(5, 2)), (B, 4)),
@@ -89,6 +119,11 @@ CASES = {
     "tied": (Root, WORDS),
     "prelu": (lambda: nn.Sequential(nn.PReLU(4), nn.Tanh(), nn.PReLU()), (B, 4, 5)),
     "weight norm": (lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 5, 2))), (B, 4, 5)),
+    "gru": (lambda: Recurrent(nn.GRU(4, 3, 2, bidirectional=True, batch_first=True)), (B, 5, 4)),
+    "gru, time first": (lambda: Recurrent(nn.GRU(4, 3, bias=False)), (B, 5, 4)),
+    "rnn": (lambda: Recurrent(nn.RNN(4, 3, 2, nonlinearity="relu", dropout=0.0)), (B, 5, 4)),
+    "projected lstm": (lambda: Recurrent(nn.LSTM(4, 5, 2, proj_size=3, bidirectional=True)), (B, 5, 4)),
+    "cells": (Cells, (B, 4)),
     "norm without offset": (lambda: nn.Sequential(nn.LayerNorm(4, bias=False), Twice(4, 3)), (B, 4)),
 }
 
