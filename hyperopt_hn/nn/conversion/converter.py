@@ -13,6 +13,7 @@ from torch.nn.parameter import UninitializedParameter
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import HyperLayer, anywhere, hyper_layers, named_own
 from hyperopt_hn.nn.conversion.binding import bind
+from hyperopt_hn.nn.conversion.kind_rules import RULED, KindRules, Rule
 from hyperopt_hn.nn.conversion.obstacles import by_itself, frozen, obstacle
 from hyperopt_hn.nn.conversion.reports import LEAST, FewRespondWarning, Report, percent
 from hyperopt_hn.nn.conversion.selection import LayerSelection, RateNames, Select, drops
@@ -38,6 +39,7 @@ def convert(
     *,
     form: Form = "full",
     rank: int | None = None,
+    kinds: Mapping[type[nn.Module], Rule] | None = None,
 ) -> nn.Module:
     """Make the layers of `model` respond to the space's λ; in place, and returned.
 
@@ -50,14 +52,17 @@ def convert(
     model computes. `gain`: "delta" starts the response at zero, "stn" at N(0, 0.01²). `dropout` maps names or patterns
     to hyperparameters: dropout modules then drop at each example's own rate ("*" leaves those off whose rate is 0),
     stochastic depth (not meant by "*") drops rows, an LSTM between its layers, attention in its weights, an embedding
-    (by its exact name) whole word types, and "rnn.weight_hh" or "fc.weight" is DropConnect of that weight. A space
-    that tunes nothing leaves all layers plain. Raises UserError for a pattern without a match, nothing to convert, or
-    a model that cannot be.
+    (by its exact name) whole word types, and "rnn.weight_hh" or "fc.weight" is DropConnect of that weight. `kinds`
+    overrules the rest for modules of a class: {Class: {"weight": 0, "bias": None}} has these parameters respond by
+    themselves, scaled along that axis or entry by entry (None), and leaves its others plain. A space that tunes nothing
+    leaves all layers plain. Raises UserError for a pattern without a match, nothing to convert, or a model that cannot
+    be.
     """
     refuse_sharded(model)
     if next(hyper_layers(model), None) is not None:
         raise UserError("this model is converted already; convert the plain one, or call bind(model, space)")
-    how = _How(table_of(form), Options(space.n, gain, rank), undone(model) if form == "gated" else {})
+    gates = undone(model) if form == "gated" else {}
+    how = _How(table_of(form), Options(space.n, gain, rank), gates, KindRules(kinds or {}))
     made: dict[nn.Module, nn.Module] = {}
     try:
         found = _respond(model, space, LayerSelection(include, exclude), RateNames(space, dropout or {}), how, made)
@@ -78,7 +83,7 @@ def convert(
         bind(model, space)
         _, first = next(hyper_layers(model))
         first.home.report = found
-        if space.n and found.share < LEAST and not (include or exclude or form == "gated"):
+        if space.n and found.share < LEAST and not (include or exclude or kinds or form == "gated"):
             _warn(found)
     return model
 
@@ -92,6 +97,7 @@ class _How:
     table: Table
     options: Options
     undone: Mapping[nn.Module, nn.Module]
+    rules: KindRules
 
 
 def _respond(
@@ -103,6 +109,7 @@ def _respond(
     made: dict[nn.Module, nn.Module],
 ) -> Report:
     converted: dict[str, str] = {}
+    plain: dict[tuple[str, str], int] = {}
     left: dict[str, str] = {}
     at_once = how.table is GENERIC
     every = list(_outermost(model, at_once))
@@ -110,7 +117,10 @@ def _respond(
     unlike = {module: frozen(module, space.n) or obstacle(module, how.table) for _, module in every}
     unlike |= {module: why for module, why in read_past(model).items() if unlike.get(module, "") is None}
     wish = {module: chosen.reason(names, module) for names, module in every}
+    ruled = {module: how.rules.of(module) for _, module in every}
+    unlike |= {module: RULED for module, rule in ruled.items() if rule is not None}
     alone = {m for m, why in unlike.items() if why and not wish[m] and space.n and by_itself(m, at_once)}
+    alone -= {module for module, rule in ruled.items() if rule is not None and not rule}
     reasons = {m: wish[m] or (None if m in alone else why) for m, why in unlike.items()}
     left_together(model, reasons, {module: names[0] for names, module in every})
     alone = {m for m in alone if reasons[m] is None}
@@ -121,7 +131,8 @@ def _respond(
         if not wanted and module in how.undone and reasons[how.undone[module]] is None:
             reason = reason or BEHIND
         if layer is None and not reason and module in alone:
-            layer = respond_by_parameter(module, how.options, at_once)
+            plain |= {(names[0], key): size for key, size in how.rules.unnamed(module).items()}
+            layer = respond_by_parameter(module, how.options, at_once, ruled[module])
         elif layer is None and not reason and (space.n or wanted):
             kind = type(module)
             layer = how.table[kind].from_plain(module, how.options)
@@ -132,8 +143,12 @@ def _respond(
         elif drops(module) or next(module.parameters(recurse=False), None) is not None:
             left[names[0]] = reason or "the space tunes nothing"
     chosen.check()
+    how.rules.check()
     rates.check()
-    return Report(converted, left, sizes, {names[0]: type(module).__name__ for names, module in every})
+    found = Report(converted, left, sizes, {names[0]: type(module).__name__ for names, module in every})
+    for (name, key), size in plain.items():
+        found = found.without_part(name, f"{name}.{key}" if name else key, size, RULED)
+    return found
 
 
 def _sizes(every: Iterable[tuple[list[str], nn.Module]], at_once: bool) -> dict[str, int]:

@@ -8,6 +8,7 @@ class (as a base), methods, hooks and parameters. h is the response input, (n,) 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar
 
@@ -84,10 +85,12 @@ def class_for(kind: Any) -> type[ByParameter]:
     return made
 
 
-def respond_by_parameter(module: nn.Module, options: Options, at_once: bool = False) -> nn.Module:
+def respond_by_parameter(
+    module: nn.Module, options: Options, at_once: bool = False, axes: Mapping[str, int | None] | None = None
+) -> nn.Module:
     """The very module, its own parameters (not those of the modules inside it) responding.
 
-    `at_once`: to one λ for a batch alone.
+    `at_once`: to one λ for a batch alone. `axes`: these parameters alone, scaled along these axes (None: by entries).
     """
     kind: Any = type(module)
     home = Home(None, options.num_hyper)
@@ -95,8 +98,9 @@ def respond_by_parameter(module: nn.Module, options: Options, at_once: bool = Fa
     vars(module).update(added, response_kept=None, response_off=frozenset(), response_axes={}, response_at_once=at_once)
     for name, own in list(module._parameters.items()):
         unmoved = name == "weight_v" or (name == "original1" and "original0" in module._parameters)  # of weight_norm
+        unmoved = unmoved if axes is None else name not in axes
         if own is not None and not unmoved and own.requires_grad and own.is_floating_point() and own.numel():
-            axis = axis_of(module, own)
+            axis = axis_of(module, own) if axes is None else axes[name]
             vars(module)["response_axes"][name] = axis
             rows = own.numel() if axis is None else own.shape[axis]
             module.register_parameter(PREFIX + name, new_parameter((rows, options.num_hyper), own))
