@@ -52,11 +52,15 @@ def in_use(where: Path, own: bool) -> UserError:
 
 def unwritten(what: str, error: OSError, kept: str = "") -> UserError:
     """The error of a disk that is full, or that fails; `kept` is what is not lost."""
-    remedy = "make room" if error.errno in FULL else "check the disk"
-    if error.errno in TOO_MANY:
-        remedy = TOO_MANY_REMEDY
     why = f"{what} ({error.strerror})" + (f"; {kept}" if kept else "")
-    return UserError.spelled(lambda say: f"{why}; {remedy}, then use {say('resume')}")
+    return UserError.spelled(lambda say: f"{why}; {remedy(error)}, then use {say('resume')}")
+
+
+def remedy(error: OSError) -> str:
+    """What to do about a failure of the system."""
+    if error.errno in TOO_MANY:
+        return TOO_MANY_REMEDY
+    return "make room" if error.errno in FULL else "check the disk"
 
 
 def _check_same(where: Path, old: Any, config: Mapping[str, Any]) -> None:

@@ -68,7 +68,8 @@ def every(run: Disturbed, ends: float, chance: random.Random) -> int:
             break
         run.fresh()
         code = disturb(run)
-        fault = untrue(code, run.told.read_text(errors="replace"), run.folder, run.whole) or run.resumed()
+        fault = untrue(code, run.told.read_text(errors="replace"), run.folder, run.whole)
+        fault = "; and ".join(filter(None, (fault, run.resumed())))
         done[kind] += 1
         wrong[kind] += bool(fault)
         if fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from sqlalchemy.pool import NullPool
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.files.locks import InUseError, lock
 from hyperopt_hn.files.whole_lines import keep_whole_lines
+from hyperopt_hn.runs.refusals import remedy
 from hyperopt_hn.runs.settings import masked
 
 T = TypeVar("T")
@@ -30,8 +32,11 @@ LOCKED_SECONDS = 60.0
 RACE_SECONDS = (0.1, 0.3, 1.0, 3.0, 5.0)
 """Pauses between attempts to open a new storage: processes that begin one at once fail at making its tables."""
 
-FAULTS = (OSError, StorageInternalError, JSONDecodeError)
-"""What a storage raises once it is open."""
+FAULTS = (OSError, StorageInternalError, JSONDecodeError, RuntimeError)
+"""What a storage raises once it is open; RuntimeError where a lock cannot be given back."""
+
+ELSEWHERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
+"""What a system answers to the name of a file that cannot be made."""
 
 
 def open_storage(storage: str) -> None:
@@ -58,8 +63,31 @@ def reached(storage: str, kinds: tuple[type[Exception], ...] = FAULTS) -> Iterat
     except UserError:
         raise
     except kinds as error:
-        line = next(iter(str(getattr(error, "orig", None) or error).splitlines()), "") or type(error).__name__
-        raise _unusable(f"the storage {masked(storage)} cannot be used ({masked(line)[:120]})") from None
+        raise _unreached(storage, _innermost(error), once_open=kinds is FAULTS) from None
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What a driver or the system said, under what Optuna and SQLAlchemy made of it."""
+    around = error.__context__ if isinstance(error.__context__, OSError) else None
+    deeper = getattr(error, "orig", None) or error.__cause__ or around
+    return error if deeper is None else _innermost(deeper)
+
+
+def _unreached(storage: str, error: BaseException, once_open: bool) -> UserError:
+    """Another storage would begin another search, so that is the remedy only where this one was never open."""
+    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    if isinstance(error, OSError) and error.errno is not None:
+        line, known = error.strerror or line, error.errno not in ELSEWHERE
+        what = remedy(error)
+    else:
+        remedies = {"full": "make room", "disk": "check the disk", "lock": "wait for it"}
+        known = any(word in line for word in remedies)
+        what = next((what for word, what in remedies.items() if word in line), "see that it can be reached")
+    if not (once_open or known):
+        return _unusable(f"the storage {masked(storage)} cannot be used ({masked(line)[:120]})")
+    return UserError.spelled(
+        lambda say: f"the storage {masked(storage)} failed ({masked(line)[:120]}); {what}, then use {say('resume')}"
+    )
 
 
 def _unusable(what: str) -> UserError:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from hyperopt_hn import Hyper, HyperSpace, UserError
 from hyperopt_hn.search.proposals import Search
 from hyperopt_hn.search.storage import SharedStudy, check_storage
+from tests.support.paths import ROOT
 
 SPACE = HyperSpace([Hyper(name, 0.1, 0.0, 1.0) for name in "abc"])
 
@@ -124,7 +127,7 @@ def test_a_process_killed_with_a_journals_lock_gives_it_back_at_once(tmp_path, m
     monkeypatch.setattr("hyperopt_hn.search.optuna_bridge.storages.LOCKED_SECONDS", 0.5)
     assert study.ask().number == 0
     held = type(lock)(f"{tmp_path}/study.log")
-    with pytest.raises(UserError, match="cannot be used"):
+    with pytest.raises(UserError, match=r"has held the lock.*wait for it, then use resume=True"):
         _while_another_holds(held, study.ask)
 
 
@@ -141,3 +144,29 @@ def _while_another_holds(lock, action):
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+FULL = """
+import resource, signal, sys
+from hyperopt_hn import Hyper, HyperSpace, UserError
+from hyperopt_hn.search.proposals import Search
+from hyperopt_hn.search.storage import SharedStudy
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+study = SharedStudy(Search(HyperSpace([Hyper("a", 0.1, 0.0, 1.0)]), "random", 1), sys.argv[1], "s", {})
+study.ask()
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+try:
+    study.ask()
+except UserError as error:
+    print(error.typed)
+"""
+
+
+@pytest.mark.parametrize(("kind", "remedy"), [("journal:", "make room"), ("sqlite:///", "check the disk")])
+def test_a_storage_that_fails_in_use_is_gone_on_with_not_changed(tmp_path, kind, remedy):
+    """Another storage would begin another search. Real failing writes: no file may be longer than 100 bytes."""
+    words = [sys.executable, "-c", FULL, f"{kind}{tmp_path}/study"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout.count("\n") == 1 and f"{remedy}, then use --resume" in done.stdout, done.stdout + done.stderr
+    assert "--storage" not in done.stdout
