@@ -24,6 +24,8 @@ PROGRAMS = {
     "toy-global": ["-m", "toy", "global-small", *COMMON, "--steps", "600", "--warmup", "600", "--tune-after", "100"],
     "cnn": ["-m", "deep", "cnn", *COMMON],
     "lstm": ["-m", "deep", "lstm", "--preset", "smoke", "--data", "topics", "--seed", "3"],
+    "table1": ["-m", "deep", "table1", "--preset", "smoke", "--data", "topics", "--seed", "3"],
+    "compare": ["-m", "deep", "compare-cnn", *COMMON, "--arms", "random,tpe,pbt"],
     "self-tuner": ["-c", SELF_TUNER],
 }
 """Name -> the words after `python`; a folder and what resumes follow."""
