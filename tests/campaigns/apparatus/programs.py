@@ -19,7 +19,7 @@ except KeyboardInterrupt as error:
 """
 SEARCH = (
     "-m", "deep", "compare-cnn", *COMMON, "--arms", "random", "--study", "shared",
-    "--n-train", "100", "--n-valid", "50", "--n-test", "50",
+    "--n-train", "100", "--n-valid", "50", "--n-test", "50", "--max-steps", "6", "--trial-steps", "2",
 )  # fmt: skip
 
 
