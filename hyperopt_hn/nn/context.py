@@ -17,7 +17,8 @@ from torch.torch_version import TorchVersion
 
 from hyperopt_hn.config import described
 from hyperopt_hn.errors import RowsError, UserError
-from hyperopt_hn.nn.places import innermost
+from hyperopt_hn.nn.modules.kept_values import forgetting
+from hyperopt_hn.nn.modules.places import innermost
 from hyperopt_hn.space import HyperSpace
 
 Fed = Literal["raw", "centred", "other"]
@@ -153,7 +154,7 @@ def at(
     _here.scopes = _everywhere.scopes = inner
     own: list[Any] = [layer for layer in layers if anywhere(layer) and layer.num_hyper]
     try:
-        with own[0].acting(own, inner) if own else nullcontext():
+        with forgetting(model), own[0].acting(own, inner) if own else nullcontext():
             yield
     except RowsError as error:
         name = innermost(model, error)

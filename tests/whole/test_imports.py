@@ -31,7 +31,7 @@ DOORS = {  # the only places where a heavy library may be imported
 }
 
 FLOORS = (  # of hyperopt_hn.nn: each imports from those before it alone
-    "places",
+    "modules",
     "context distributed",
     "layers per_example",
     "conversion setup",

@@ -40,7 +40,7 @@ COVERED_BY = {
     "hyperopt_hn/nn/conversion/selection.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
     "hyperopt_hn/nn/conversion/ties.py": "tests/hyperopt_hn/nn/conversion/test_forms.py",
     "hyperopt_hn/nn/conversion/undone_gates.py": "tests/hyperopt_hn/nn/conversion/test_forms.py",
-    "hyperopt_hn/nn/places.py": "tests/hyperopt_hn/nn/test_context.py",
+    "hyperopt_hn/nn/modules/places.py": "tests/hyperopt_hn/nn/test_context.py",
     "hyperopt_hn/nn/conversion/copies.py": "tests/hyperopt_hn/nn/conversion/test_converter.py",
     "hyperopt_hn/nn/layers/*.py": "tests/hyperopt_hn/nn/layers/test_layers.py",
     "hyperopt_hn/nn/layers/attention/*.py": "tests/hyperopt_hn/nn/layers/test_layers.py",

@@ -15,7 +15,7 @@ from tests.zoo.catalogue import LISTED, models_of
 from tests.zoo.summary import read, said, table
 from tests.zoo.trial import tried
 
-LIMIT = 180
+LIMIT = 400
 """Seconds after which a model is given up."""
 
 

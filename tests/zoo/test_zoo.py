@@ -34,6 +34,17 @@ def test_what_reads_its_weights_in_its_own_way_is_seen():
     assert found.wrong, "a model whose outputs change from call to call equals no collapsed one"
 
 
+def test_rounding_is_told_from_a_fault():
+    class Far(nn.Linear):
+        """Far from zero a unit of the last place is much of what λ moves, and among many outputs some round apart."""
+
+        def forward(self, input):
+            return super().forward(input) + 2e4
+
+    found = tried("far", lambda: (Far(4, 60_000), {"input": _x()}))
+    assert found.right and "rows" in found.rounding
+
+
 def test_the_page_has_the_records_table():
     assert summary.table(summary.read(RECORD)) in (ROOT / "docs" / "zoo.md").read_text()
 

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import anywhere
-from hyperopt_hn.nn.places import innermost
+from hyperopt_hn.nn.modules.places import innermost
 
 
 @contextmanager
