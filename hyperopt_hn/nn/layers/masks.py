@@ -41,8 +41,8 @@ def kept_words(layer: HyperLayer, name: str | None, tokens: Tensor, out: Tensor)
     """An embedding's rows (..., D) without the word types that its dropout takes, in training; no `name`, all."""
     if name is None or not layer.training:
         return out
-    words = layer.get_parameter("weight").shape[0]
-    return out * keep_mask((words,), shared_rate(layer, name), out)[tokens].unsqueeze(-1)
+    weight: Any = layer.weight  # type: ignore[attr-defined]  # under functional_call no parameter
+    return out * keep_mask((len(weight),), shared_rate(layer, name), out)[tokens].unsqueeze(-1)
 
 
 def connected(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from hyperopt_hn.nn.context import named_own
+from hyperopt_hn.nn.context import anywhere, named_own
 from hyperopt_hn.nn.conversion import penalty
 from hyperopt_hn.nn.diagnosis.calls import Watch, elementary, responding
 from hyperopt_hn.nn.diagnosis.made_plain import few
@@ -52,7 +52,9 @@ class _LossWatch(Watch):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model, everywhere=True)
-        self.weights |= {id(p) for layer in self.layers for p in layer.parameters()}
+        every = [(n, p, anywhere(layer)) for layer in self.layers for n, p in layer.named_parameters()]
+        self.weights |= {id(p) for _, p, _ in every}
+        self.weights -= {id(p) for n, p, wherever in every if wherever and elementary(n)}  # a loss reads them at λ
         self._returned = set[int]()
 
     def _read(self, weight: Tensor) -> None:

@@ -154,6 +154,18 @@ def test_a_rate_for_the_whole_batch_must_be_shared() -> None:
         layer(torch.ones(3, 3))
 
 
+def test_word_types_vanish_under_functional_call_too() -> None:
+    space = HyperSpace([Hyper("rate", 0.5, 0.0, 0.9, shared=True)])
+    table: Any = convert(nn.Sequential(nn.Embedding(40, 3)), space, dropout={"0": "rate"})
+    lam, words = torch.zeros(1), torch.arange(40)
+    given = {"0.weight": torch.ones(40, 3).requires_grad_()}
+    with at(table, lam, lam):
+        out = torch.func.functional_call(table, given, (words,))
+    kept = out[:, 0] > 0
+    assert 0 < int(kept.sum()) < 40 and torch.equal(out[~kept], torch.zeros_like(out[~kept]))
+    torch.testing.assert_close(out[kept], torch.full_like(out[kept], 1 / 0.55))  # the middle of 0 to .9
+
+
 def test_word_types_vanish_for_the_whole_batch() -> None:
     torch.manual_seed(0)
     layer: Any = dropped(randomised(HyperEmbedding(500, 4, 2)))

@@ -18,12 +18,12 @@ from hyperopt_hn.nn.diagnosis.reads.loss_reads import PenaltyWarning  # noqa: E4
 SPACE = HyperSpace([Hyper("decay", 1e-2, 1e-5, 1.0, log=True, shared=True), Hyper("a", 0.1, 0.0, 0.9)])
 
 
-def step(penalty, response="delta"):
+def step(penalty, response="delta", form="full"):
     """A train step under this penalty; the warnings about it."""
     torch.manual_seed(0)
     model, hypers = (
-        convert(nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2)), SPACE, gain="stn"),
-        Hypers(SPACE),
+        convert(nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2)), SPACE, gain="stn", form=form),
+        Hypers(SPACE, one_draw=form == "generic"),
     )
     data = torch.randn(8, 4), torch.arange(8) % 2
     problem = TorchProblem(
@@ -59,6 +59,13 @@ def test_weights_alone():
 @pytest.mark.parametrize("response", ["stn", "delta", "split"])
 def test_what_answers_to_lambda_or_reads_no_numbers_is_fine(fine, response):
     assert step(fine, response) == []
+
+
+@pytest.mark.parametrize("response", ["stn", "split"])
+def test_weights_that_respond_wherever_they_are_read_are_fine(response):
+    assert step(lambda m: (torch.ones(5, 4) * m[0].weight.square()).sum(), response, "generic") == []
+    (said,) = step(lambda m: sum(p.pow(2).sum() for p in m.parameters()), response, "generic")
+    assert "response_of_weight" in said and "the response's own" in said
 
 
 def test_watching_a_weight_without_a_gradient_is_fine():
