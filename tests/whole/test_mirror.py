@@ -64,6 +64,7 @@ COVERED_BY = {
     "toy/explore/axes.py": "tests/hyperopt_hn/nn/tuning/test_axes.py",
     "deep/study/*.py": "tests/deep/study/test_main.py",
     "deep/study/cost/*.py": "tests/deep/study/cost/test_cost_arms.py",
+    "deep/study/slopes/*.py": "tests/deep/study/slopes/test_main.py",
     "deep/lstm/presets.py": "tests/deep/lstm/test_experiment.py",
     "deep/lstm/text.py": "tests/deep/lstm/test_experiment.py",
     "figures/*.py": "tests/figures/test_content.py",
