@@ -79,13 +79,20 @@ def responding(layer: Any, given: Given, scope: Scope | None) -> tuple[Tensor, T
         out, weights = by_torch(layer, own, qkv, masks, rate, given.need_weights)
     else:
         whole = given.need_weights or (scope is not None and scope.tangent)  # fused kernels have no tangent
-        out, weights = by_hand(layer, layer.projected(qkv, scope), masks, rate, whole)
+        out, weights = by_hand(layer, layer.projected(_laid_out(qkv) if turn else qkv, scope), masks, rate, whole)
         out = _out(layer, out)
     if not given.need_weights or weights is None:
         weights = None
     elif given.average:
         weights = weights.mean(-3)
     return (out.transpose(0, 1) if turn else out), weights
+
+
+def _laid_out(qkv: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Contiguous: one product of all rows instead of one for each place (a half of the projections' time)."""
+    if same(qkv):
+        return (qkv[0].contiguous(),) * 3
+    return tuple(x.contiguous() for x in qkv)
 
 
 def names_of(layer: Any) -> tuple[str, ...]:
