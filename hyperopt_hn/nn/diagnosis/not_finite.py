@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -11,10 +11,22 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.utils._pytree import tree_leaves
 
+from hyperopt_hn.errors import NonFiniteError
 from hyperopt_hn.nn.diagnosis.replays import untouched
+from hyperopt_hn.nn.responses.base import Losses
 
 
-def first_not_finite(model: nn.Module, device: torch.device, compute: Callable[[], object]) -> str:
+@contextmanager
+def located(losses: Losses, compute: Callable[[], object]) -> Iterator[None]:
+    """Inside, a NonFiniteError also says at which module it begins, where that is found; `compute`: the loss again."""
+    try:
+        yield
+    except NonFiniteError as error:
+        where = _first_not_finite(losses.bare, losses.hypers.lam.device, compute)
+        raise NonFiniteError(f"{error}; first {where}" if where else str(error)) from None
+
+
+def _first_not_finite(model: nn.Module, device: torch.device, compute: Callable[[], object]) -> str:
     """Words for a message: computes a loss again, perhaps under other random masks; "" if it is finite now."""
     names = {module: name for name, module in model.named_modules()}
     found: list[str] = []

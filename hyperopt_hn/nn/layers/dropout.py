@@ -43,15 +43,15 @@ class HyperDropout(TunedRate):
         self.name, self.inplace = name, inplace
         self.home = Home(None, 0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(...) -> the same."""
         if not self.training:
-            return x
+            return input
         rate = value_of(self, self.name)
         if not isinstance(rate, Tensor):
-            return F.dropout(x, rate, True, self.inplace)
-        mask = keep_mask(tuple(x.shape), _rows(rate, x, self.home), x)
-        return x.mul_(mask) if self.inplace else x * mask
+            return F.dropout(input, rate, True, self.inplace)
+        mask = keep_mask(tuple(input.shape), _rows(rate, input, self.home), input)
+        return input.mul_(mask) if self.inplace else input * mask
 
     def plain(self) -> nn.Module:
         """nn.Dropout at rate zero, to be set."""
@@ -71,20 +71,20 @@ class HyperChannelDropout(TunedRate):
         self.name, self.inplace, self.like = name, inplace, like
         self.home = Home(None, 0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(B, C, ...) -> the same."""
         if not self.training:
-            return x
+            return input
         rate: Any = value_of(self, self.name)
         if not isinstance(rate, Tensor):
             plain: nn.Module = self.like(rate, self.inplace)
-            out: Tensor = plain(x)
+            out: Tensor = plain(input)
             return out
-        shape = (*x.shape[:2], *([1] * (x.dim() - 2)))
+        shape = (*input.shape[:2], *([1] * (input.dim() - 2)))
         if rate.dim():
-            rate = align(rate, x.shape[0], self.home).reshape(-1, *([1] * (x.dim() - 1)))
-        mask = widened(keep_mask(shape, rate, x), x)
-        return x.mul_(mask) if self.inplace else x * mask
+            rate = align(rate, input.shape[0], self.home).reshape(-1, *([1] * (input.dim() - 1)))
+        mask = widened(keep_mask(shape, rate, input), input)
+        return input.mul_(mask) if self.inplace else input * mask
 
     def plain(self) -> nn.Module:
         """The plain channel dropout at rate zero, to be set."""
@@ -104,16 +104,16 @@ class HyperLockedDropout(TunedRate):
         self.name, self.batch_first = name, batch_first
         self.home = Home(None, 0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(T, B, F), or (B, T, F) if batch_first -> the same."""
         if not self.training:
-            return x
+            return input
         rate = value_of(self, self.name)
         if isinstance(rate, Tensor) and rate.dim():
             batch = 0 if self.batch_first else 1
-            rate = align(rate, x.shape[batch], self.home).unsqueeze(1)  # (B, 1): against F
+            rate = align(rate, input.shape[batch], self.home).unsqueeze(1)  # (B, 1): against F
             rate = rate.unsqueeze(1 if self.batch_first else 0)
-        return _locked(x, rate, self.batch_first)
+        return _locked(input, rate, self.batch_first)
 
     def plain(self) -> nn.Module:
         """LockedDropout at rate zero, to be set."""
@@ -130,9 +130,9 @@ class LockedDropout(nn.Module):
         super().__init__()
         self.p, self.batch_first = p, batch_first
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(T, B, F), or (B, T, F) if batch_first -> the same."""
-        return _locked(x, self.p, self.batch_first) if self.training and self.p else x
+        return _locked(input, self.p, self.batch_first) if self.training and self.p else input
 
     def extra_repr(self) -> str:
         return f"p={self.p}, batch_first={self.batch_first}"

@@ -74,12 +74,12 @@ class PerFeature(Around):
         """torch's own function of x."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """As torch's layer, of the same shape as x."""
         own = self._one_for_all()
         if own is not None:
-            return self.normalised(x, own.get("weight"), own.get("bias"))
-        return self._scaled_and_shifted(self.normalised(x, None, None))
+            return self.normalised(input, own.get("weight"), own.get("bias"))
+        return self._scaled_and_shifted(self.normalised(input, None, None))
 
     def _lift(self, rows: Tensor, y: Tensor) -> Tensor:
         """Rows (F,) or (B, F) shaped to multiply y."""

@@ -46,8 +46,9 @@ class HyperStochasticDepth(TunedRate):
         """As `p`."""
         return self.p
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, ...) -> the same."""
+    def forward(self, *given: Tensor, **named: Tensor) -> Tensor:
+        """(B, ...) -> the same; the libraries' modules give it different names."""
+        (x,) = (*given, *named.values())
         if not self.training:
             return x
         rate: Any = value_of(self, self.name)

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_leaves, tree_map
 
-from hyperopt_hn.errors import NonFiniteError, UserError
+from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.conversion.converter import response_parameters
-from hyperopt_hn.nn.diagnosis.not_finite import first_not_finite
+from hyperopt_hn.nn.diagnosis.not_finite import located
 from hyperopt_hn.nn.responses import Losses, Phase
 from hyperopt_hn.nn.responses.base import frozen, kept_buffers
 from hyperopt_hn.nn.setup.batches import Batch
@@ -120,10 +120,8 @@ class Trainer:
             else:
                 seen += [pass_over(*one) for one in work]
         distributed.average_([p.grad for p in trained if p.grad is not None])
-        try:
+        with located(losses, lambda: [_alone(losses, view, phase, *one) for one in work]):
             report = self.look(torch.stack(seen).sum(), self._gradients(trained))
-        except NonFiniteError as error:
-            raise _located(error, losses, lambda: [_alone(losses, view, phase, *one) for one in work]) from None
         self._step(optimizers, trained)
         return report
 
@@ -175,12 +173,6 @@ def _backward(loss: Tensor, phase: Phase) -> None:
 def _alone(losses: Losses, view: View, phase: Phase, batch: Any, lam: Tensor, size: int) -> Tensor:
     with view(lam, phase.perturbed):
         return losses.train_loss(batch, lam)
-
-
-def _located(error: NonFiniteError, losses: Losses, compute: Callable[[], object]) -> NonFiniteError:
-    """The error with the module at which it begins, where that is found."""
-    where = first_not_finite(losses.bare, losses.hypers.lam.device, compute)
-    return NonFiniteError(f"{error}; first {where}" if where else str(error))
 
 
 def _shared(batches: Sequence[Batch], rows: Sequence[int], share: float) -> tuple[list[Batch], list[int]]:

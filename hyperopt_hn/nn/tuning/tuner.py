@@ -21,6 +21,7 @@ from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import hyper_layers
 from hyperopt_hn.nn.conversion.collapsing import collapse
 from hyperopt_hn.nn.diagnosis.gain import ResponseGain
+from hyperopt_hn.nn.diagnosis.not_finite import located
 from hyperopt_hn.nn.diagnosis.overtuning import OverTuning
 from hyperopt_hn.nn.diagnosis.trust import Trust, judged
 from hyperopt_hn.nn.responses import Implicit, Losses, Response
@@ -76,8 +77,7 @@ class TorchTuner:
             bare, self._draws, self.optimizers, self.config.clip,
             lambda loss, grads: self._look("train_loss", loss, "train", grads), self._graphs,
         )  # fmt: skip
-        self._answers = next(hyper_layers(bare), None) is not None
-        self._start = 0
+        self._answers, self._start = next(hyper_layers(bare), None) is not None, 0
         self._norms = [m for m in bare.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
         self._follow(0)
         distributed.broadcast_([*bare.state_dict().values(), *hypers.state_dict().values()])
@@ -125,7 +125,8 @@ class TorchTuner:
             loss, grad = slope(self._graphs, self.response, self.losses, (lam, perturbed, batches))
         grad = reached(grad, first=self.steps["tune"] == 0)
         objective = loss - self.config.tau * self._hypers.entropy().detach() if perturbed else loss
-        report = self._look("tune_loss", objective, "tune", grad)
+        with located(self.losses, lambda: self.response.tune(self.losses, lam, perturbed, batches)):
+            report = self._look("tune_loss", objective, "tune", grad)
         self._step_lam(lam, grad, perturbed)
         self.steps["tune"] += 1
         self._trace.add(sum(self.steps.values()), self._hypers.lam, self.steps["train"])
@@ -225,10 +226,9 @@ class TorchTuner:
                     self._hypers.lam.grad[self._hypers.space.places[name]] = 0.0
         if self.config.clip_lam:
             nn.utils.clip_grad_norm_(present, self.config.clip_lam)
-        for optimizer, _ in moving:
+        for optimizer, parameter in moving:
             if optimizer is not None:
                 optimizer.step()
-        for _, parameter in moving:
             parameter.grad = None
         self._hypers.keep_inside()
 

@@ -39,7 +39,7 @@ class Moving:
         rows = self.rows(h) if rows is None else rows
         rows, lead = rows.to(self.own.dtype), rows.shape[:-1]
         if self.axis is None:
-            return rows.reshape(*lead, *self.own.shape)
+            return rows.reshape((*lead, *self.own.shape))
         shape = [1] * self.own.dim()
         shape[self.axis] = -1
         return rows.reshape(*lead, *shape) * self.own

@@ -53,10 +53,10 @@ class _HyperBatchNorm(PerFeature, _BatchNorm):
         if "home" in self.__dict__:  # torch's constructor calls this before the response is there
             self.reset_response()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(B, C, ...) -> the same. Raises ValueError for another number of dimensions, as torch does."""
-        self._check_input_dim(x)
-        return PerFeature.forward(self, x)
+        self._check_input_dim(input)
+        return PerFeature.forward(self, input)
 
     def normalised(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """By the batch's statistics in training, which move the running ones, by these otherwise."""

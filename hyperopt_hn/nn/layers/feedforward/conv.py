@@ -113,19 +113,19 @@ class _HyperConv(Around):
         """|W(λ)|² in h, by name."""
         return {"weight": squares.full(self.weight, self.response_weight, self.response_scale)}
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(B, C, ...) -> (B, C', ...)."""
         scope = scope_of(self) if self.num_hyper else None
         if scope is None or scope.h is None:
-            return self._product(x, self.weight, self.bias)
+            return self._product(input, self.weight, self.bias)
         if scope.h.dim() == 1 and not scope.tangent:
             both = weights_at(self, scope)
-            return self._product(x, both["weight"], both.get("bias"))
+            return self._product(input, both["weight"], both.get("bias"))
         s, offset = product(scope.h, self.response_scale), None
         if self.bias is not None:
             offset = product(scope.h, self.response_shift) * self.response_bias
         rows = Rows(s, offset, lift_channels, self.home, scope)
-        return respond(self._product, x, (self.weight, self.bias), self.response_weight, rows)
+        return respond(self._product, input, (self.weight, self.bias), self.response_weight, rows)
 
     def _product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         padding: Any = self.padding

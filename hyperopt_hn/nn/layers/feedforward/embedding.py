@@ -88,20 +88,19 @@ class HyperEmbedding(Around):
         """|E(λ)|² in h, by name."""
         return {"weight": squares.full(self.weight, self.response_weight, self.response_scale, 1)}
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(...) -> (..., D). The table is never merged: a batch reads few of its rows."""
         scope = scope_of(self) if self.num_hyper else None
-        out = self._rows(tokens, self.weight, self.max_norm)
+        out = self._rows(input, self.weight, self.max_norm, self.sparse)
         if scope is not None and scope.h is not None:
-            response = self._rows(tokens, self.response_weight, None)
+            response = self._rows(input, self.response_weight, None, False)  # its optimizer is no sparse one
             s = lift_features(product(scope.h, self.response_scale), response, self.home)
             out = joined(out, s * response) if scope.tangent else torch.addcmul(out, s, response)
-        return kept_words(self, self.dropout, tokens, out)
+        return kept_words(self, self.dropout, input, out)
 
-    def _rows(self, tokens: Tensor, table: Tensor, max_norm: float | None) -> Tensor:
-        return F.embedding(
-            tokens, table, self.padding_idx, max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
-        )
+    def _rows(self, tokens: Tensor, table: Tensor, max_norm: float | None, sparse: bool) -> Tensor:
+        scaled = self.scale_grad_by_freq
+        return F.embedding(tokens, table, self.padding_idx, max_norm, self.norm_type, scaled, sparse)
 
     def extra_repr(self) -> str:
         shape = f"{self.num_embeddings}, {self.embedding_dim}"

@@ -104,22 +104,22 @@ class HyperLinear(Around):
         """|W(λ)|² in h, by name."""
         return {"weight": squares.full(self.weight, self.response_weight, self.response_scale, int(self.along_input))}
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
         if not self.num_hyper:
             weight, _ = connected(self, self.dropconnect, self.weight, None)
-            return F.linear(x, weight, self.bias)
+            return F.linear(input, weight, self.bias)
         scope = scope_of(self)
         if scope.h is None:
             weight, _ = connected(self, self.dropconnect, self.weight, None)
-            return F.linear(x, weight, self.bias)
+            return F.linear(input, weight, self.bias)
         weight, response = connected(self, self.dropconnect, self.weight, self.response_weight)
         assert response is not None
-        few = torch.is_grad_enabled() and x.numel() < MERGE_ROWS * self.in_features
+        few = torch.is_grad_enabled() and input.numel() < MERGE_ROWS * self.in_features
         if scope.h.dim() == 2 or scope.tangent or few:
-            return self._per_example(x, scope, scope.h, weight, response)
+            return self._per_example(input, scope, scope.h, weight, response)
         both = weights_at(self, scope) if weight is self.weight else self._weights(scope.h, weight, response)
-        return F.linear(x, both["weight"], both.get("bias"))
+        return F.linear(input, both["weight"], both.get("bias"))
 
     def _weights(self, h: Tensor, weight: Tensor, response: Tensor) -> dict[str, Tensor]:
         s = product(h, self.response_scale)

@@ -148,7 +148,7 @@ class LowRankEmbedding(_LowRankLayer, nn.Embedding):
         out = nn.Embedding.forward(self, input)
         if scope is not None and scope.h is not None:
             part = low_rank.part_of(self)
-            z = F.embedding(input, part.outer, self.padding_idx, None, 2.0, self.scale_grad_by_freq, self.sparse)
+            z = F.embedding(input, part.outer, self.padding_idx, None, 2.0, self.scale_grad_by_freq)
             turned = LowRank(part.inner.t(), part.gain, part.outer, None)
             out = low_rank.add_to_features(out, z.movedim(-1, 0), turned, (scope, self.home), lift_features)
         return kept_words(self, self.dropout, input, out)

@@ -113,18 +113,18 @@ class HyperLSTM(Around):
             if name.startswith("weight")
         }
 
-    def forward(self, x: Tensor, hx: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, input: Tensor, hx: State | None = None) -> tuple[Tensor, State]:
         """(T, B, in), (B, T, in) if batch_first, or (T, in) -> outputs alike and the last states, as nn.LSTM."""
-        check_padded(self, x)
+        check_padded(self, input)
         scope = scope_of(self) if self.num_hyper else None
         if scope is not None and not whole_batch(scope):
-            return by_layers(self, x, hx, lambda x, state, suffix: self._one(x, state, suffix, scope))
+            return by_layers(self, input, hx, lambda x, state, suffix: self._one(x, state, suffix, scope))
         own = dict(self._elementary())
         if scope is not None and scope.h is not None:
             own = weights_at(self, scope)
         if self.dropconnect is not None:
             own = {n: connected(self, self.dropconnect, w, None)[0] if "weight_hh" in n else w for n, w in own.items()}
-        return by_torch(self, x, hx, own)
+        return by_torch(self, input, hx, own)
 
     def _one(self, x: Tensor, state: State, suffix: str, scope: Scope) -> Steps:
         """One layer in one direction."""

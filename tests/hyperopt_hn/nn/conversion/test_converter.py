@@ -29,6 +29,7 @@ from hyperopt_hn.nn import (  # noqa: E402
     set_batch_dim,
 )
 from hyperopt_hn.nn.context import hyper_layers  # noqa: E402
+from hyperopt_hn.nn.conversion.copies import copy_of  # noqa: E402
 
 SPACE = HyperSpace([Hyper("p", 0.3, 0, 1), Hyper("w", 0.4, 0, 1, shared=True)])
 N, B = 2, 3
@@ -417,3 +418,16 @@ def test_a_sharded_model_is_refused_in_one_line():
     net[0].__class__ = type("FSDPLinear", (FSDPModule, nn.Linear), {})
     with pytest.raises(UserError, match=r"FSDP spreads.*DistributedDataParallel"):
         convert(net, SPACE)
+
+
+def test_hooks_on_gradients_stay_with_a_copy():
+    """A mask that keeps pruned weights at zero, and what is done once a gradient is there."""
+    plain, seen = nn.Sequential(nn.Linear(3, 2)), []
+    mask = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    plain[0].weight.register_hook(lambda grad: grad * mask)
+    plain[0].bias.register_post_accumulate_grad_hook(lambda p: seen.append(p.grad.clone()))
+    twin = copy_of(plain)
+    x = torch.randn(4, 3)
+    twin(x).sum().backward()
+    assert plain[0].weight.grad is None and torch.allclose(twin[0].weight.grad, x.sum(0) * mask)
+    assert len(seen) == 1 and torch.equal(seen[0], torch.full((2,), 4.0))

@@ -78,3 +78,30 @@ def test_a_self_tuner_trains_and_tunes_with_it():
         name.replace("response_of_", "") for name in moved
     }
     assert 0.1 < result.best_hypers["scale"] < 0.9
+
+
+class Tempered(nn.Module):
+    """Parameters that are single numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3), dim=None)
+        self.temperature = nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x):
+        return self.linear(x) / self.temperature
+
+
+def test_single_numbers_respond():
+    torch.manual_seed(0)
+    plain = Tempered().double().eval()
+    model = convert(copy.deepcopy(plain), SPACE, form="generic")
+    h = torch.tensor([0.3, -0.2]).double()
+    with torch.no_grad():
+        model.response_of_temperature.copy_(torch.tensor([[2.0, 1.0]]))
+        model.linear.parametrizations.weight.response_of_original0.copy_(torch.tensor([[-1.0, 3.0]]))
+        plain.temperature += 2.0 * 0.3 - 1.0 * 0.2
+        plain.linear.parametrizations.weight.original0 += -1.0 * 0.3 - 3.0 * 0.2
+    x = torch.randn(5, 4).double()
+    with at(model, h, torch.zeros(2).double()):
+        assert torch.allclose(model(x), plain(x), rtol=1e-12)

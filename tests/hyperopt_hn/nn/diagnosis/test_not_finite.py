@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -63,3 +65,21 @@ def test_a_gradient_is_named_by_the_parameter_before_its_fault(response):
     """The loss is finite; the nearest parameter in front of the root is the bias of layer 1."""
     net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), Root(), nn.Linear(4, 2))
     refused(tuner_of(net, response), r"gradient of train_loss in '1\.\w+' .* became nan .* while the loss is finite")
+
+
+class BadInEvaluation(nn.Module):
+    def forward(self, x):
+        return x if self.training else (x - x.detach() - 1.0).log()
+
+
+@pytest.mark.parametrize("response", ["stn", "delta", "split"])
+def test_the_tune_losss_first_module_is_named(response):
+    net = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Tanh(), BadInEvaluation()), nn.Linear(4, 2))
+    tuner = tuner_of(net, response)
+    tuner.optimizers = replace(tuner.optimizers, lam=torch.optim.SGD([tuner.losses.hypers.lam], 0.1))
+    tuner.train_step()
+    before = tuner.losses.hypers.lam.detach().clone()
+    where = r"tune_loss became nan at tune step 1 .*first in the output of '1\.1' \(BadInEvaluation"
+    with pytest.raises(NonFiniteError, match=where):
+        tuner.tune_step()
+    assert torch.equal(before, tuner.losses.hypers.lam)

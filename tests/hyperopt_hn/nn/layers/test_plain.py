@@ -11,8 +11,15 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
-from hyperopt_hn.nn import convert, report  # noqa: E402
-from hyperopt_hn.nn.layers.kinds import FULL  # noqa: E402
+from hyperopt_hn.nn import (  # noqa: E402
+    HyperChannelDropout,
+    HyperDropout,
+    at,
+    convert,
+    report,
+    response_parameters,
+)
+from hyperopt_hn.nn.layers.kinds import FORMS, FULL  # noqa: E402
 from hyperopt_hn.nn.layers.plain import Options  # noqa: E402
 from tests.support.layer_cases import CASES  # noqa: E402
 
@@ -60,3 +67,25 @@ def test_what_can_be_asked_of_torchs_layer_can_be_asked_of_ours(case):
     asked = [*vars(plain), *plain._parameters, *(["flatten_parameters"] if isinstance(plain, nn.LSTM) else [])]
     missing = [name for name in asked if not name.startswith("_") and not hasattr(layer, name)]
     assert not missing
+
+
+@pytest.mark.parametrize("form", ["full", "lowrank", "gated"])
+def test_inputs_may_be_given_by_their_names(form):
+    """As code may call torch's layer: layer(input=x)."""
+    for kind, ours in FORMS[form].items():
+        assert set(inspect.signature(kind.forward).parameters) <= set(inspect.signature(ours.forward).parameters), kind
+    dropouts = {nn.Dropout: HyperDropout, nn.Dropout2d: HyperChannelDropout}
+    for kind, ours in dropouts.items():
+        assert inspect.signature(kind.forward).parameters.keys() == inspect.signature(ours.forward).parameters.keys()
+
+
+@pytest.mark.parametrize("form", ["full", "lowrank", "gated"])
+def test_a_sparse_table_keeps_its_sparse_gradient_and_its_response_has_a_dense_one(form):
+    """The response's optimizer is Adam, which takes no sparse gradients."""
+    torch.manual_seed(0)
+    space = HyperSpace([Hyper("a", 0.3)])
+    model = convert(nn.Sequential(nn.Embedding(7, 4, sparse=True), nn.Linear(4, 2)), space, form=form, gain="stn")
+    with at(model, torch.ones(3, 1)):
+        model(torch.tensor([1, 2, 2])).square().sum().backward()
+    assert model[0].weight.grad.is_sparse
+    assert all(p.grad is None or not p.grad.is_sparse for p in response_parameters(model))
