@@ -21,6 +21,7 @@ from torch import Tensor
 from deep.augment.pipeline import CIFAR_NORMAL, Draws, Normal, apply, draw, normalise
 from hyperopt_hn.data.catalogue import Images, load
 from hyperopt_hn.data.fallback import first_there
+from hyperopt_hn.data.images import tell_missing_classes
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import Batches, distributed
 
@@ -92,7 +93,8 @@ def counts(parts: Parts, data: Images) -> tuple[int, int, int]:
 def split(parts: Parts, data: Images) -> Splits:
     """The splits as published (MacKay et al. 2019's code): no shuffle, validation from the training set's end.
 
-    Raises UserError for images that are not square.
+    Custom images were shuffled when they were read. Classes that a split lacks are told. Raises UserError for images
+    that are not square.
     """
     train, valid, test = counts(parts, data)
     start = len(data.train_images) - round(len(data.train_images) * parts.percent_valid / 100.0)
@@ -100,11 +102,13 @@ def split(parts: Parts, data: Images) -> Splits:
     _, height, width, channels = images.shape
     if height != width:
         raise UserError(f"{data.name} has images of {height} x {width} pixels; the networks need square ones")
-    first = (images[:train], data.train_labels[:train])
+    first, second = ((images[rows], data.train_labels[rows]) for rows in (slice(train), slice(start, start + valid)))
+    third = (tests, data.test_labels[:test])
+    tell_missing_classes(data.name, {"training": first[1], "validation": second[1], "test": third[1]})
     return Splits(
         first,
-        (images[start : start + valid], data.train_labels[start : start + valid]),
-        (tests, data.test_labels[:test]),
+        second,
+        third,
         data.scale,
         CIFAR_NORMAL if data.name in CIFAR and channels == 3 else measured(first[0], data.scale),
         int(data.train_labels.max()) + 1,

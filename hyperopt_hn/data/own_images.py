@@ -2,11 +2,15 @@
 
 train_images (N, H, W) or (N, H, W, C) uint8       test_images  (M, H, W) or (M, H, W, C) uint8
 train_labels (N,) whole numbers 0..255              test_labels  (M,) whole numbers, none above train's largest
+
+Files exported folder by folder are sorted by class, and every split is cut from one end; so the rows are shuffled, in
+the same way whenever the file is read, and a line of the log says so.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import warnings
 import zipfile
@@ -24,11 +28,13 @@ FREE = 256 * 10**6
 """Bytes that an archive may unpack to whatever its own size is."""
 RATIO = 150
 """Above that, so many times its size: binary images reach 115; a compressed row of zeros reaches 1,030."""
+ORDER = 0
+"""The seed of the order; that of a run is another, so that all runs on a file share its splits."""
 NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def load_npz(path: str | Path) -> Images:
-    """The images in a user's archive; its name is the file's with every odd character as "_".
+    """The images in a user's archive, shuffled; its name is the file's with every odd character as "_".
 
     Raises UserError with one line for a missing file, array, image or label, and for a wrong type or shape.
     """
@@ -40,6 +46,7 @@ def load_npz(path: str | Path) -> Images:
             _images(name, found[name]) if name.endswith("images") else _labels(name, found[name]) for name in NAMES
         ]
         _fit(*arrays)
+        arrays = _shuffled(arrays)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): name a file that numpy.savez wrote") from None
     except UserError as fault:
@@ -51,6 +58,10 @@ def load_npz(path: str | Path) -> Images:
         array.flags.writeable = False
     name = re.sub(r"[^A-Za-z0-9_.]", "_", path.name)
     note = f"{name}, custom images"
+    logging.getLogger(__name__).warning(
+        "%s: its %d training and %d test images are shuffled, the same way for every run, before a part of them is set "
+        "apart for validation", name, len(arrays[0]), len(arrays[2]),
+    )  # fmt: skip
     return Images(name, arrays[0], arrays[1], arrays[2], arrays[3], 255.0, digest.hexdigest(), note)
 
 
@@ -76,6 +87,12 @@ def read_npz(file: IO[bytes], names: Sequence[str]) -> dict[str, np.ndarray]:
     if lacking:
         raise UserError(f"lacks {', '.join(lacking)}: it must hold {', '.join(names)}")
     return found
+
+
+def _shuffled(arrays: Sequence[Pixels]) -> list[Pixels]:
+    """Images and labels of each split in another order."""
+    orders = [np.random.default_rng(ORDER).permutation(len(arrays[k])) for k in (0, 2)]
+    return [np.ascontiguousarray(array[orders[k // 2]]) for k, array in enumerate(arrays)]
 
 
 class _TooLarge(Exception):

@@ -51,6 +51,20 @@ def test_a_share_that_leaves_nothing_is_told():
             counts(Parts(percent_valid=share), images(80))
 
 
+def test_classes_that_a_split_lacks_are_told(caplog):
+    found = images(80)
+    labels = np.repeat(np.arange(4, dtype=np.uint8), 20)
+    last = catalogue.Images("last", found.train_images, labels, found.test_images, found.test_labels, 255.0, "", "")
+    split(Parts(percent_valid=25), last)
+    assert [record.getMessage() for record in caplog.records] == [
+        "last: the training split lacks classes that another one has: 3",
+        "last: the validation split lacks classes that another one has: 0, 1, 2",
+    ]
+    caplog.clear()
+    split(Parts(percent_valid=25), found)
+    assert not caplog.records and set(found.train_labels[60:].tolist()) == {0, 1, 2, 3}
+
+
 def test_images_must_be_square():
     found = images(80)
     wide = catalogue.Images("wide", found.train_images[:, :, :7], found.train_labels, found.test_images[:, :, :7],

@@ -36,13 +36,27 @@ def test_own_images(tmp_path: Path) -> None:
     path = tmp_path / "my flowers-2.npz"
     np.savez_compressed(path, **own())
     images = load(str(path))
+    orders = {"train": np.random.default_rng(0).permutation(6), "test": np.random.default_rng(0).permutation(2)}
     for name in NAMES:
         array = getattr(images, name)
-        np.testing.assert_array_equal(array, own()[name])
+        np.testing.assert_array_equal(array, own()[name][orders[name.partition("_")[0]]])
         assert array.dtype == np.uint8 and not array.flags.writeable
     assert images.name == "my_flowers_2.npz" and images.scale == 255.0 and re.fullmatch("[0-9a-f]{64}", images.sha256)
     np.savez(tmp_path / "b.npz", **own(train_images=np.zeros((6, 4, 5), np.uint8), test_images=np.ones((2, 4, 5), "B")))
     assert load_npz(tmp_path / "b.npz").train_images.shape == (6, 4, 5)
+
+
+def test_a_file_sorted_by_class_is_shuffled_and_that_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, labels = tmp_path / "sorted.npz", np.repeat(np.arange(5), 40)
+    pixels = np.broadcast_to(labels[:, None, None], (200, 4, 4)).astype(np.uint8)
+    np.savez(path, train_images=pixels, train_labels=labels, test_images=pixels[::4], test_labels=labels[::4])
+    images = load(str(path))
+    assert len(set(images.train_labels[160:].tolist())) == 5, "all classes in the fifth that validates"
+    for pictures, classes in ((images.train_images, images.train_labels), (images.test_images, images.test_labels)):
+        assert (pictures == classes[:, None, None]).all(), "an image keeps its label"
+    np.testing.assert_array_equal(np.bincount(images.train_labels), [40] * 5)
+    assert "sorted.npz: its 200 training and 50 test images are shuffled" in caplog.text
+    assert load(str(path)).sha256 == images.sha256
 
 
 @pytest.mark.parametrize(
