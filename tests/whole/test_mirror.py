@@ -69,6 +69,7 @@ COVERED_BY = {
     "deep/lstm/text.py": "tests/deep/lstm/test_experiment.py",
     "figures/*.py": "tests/figures/test_content.py",
     "figures/paper/*.py": "tests/figures/paper/test_paper.py",
+    "figures/study/*.py": "tests/figures/study/test_which_method_tunes_what.py",
     "figures/kit/*.py": "tests/figures/kit/test_tables.py",
     "figures/kit/drawing/*.py": "tests/figures/test_content.py",
 }

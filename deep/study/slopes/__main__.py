@@ -4,7 +4,7 @@
     python -m deep.study.slopes --show runs/slopes.jsonl --csv runs/slopes.csv
 
 Each kind of hyperparameter has one small problem, on which every method is asked at a low, a middle and a high value.
-Each of these and each seed is a line of the record; what is there already is left out. One core is enough.
+Each of these, each seed and each method is a line of the record; what is there already is left out. One core is enough.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from deep.study.slopes.slope_problems import PROBLEMS
-from deep.study.slopes.slope_record import SLOPE_PRESETS, lacking, run_lacking, slope_records
+from deep.study.slopes.slope_record import SLOPE_PRESETS, lacking, run_lacking, slope_records, whole_rows
 from deep.study.slopes.slope_summary import slope_csv, slope_table
 from hyperopt_hn.config import unknown
 from hyperopt_hn.errors import UserError
@@ -38,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     try:
         record = given.show or _measure(given)
-        found = slope_records(record)
+        found = whole_rows(slope_records(record))
         if not found:
-            raise UserError(f"{record} holds no finished cell; make one with --out {record}")
+            raise UserError(f"{record} holds no place at which every method was asked; make one with --out {record}")
         print(slope_table(found))
         if given.csv is not None:
             given.csv.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from deep.study.slopes.slope_problems import Rows, SlopeProblem
 from hyperopt_hn import HyperSpace
 from hyperopt_hn.nn import Batches, at, convert, general_parameters
 
-RATE, BATCH = 1e-2, 50
+RATE, BATCH = 3e-2, 200
 """Adam's rate at the start, which a cosine takes to zero, and the rows of a batch."""
 NEAR, FAR = 0.25, 1.0
 """Raw units to each side of λ: of the true quotient, and of the two trials of a search."""
@@ -88,21 +88,34 @@ def beside(space: HyperSpace, lam: Tensor, direction: np.ndarray, reach: float) 
     return lam - moved, lam + moved, 2 * reach
 
 
-def quotients(
+def retrained(
     problem: SlopeProblem, data: tuple[Rows, Rows], place: int, seed: int, steps: int, pairs: int
-) -> tuple[list[list[float]], list[float]]:
-    """For each direction: the true slope of so many pairs with common numbers, and that of two independent trials."""
+) -> list[list[float]]:
+    """The true slope in each direction, (D, pairs): a quotient for each pair of networks with common numbers."""
+    draws = [1000 * seed + pair for pair in range(pairs)]
+    return [
+        [_quotient(problem, data, place, direction, NEAR, (draw, draw), steps) for draw in draws]
+        for direction in problem.directions(seed)
+    ]
+
+
+def two_trials(problem: SlopeProblem, data: tuple[Rows, Rows], place: int, seed: int, steps: int) -> list[float]:
+    """What two trials of a search say of each direction, (D,): networks farther apart, each with numbers of its own."""
+    draws = (1000 * seed + 998, 1000 * seed + 999)
+    return [_quotient(problem, data, place, direction, FAR, draws, steps) for direction in problem.directions(seed)]
+
+
+def _quotient(
+    problem: SlopeProblem,
+    data: tuple[Rows, Rows],
+    place: int,
+    direction: np.ndarray,
+    reach: float,
+    draws: tuple[int, int],
+    steps: int,
+) -> float:
     space = problem.space(place)
-    lam = torch.as_tensor(space.init()).float()
-    true, trials = [], []
-
-    def loss(at_lam: Tensor, draw: int) -> float:
-        return trained(problem, space, data[0], at_lam, draw, steps).valid_loss(data[1])
-
-    for direction in problem.directions(seed):
-        low, high, apart = beside(space, lam, direction, NEAR)
-        draws = [1000 * seed + pair for pair in range(pairs)]
-        true.append([(loss(high, draw) - loss(low, draw)) / apart for draw in draws])
-        low, high, apart = beside(space, lam, direction, FAR)
-        trials.append((loss(high, 1000 * seed + 998) - loss(low, 1000 * seed + 999)) / apart)
-    return true, trials
+    low, high, apart = beside(space, torch.as_tensor(space.init()).float(), direction, reach)
+    ends = zip((high, low), draws, strict=True)
+    losses = [trained(problem, space, data[0], lam, draw, steps).valid_loss(data[1]) for lam, draw in ends]
+    return (losses[0] - losses[1]) / apart

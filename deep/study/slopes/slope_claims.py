@@ -2,7 +2,7 @@
 
 Learned responses are trained as a user trains them, by `SelfTuner.fit`, with λ̂ at rest throughout. The others look at
 a network trained at λ: `implicit` by the implicit function theorem, unrolled ones through further steps of its own
-Adam at its first rate, masks and augmentations drawn anew in each.
+Adam, masks and augmentations drawn anew in each.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from deep.study.slopes.slope_problems import Rows, SlopeProblem, Values
 from hyperopt_hn.nn import STN, Batches, Delta, SelfTuner, Tuning, at, collapse, general_parameters
 
 RESPONSES: dict[str, str | STN | Delta] = {"split": "split", "stn": STN(), "delta": Delta()}
-DRAWS = 20
-"""Unrolled gradients that a claim is the mean of."""
+DRAWS, SHARE = 20, 0.3
+"""Unrolled gradients that a claim is the mean of; their steps' share of Adam's first rate, at which five diverge."""
 Claim = list[float] | None
 Read = Callable[[nn.Module], Tensor]
 
@@ -93,7 +93,7 @@ def stepped(network: FixedTraining, values: Values, batches: list[Rows]) -> dict
             state = network.optimizer.state[parameter]
             weights[name] = parameter.detach().clone().requires_grad_()
             memory[name] = (state["exp_avg"], state["exp_avg_sq"], float(state["step"]))
-    rate = values.get("rate", network.rate())
+    rate = SHARE * values.get("rate", network.rate())
     network.model.train()
     for batch in batches:
         loss = _at(network, values, weights, partial(_train_loss, network.problem, batch, values))

@@ -1,20 +1,19 @@
-"""The study's presets and its record: one line a cell, a problem at one place with one seed; what is there is kept."""
+"""The study's presets and its record: a line for a problem, a seed, a place and a method; what is there is kept."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from deep.study.slopes.fixed_training import quotients, trained
-from deep.study.slopes.slope_claims import RESPONSES, Claim, implicit, learned, unrolled
+from deep.study.slopes.fixed_training import retrained, trained, two_trials
+from deep.study.slopes.slope_claims import RESPONSES, implicit, learned, unrolled
 from deep.study.slopes.slope_problems import PROBLEMS
 from hyperopt_hn.config import described
 from hyperopt_hn.files.whole_lines import keep_whole_lines
@@ -32,9 +31,9 @@ class SlopePreset:
     """Each draws the data's split, its wrong labels and all networks anew."""
     places: tuple[int, ...] = (0, 1, 2)
     """Of the low, the middle and the high value."""
-    steps: int = 400
+    steps: int = 250
     """Training steps of every network."""
-    pairs: int = 5
+    pairs: int = 4
     """Retrained pairs of which the true slope is the mean."""
 
 
@@ -44,45 +43,53 @@ SLOPE_PRESETS = {
     "full": SlopePreset(tuple(range(701, 711)), steps=2000, pairs=20),
 }
 
-SlopeCase = tuple[str, int, int]
-"""Problem, seed, place."""
+SlopeCase = tuple[str, int, int, str]
+"""Problem, seed, place, method."""
+TRUTH, TRIALS, UNROLLED = "retrained", "trials", {"unrolled-5": 5, "unrolled-1": 1}
+
+
+def asked(name: str) -> list[str]:
+    """The truth and the methods of a problem: no learned response where L_T does not depend on the hyperparameter."""
+    return [TRUTH, TRIALS, *(RESPONSES if PROBLEMS[name].learnable else ()), "implicit", *UNROLLED]
 
 
 def lacking(preset: SlopePreset, problems: Sequence[str], there: Sequence[dict[str, Any]]) -> list[SlopeCase]:
     """What a record lacks, seed by seed, so that a stopped study has whole seeds."""
-    done = {(r["problem"], r["seed"], r["place"]) for r in there}
-    cases = ((name, seed, place) for seed in preset.seeds for name in problems for place in preset.places)
+    done = {(r["problem"], r["seed"], r["place"], r["method"]) for r in there}
+    cases = (
+        (name, seed, place, method)
+        for seed in preset.seeds for name in problems for place in preset.places for method in asked(name)
+    )  # fmt: skip
     return [case for case in cases if case not in done]
 
 
 def measured(case: SlopeCase, preset: SlopePreset) -> dict[str, Any]:
-    """True and claimed slopes of one case, per direction, and the processor seconds of each method."""
-    name, seed, place = case
-    problem, seconds, claims = PROBLEMS[name], dict[str, float](), dict[str, list[float] | None]()
-    data, directions = problem.data(seed), problem.directions(seed)
-    clock = _Clock()
-    true, trials = quotients(problem, data, place, seed, preset.steps, preset.pairs)
-    claims["trials"], seconds["retraining"] = trials, clock.lap()
-    lam = torch.as_tensor(problem.space(place).init()).float()
-    own = 1000 * seed + OWN
-    network = trained(problem, problem.space(place), data[0], lam, own, preset.steps)
-    seconds["plain"] = clock.lap()
-    asked: dict[str, Callable[[], Claim]] = {
-        "implicit": lambda: implicit(network, data),
-        "unrolled-5": lambda: unrolled(network, data, 5, own),
-        "unrolled-1": lambda: unrolled(network, data, 1, own),
-    }
-    for response in RESPONSES if problem.learnable else ():
-        asked[response] = partial(learned, problem, data, place, response, own, preset.steps)
-    for method, ask in asked.items():
-        found = ask()
-        claims[method] = None if found is None else (directions @ np.array(found)).tolist()
-        seconds[method] = clock.lap()
+    """The slopes of one case: (directions, pairs) of the truth, (directions,) claimed, None for no path."""
+    name, seed, place, method = case
+    started = time.process_time()
+    slopes = _slopes(case, preset)
     return {
-        "problem": name, "seed": seed, "place": place, "value": problem.places[place], "steps": preset.steps,
-        "loss": network.valid_loss(data[1]), "true": true, "claims": claims,
-        "seconds": {method: round(value, 2) for method, value in seconds.items()},
+        "problem": name, "seed": seed, "place": place, "method": method, "value": PROBLEMS[name].places[place],
+        "steps": preset.steps, "slopes": slopes, "seconds": round(time.process_time() - started, 2),
     }  # fmt: skip
+
+
+def _slopes(case: SlopeCase, preset: SlopePreset) -> Any:
+    name, seed, place, method = case
+    problem, own = PROBLEMS[name], 1000 * seed + OWN
+    data = problem.data(seed)
+    if method == TRUTH:
+        return retrained(problem, data, place, seed, preset.steps, preset.pairs)
+    if method == TRIALS:
+        return two_trials(problem, data, place, seed, preset.steps)
+    if method in RESPONSES:
+        claim = learned(problem, data, place, method, own, preset.steps)
+    else:
+        space = problem.space(place)
+        network = trained(problem, space, data[0], torch.as_tensor(space.init()).float(), own, preset.steps)
+        length = UNROLLED.get(method)
+        claim = implicit(network, data) if length is None else unrolled(network, data, length, own)
+    return None if claim is None else (problem.directions(seed) @ np.array(claim)).tolist()
 
 
 def run_lacking(cases: Sequence[SlopeCase], preset: SlopePreset, out: Path) -> None:
@@ -93,9 +100,8 @@ def run_lacking(cases: Sequence[SlopeCase], preset: SlopePreset, out: Path) -> N
         found = measured(case, preset)
         with out.open("a") as file:
             file.write(json.dumps(_rounded(found)) + "\n")
-        name, seed, place = case
-        spent = sum(found["seconds"].values())
-        print(f"{number}/{len(cases)} {name} seed {seed} place {place}: {spent:.1f} s", flush=True)
+        name, seed, place, method = case
+        print(f"{number}/{len(cases)} {name} seed {seed} place {place} {method}: {found['seconds']} s", flush=True)
 
 
 def slope_records(path: Path) -> list[dict[str, Any]]:
@@ -103,16 +109,22 @@ def slope_records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
 
-class _Clock:
-    """Processor seconds, lap by lap."""
+def whole_rows(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The record's lines put together, a row for each problem, seed and place of which every method is there.
 
-    def __init__(self) -> None:
-        self.last = time.process_time()
-
-    def lap(self) -> float:
-        now = time.process_time()
-        passed, self.last = now - self.last, now
-        return passed
+    "true": (directions, pairs), "claims": method -> (directions,) or None, "seconds": method -> of the processor.
+    """
+    rows: dict[tuple[str, int, int], dict[str, Any]] = {}
+    for r in records:
+        key = r["problem"], r["seed"], r["place"]
+        shared = {name: r[name] for name in ("problem", "seed", "place", "value", "steps")}
+        row = rows.setdefault(key, {**shared, "true": None, "claims": {}, "seconds": {}})
+        row["seconds"][r["method"]] = r["seconds"]
+        if r["method"] == TRUTH:
+            row["true"] = r["slopes"]
+        else:
+            row["claims"][r["method"]] = r["slopes"]
+    return [row for row in rows.values() if set(row["seconds"]) == set(asked(row["problem"]))]
 
 
 def _rounded(value: Any) -> Any:

@@ -14,7 +14,6 @@ from scipy import stats
 
 from deep.study.slopes.slope_problems import PROBLEMS
 from hyperopt_hn.config import described
-from hyperopt_hn.errors import UserError
 
 METHODS = {
     "split": "split", "stn": "STN", "delta": "Δ-STN", "implicit": "implicit", "unrolled-5": "unrolled 5",
@@ -54,8 +53,6 @@ class SlopeCell:
 
 def slope_cells(records: Sequence[Mapping[str, Any]]) -> list[SlopeCell]:
     """Every problem of the record by every method, in the order of the tables."""
-    if not records:
-        raise UserError("this record holds no finished cell; run the same command without --show")
     found = []
     for name in (name for name in PROBLEMS if any(r["problem"] == name for r in records)):
         rows = [r for r in records if r["problem"] == name]
@@ -96,20 +93,55 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def slope_table(records: Sequence[Mapping[str, Any]]) -> str:
-    """The table as text, and below it the cost of a claim."""
+    """The table as text, below it the cost of a claim and the slopes place by place."""
     cells = slope_cells(records)
     lines = [
         _measured(records),
         "right sign of the clear slopes, median of claimed by true; (error where the true slope is not clear)",
-        f"{'':24}{'clear':>6}{'flat':>5}" + "".join(f"{words:>20}" for words in METHODS.values()),
+        f"{'':24}{'clear':>6}{'flat':>5}" + _heads(20),
     ]
     for problem in dict.fromkeys(cell.problem for cell in cells):
         here = [cell for cell in cells if cell.problem == problem]
         lines.append(f"{problem:24}{here[0].clear:6}{here[0].flat:5}" + "".join(f"{_told(cell):>20}" for cell in here))
     lines.append(f"{'all':35}" + "".join(f"{_overall(cells, words):>20}" for words in METHODS.values()))
-    costs = [f"{method} {_cost(records, method):.1f}" for method in ("plain", *METHODS) if _cost(records, method)]
+    costs = [f"{method} {_cost(records, method):.1f}" for method in METHODS if _cost(records, method)]
     lines.append(f"\nprocessor seconds of a claim, median: {', '.join(costs)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_by_place(records)])
+
+
+def _by_place(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Means over seeds, place by place; directions that are drawn anew for each seed have none."""
+    lines = ["\nslopes by a raw unit, means over seeds", f"{'':24}{'at':>8}{'true':>16}" + _heads(10)]
+    for name in (name for name in PROBLEMS if not PROBLEMS[name].drawn):
+        for place in sorted({r["place"] for r in records if r["problem"] == name}):
+            rows = [r for r in records if r["problem"] == name and r["place"] == place]
+            for index in range(len(rows[0]["true"])):
+                true = _mean_and_error([statistics.fmean(r["true"][index]) for r in rows])
+                part = "" if len(rows[0]["true"]) == 1 else f" {index + 1}"
+                told = [_mean_claim(rows, method, index) for method in METHODS]
+                lines.append(
+                    f"{PROBLEMS[name].words + part:24}{rows[0]['value']:8g}{true:>16}"
+                    + "".join(f"{word:>{width}}" for word, width in zip(told, _widths(10), strict=True))
+                )
+    return lines
+
+
+def _widths(least: int) -> list[int]:
+    return [max(least, len(words) + 2) for words in METHODS.values()]
+
+
+def _heads(least: int) -> str:
+    return "".join(f"{words:>{width}}" for words, width in zip(METHODS.values(), _widths(least), strict=True))
+
+
+def _mean_claim(rows: Sequence[Mapping[str, Any]], method: str, index: int) -> str:
+    claims = [row["claims"].get(method) for row in rows]
+    return "-" if None in claims else f"{statistics.fmean(claim[index] for claim in claims):+.3f}"
+
+
+def _mean_and_error(values: Sequence[float]) -> str:
+    mean = f"{statistics.fmean(values):+.3f}"
+    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values) / math.sqrt(len(values)):.3f}"
 
 
 def _measured(records: Sequence[Mapping[str, Any]]) -> str:

@@ -13,21 +13,22 @@ pytest.importorskip("sklearn")
 
 from deep.study.slopes import __main__ as command  # noqa: E402
 from deep.study.slopes.slope_problems import PROBLEMS  # noqa: E402
-from deep.study.slopes.slope_record import SLOPE_PRESETS, lacking, measured, slope_records  # noqa: E402
+from deep.study.slopes.slope_record import SLOPE_PRESETS, lacking, measured, slope_records, whole_rows  # noqa: E402
 from deep.study.slopes.slope_summary import METHODS, known, slope_cells, slope_csv, slope_table  # noqa: E402
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_every_problem_is_asked_of_every_method(name):
-    found = measured((name, 1, 1), SLOPE_PRESETS["smoke"])
-    width = len(PROBLEMS[name].directions(1))
-    assert [len(pairs) for pairs in found["true"]] == [2] * width
-    reach = set(METHODS) - (set() if PROBLEMS[name].learnable else {"split", "stn", "delta"})
-    assert set(found["claims"]) == reach
-    blind = {m for m, claim in found["claims"].items() if claim is None}
+    preset, width = SLOPE_PRESETS["smoke"], len(PROBLEMS[name].directions(1))
+    lines = [measured(case, preset) for case in lacking(preset, [name], [])]
+    (row,) = whole_rows(lines)
+    assert [len(pairs) for pairs in row["true"]] == [2] * width
+    assert set(row["claims"]) == set(METHODS) - ({"split", "stn", "delta"} if name == "rate" else set())
+    blind = {m for m, claim in row["claims"].items() if claim is None}
     rates, through = ("dropout", "dropconnect", "words", "cutout", "rate"), {"unrolled-5", "unrolled-1"}
     assert blind == ({"implicit"} if name in rates else set()) | (through if name == "cutout" else set())
-    assert all(len(c) == width and all(map(math.isfinite, c)) for c in found["claims"].values() if c is not None)
+    assert all(len(c) == width and all(map(math.isfinite, c)) for c in row["claims"].values() if c is not None)
+    assert whole_rows(lines[1:]) == whole_rows(lines[:-1]) == []
 
 
 def test_the_record_goes_on(tmp_path, capsys):
@@ -35,20 +36,19 @@ def test_the_record_goes_on(tmp_path, capsys):
     arguments = ["--preset", "smoke", "--problems", "l2,rate", "--out", str(out), "--csv", str(table)]
     assert command.main(arguments) == 0
     whole = out.read_text()
-    first = whole.split("\n")[0] + "\n"
-    out.write_text(first + '{"problem": "ra')
+    out.write_text("".join(whole.splitlines(keepends=True)[:10]) + '{"problem": "ra')
     assert command.main(arguments) == 0
     said = capsys.readouterr().out
-    assert said.count("l2 seed 1 place 1") == 1 and said.count("rate seed 1 place 1") == 2
+    assert said.count("l2 seed 1 place 1 retrained") == 1 and said.count("rate seed 1 place 1 implicit") == 2
     again = [{k: v for k, v in r.items() if k != "seconds"} for r in slope_records(out)]
     assert again == [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in whole.split("\n")[:-1]]
-    assert table.read_text() == slope_csv(slope_records(out))
+    assert table.read_text() == slope_csv(whole_rows(slope_records(out)))
     assert lacking(SLOPE_PRESETS["smoke"], ["l2", "rate"], again) == []
 
 
 def record():
     """Two problems, two cells each: slopes of 1 and -.5 that are clear, .01 that is not."""
-    base = {"value": 0.1, "steps": 12, "loss": 1.0, "seconds": {"plain": 1.0, "split": 3.0}}
+    base = {"value": 0.1, "steps": 12, "loss": 1.0, "seconds": {"stn": 1.0, "split": 3.0}}
     claims = {"trials": [0.8], "implicit": [2.0], "unrolled-5": [0.1], "unrolled-1": [0.01], "stn": [-1.0]}
     second = {"trials": [0.25], "implicit": [-0.5], "unrolled-5": [0.1], "unrolled-1": [-0.01], "stn": [-0.25]}
     third = {"trials": [0.03], "implicit": [0.06], "unrolled-5": [0.01], "unrolled-1": [0.0], "stn": [-0.19]}
@@ -88,11 +88,20 @@ def test_the_table_and_the_csv_say_them():
     assert "out of reach" in next(line for line in lines if line.startswith("learning rate"))
     total = next(line for line in lines if line.startswith("all")).split()
     assert total == ["all", "2/2", "1/2", "2/2", "2/2", "2/3", "3/3", "2/3"]
-    assert lines[-1].endswith("plain 1.0, split 3.0")
+    assert next(line for line in lines if "processor" in line).endswith("split 3.0, stn 1.0")
     head, *rest = slope_csv(record()).splitlines()
     assert head.startswith("# seeds 1; 3 places a problem, 12 training steps, true slopes of 3 retrained pairs")
     rows = list(csv.DictReader(rest))
     assert len(rows) == 2 * len(METHODS) and rows[0]["ratio"] == "1.25" and rows[-4]["words"] == "no path"
+
+
+def test_places_are_told_as_means_over_seeds():
+    """By hand: true slopes of 1 and 2, whose standard error is .5; claims of .5 and 1."""
+    first, *_ = record()
+    second = {**first, "seed": 2, "true": [[1.9, 2.0, 2.1]], "claims": {**first["claims"], "split": [1.0], "stn": None}}
+    line = slope_table([first, second]).split("\n")[-1]
+    assert line.split() == ["L2", "strength", "0.1", "+1.500", "±", "0.500", "+0.750", "-", *line.split()[8:]]
+    assert line.split()[8:] == ["+1.000", "+2.000", "+0.100", "+0.010", "+0.800"]
 
 
 @pytest.mark.parametrize(
