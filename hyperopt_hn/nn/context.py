@@ -158,7 +158,7 @@ def at(
             yield
     except RowsError as error:
         name = innermost(model, error)
-        remedy = f"leave it out by convert(..., exclude=[{name!r}])"
+        remedy = f"leave it out by convert(..., exclude=[{name!r}]), or take form='generic', one λ for a batch"
         raise UserError(f"{error} (in {name!r}: if it sees other rows than the batch's, {remedy})") from error
     finally:
         _here.scopes = _everywhere.scopes = outer

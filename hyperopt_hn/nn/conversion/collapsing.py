@@ -75,7 +75,7 @@ def _plain(layer: Any, h: Tensor, values: dict[str, Any], tied: dict[int, nn.Par
 
 def _filled(layer: Any, plain: nn.Module, weights: dict[str, Tensor], tied: dict[int, nn.Parameter]) -> None:
     """Give a plain layer its parameters, a tied one everywhere the same object."""
-    for path, _ in list(plain.named_parameters(recurse=layer is not plain)):
+    for path, _ in list(plain.named_parameters(recurse=layer is not plain, remove_duplicate=False)):
         own = layer.get_parameter(path)
         value = weights.get(path, own)
         known = tied.get(id(own))

@@ -73,7 +73,7 @@ def convert(
         if dropped and any(True for _ in model.parameters()) and not any(layer.num_hyper for layer in _hyper(made)):
             some = "; ".join(f"{k}: {v}" for k, v in list(found.left.items())[:5])
             raise UserError(f"no layer responds to λ, so that no rate of dropout could be tuned: {some}")
-        tie(made.values())
+        tie(made, {module: name for name, module in model.named_modules()})
     except BaseException:
         undo(made.values())
         raise
@@ -209,7 +209,19 @@ def replace(model: nn.Module, made: Mapping[Any, nn.Module]) -> nn.Module:
         for name, child in parent._modules.items():
             if child is not None and child in made:
                 parent._modules[name] = made[child]
+        vars(parent).update({key: _replaced(held, made) for key, held in vars(parent).items() if key != "_modules"})
     return made.get(model, model)
+
+
+def _replaced(held: Any, made: Mapping[Any, nn.Module], deep: int = 3) -> Any:
+    """What a module holds beside its children: layers in a list, a dictionary or an attribute that torch ignores."""
+    if isinstance(held, nn.Module):
+        return made.get(held, held)
+    if type(held) is list and deep:
+        held[:] = [_replaced(x, made, deep - 1) for x in held]
+    if type(held) is dict and deep:
+        held.update({key: _replaced(x, made, deep - 1) for key, x in held.items()})
+    return tuple(_replaced(x, made, deep - 1) for x in held) if type(held) is tuple and deep else held
 
 
 def _response_ids(model: nn.Module) -> set[int]:

@@ -35,6 +35,8 @@ def obstacle(module: nn.Module, table: Table) -> str | None:
         return "it is parametrized (weight_norm, spectral_norm, ...), so its weight is no parameter"
     if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
         return "it has hooks, which would be lost"
+    if len(list(module.named_parameters(remove_duplicate=False))) > len(list(module.parameters())):
+        return "it holds one parameter under several names"
     if getattr(module, "max_norm", None) is not None:
         return "max_norm rewrites its table as it runs"
     if isinstance(module, (_BatchNorm, nn.GroupNorm)) and module.bias is None:

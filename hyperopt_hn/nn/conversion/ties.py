@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -21,11 +21,15 @@ _READERS = (HyperLinear, LowRankLinear, GatedLinear)
 _OF_WEIGHTS = ("response_weight", "response_scale", "response_outer", "response_gain", "response_inner")
 
 
-def tie(layers: Iterable[nn.Module]) -> None:
-    """Let the holders of a shared parameter hold one response; UserError where no common response serves them."""
+def tie(made: Mapping[nn.Module, nn.Module], names: Mapping[nn.Module, str]) -> None:
+    """Let the holders of a shared parameter hold one response; UserError where no common response serves them.
+
+    `made`: plain module -> layer that responds; `names` of the plain modules.
+    """
+    called = {layer: names.get(plain, "") for plain, layer in made.items()}
     first: dict[int, tuple[nn.Module, str]] = {}
     tables = (*_TABLES, nn.Embedding)
-    ordered = sorted(layers, key=lambda m: not isinstance(m, tables))  # an embedding decides the direction
+    ordered = sorted(made.values(), key=lambda m: not isinstance(m, tables))  # an embedding decides the direction
     for layer in ordered:
         for name, parameter in list(named_own(layer)):  # type: ignore[arg-type]
             if name.rpartition(".")[2].startswith("response_"):
@@ -33,7 +37,7 @@ def tie(layers: Iterable[nn.Module]) -> None:
             owner, known = first.setdefault(id(parameter), (layer, name))
             responding: Any = layer
             if owner is not layer and responding.num_hyper:
-                _share(owner, known, responding, name)
+                _share(owner, known, responding, name, called)
 
 
 def left_together(model: nn.Module, reasons: dict[nn.Module, str | None], names: Mapping[nn.Module, str]) -> None:
@@ -70,16 +74,17 @@ def _sharing(model: nn.Module, whole: Mapping[nn.Module, nn.Module]) -> list[lis
     return [list(modules) for modules in holders.values() if len(modules) > 1]
 
 
-def _share(owner: Any, known: str, layer: Any, name: str) -> None:
+def _share(owner: Any, known: str, layer: Any, name: str, called: Mapping[nn.Module, str]) -> None:
     if anywhere(layer) and anywhere(owner):
         layer.register_parameter(PREFIX + name, owner.get_parameter(PREFIX + known))
         layer.response_axes[name] = owner.response_axes[known]
         return
     turned = isinstance(owner, _TABLES) and isinstance(layer, _READERS)
     if known != name or name not in ("weight", "bias") or not (turned or type(owner) is type(layer)):
+        one, two = called[layer], called[owner]
         raise UserError(
-            f"a {type(layer).__name__} and a {type(owner).__name__} share a parameter in a way that no common response "
-            "serves; exclude one of them"
+            f"{one!r} ({type(layer).__name__}) and {two!r} ({type(owner).__name__}) share a parameter in a way that no "
+            f"common response serves: convert(..., exclude=[{one!r}, {two!r}]), or form='generic'"
         )
     for response in _responses(layer, name):
         if getattr(owner, response, None) is not None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from hyperopt_hn.nn.context import named_own
 from hyperopt_hn.nn.conversion.binding import silence
 from hyperopt_hn.nn.conversion.converter import leave
 from hyperopt_hn.nn.diagnosis.calls import responding
+from hyperopt_hn.nn.layers.by_parameter.movement import moving
 
 
 def make_plain(model: nn.Module, ids: set[int], reason: str) -> list[str]:
@@ -23,6 +26,15 @@ def make_plain(model: nn.Module, ids: set[int], reason: str) -> list[str]:
             ids = ids | {id(p) for _, p in named_own(layer)}
             silence(layer)
             leave(model, name, reason)
+
+
+def parameters_made_plain(layer: Any, names: set[str]) -> None:
+    """Of a layer whose own parameters respond by themselves, let these do so no more."""
+    for one in list(moving(layer)):
+        if one.name in names:
+            one.response.requires_grad_(False)
+            nn.init.zeros_(one.response)
+    vars(layer)["response_off"] |= names
 
 
 def few(names: list[str]) -> str:

@@ -93,10 +93,10 @@ def align(rows: Tensor, size: int, home: Home) -> Tensor:
 def batch_axis(lead: Sequence[int], count: int, home: Home) -> int:
     """Which of the leading dimensions of an input is the batch, where λ has `count` rows.
 
-    RowsError where two are as long, and nobody has said or measured which it is; UserError where there is none.
+    RowsError where two are as long, and nobody has said or measured which it is, and where there is none.
     """
     if not lead:
-        raise UserError("one λ per example needs an input with a batch dimension; give λ as (n,) for a single example")
+        raise RowsError("one λ per example needs an input with a batch dimension; give λ as (n,) for a single example")
     if len(lead) == 1 or home.alone:
         return 0
     if home.batch_dim is None and lead[0] == lead[1] == count > 1:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hyperopt_hn.nn.context import Home, Scope
 from hyperopt_hn.nn.layers.affine_response import joined, new_parameter, parts, product
+from hyperopt_hn.nn.layers.no_way_back import no_way_back
 
 Lift = Callable[[Tensor, Tensor, Home], Tensor]
 
@@ -32,8 +33,8 @@ def opened(y: Tensor, rows: tuple[Tensor, Tensor | None], call: tuple[Scope, Hom
     assert h is not None
     s = lift(product(h, scale), primal, home)
     t = None if shift is None else lift(product(h, shift), primal, home)
-    if scope.zero and not scope.tangent:  # the numbers stay, and nothing flows back through the product
-        still = primal.detach()
+    if scope.zero and not scope.tangent:  # the numbers stay
+        still = no_way_back(primal)
         return primal + (s * still if t is None else torch.addcmul(t, s, still))
     if not scope.tangent:
         return primal * (1 + s) if t is None else torch.addcmul(t, primal, 1 + s)

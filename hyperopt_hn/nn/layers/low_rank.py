@@ -26,6 +26,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     reset_gain,
     reset_uniform,
 )
+from hyperopt_hn.nn.layers.no_way_back import no_way_back
 
 RANK, FILTERS, LEAST, SHARE, SMALL = 32, 16, 8, 0.05, 2**14
 """The rank without a setting: what takes SHARE of a weight's size, within LEAST and RANK (a convolution: FILTERS);
@@ -152,4 +153,4 @@ def pointwise(z: Tensor, outer: Tensor, groups: int) -> Tensor:
 
 def _still(z: Tensor, scope: Scope) -> Tensor:
     """z without its tangent, and without its history where h is zero, so that nothing flows back through it."""
-    return z.detach() if scope.zero and not scope.tangent else parts(z, scope)[0]
+    return no_way_back(z) if scope.zero and not scope.tangent else parts(z, scope)[0]

@@ -14,6 +14,7 @@ from hyperopt_hn.config import described
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.context import Fed, homes_of
+from hyperopt_hn.nn.responses.backward_passes import gradient, in_one_line
 from hyperopt_hn.nn.responses.elementary import not_written_over, recurrent_backward
 from hyperopt_hn.nn.setup.batches import Batch, Source
 from hyperopt_hn.nn.setup.hypers import Hypers
@@ -130,10 +131,10 @@ def told(model: nn.Module, response: Response) -> None:
 def slope(losses: Losses, view: AbstractContextManager[object], lam: Tensor, batch: Batch) -> Slope:
     """L_V in evaluation mode inside `view`, and its gradient in λ; no parameter gets a gradient."""
     bare = losses.bare
-    with frozen(list(bare.parameters())), evaluating(bare), recurrent_backward(bare), view:
+    with frozen(list(bare.parameters())), evaluating(bare), recurrent_backward(bare), view, in_one_line():
         loss = losses.valid_loss(batch)
         with not_written_over():
-            grad = torch.autograd.grad(loss, lam, allow_unused=True)[0] if loss.requires_grad else None
+            grad = gradient(loss, lam) if loss.requires_grad else None
     return loss.detach(), grad
 
 

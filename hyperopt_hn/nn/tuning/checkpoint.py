@@ -34,11 +34,12 @@ KEYS = (
 
 
 def upgraded(state: Any) -> Any:
-    """A state in the present layout: version 1 spelled the optimizers otherwise and measured no gain."""
+    """A state in the present layout: version 1 spelled the optimizers otherwise; no gain, nothing found of layers."""
     if not isinstance(state, Mapping):
         return state
     own = {{"optimisers": "optimizers"}.get(key, key): value for key, value in state.items()}
     own.setdefault("gain", None)
+    own.setdefault("found", {})
     return own
 
 

@@ -17,6 +17,7 @@ from hyperopt_hn.nn import distributed
 from hyperopt_hn.nn.conversion.converter import response_parameters
 from hyperopt_hn.nn.diagnosis.not_finite import located
 from hyperopt_hn.nn.responses import Losses, Phase
+from hyperopt_hn.nn.responses.backward_passes import backward, in_one_line
 from hyperopt_hn.nn.responses.base import frozen, kept_buffers
 from hyperopt_hn.nn.setup.batches import Batch
 from hyperopt_hn.nn.setup.hypers import Hypers, Noise
@@ -108,7 +109,7 @@ class Trainer:
         seen: list[Tensor] = []
 
         def pass_over(batch: Any, lam: Tensor, size: int) -> Tensor:
-            with view(lam, phase.perturbed):
+            with view(lam, phase.perturbed), in_one_line():
                 loss = losses.train_loss(batch, lam) * (size / whole)
                 _backward(loss, phase)
             return loss.detach()
@@ -167,7 +168,7 @@ def _backward(loss: Tensor, phase: Phase) -> None:
         raise UserError(
             f"train_loss does not depend on the {phase.trains} parameters: it must call the model that it is given"
         )
-    loss.backward()
+    backward(loss)
 
 
 def _alone(losses: Losses, view: View, phase: Phase, batch: Any, lam: Tensor, size: int) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hyperopt_hn.nn.diagnosis.found_before import found_of, put_back
 from hyperopt_hn.nn.diagnosis.gain import ResponseGain
 from hyperopt_hn.nn.diagnosis.overtuning import OverTuning
 from hyperopt_hn.nn.responses import Losses, Response
@@ -51,6 +52,7 @@ class WholeState:
             "course": self.trace.state(),
             "over": self.over.state(),
             "gain": self.gain.state(),
+            "found": found_of(self.losses.bare),
         }
         whole: dict[str, Any] = checkpoint.copied(live)
         return whole
@@ -63,6 +65,7 @@ class WholeState:
         model = OrderedDict(whole["model"])
         vars(model)["_metadata"] = whole.get("metadata", _metadata(self.losses.bare.state_dict()))
         self.losses.bare.load_state_dict(model)
+        put_back(self.losses.bare, whole["found"])
         hypers.load_state_dict(whole["hypers"])
         for optimizer, saved in zip(opt.all(), whole["optimizers"], strict=True):
             optimizer.load_state_dict(saved)

@@ -20,7 +20,7 @@ from hyperopt_hn.nn.context import anywhere, at
 from hyperopt_hn.nn.conversion.binding import silence
 from hyperopt_hn.nn.conversion.converter import leave
 from hyperopt_hn.nn.diagnosis.calls import Call, responding
-from hyperopt_hn.nn.diagnosis.made_plain import few
+from hyperopt_hn.nn.diagnosis.made_plain import few, parameters_made_plain
 from hyperopt_hn.nn.diagnosis.prints import Prints, parted
 from hyperopt_hn.nn.diagnosis.reads.past_reads import enlarged, filled, printed
 from hyperopt_hn.nn.layers.by_parameter.movement import moving
@@ -88,10 +88,8 @@ def _made_plain(model: nn.Module, found: Escapes) -> list[str]:
     for path, layer in list(_own(model)):
         every = list(moving(layer))
         off = [one for one in every if id(one.own) in ids]
+        parameters_made_plain(layer, {one.name for one in off})
         for one in off:
-            vars(layer)["response_off"] |= {one.name}
-            one.response.requires_grad_(False)
-            nn.init.zeros_(one.response)
             if id(one.own) in carried:
                 continue
             full = f"{path}.{one.name}" if path else one.name

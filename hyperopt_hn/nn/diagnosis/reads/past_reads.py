@@ -30,7 +30,9 @@ from hyperopt_hn.nn.responses.elementary import whole_precision
 from hyperopt_hn.nn.setup.random_states import random_state, set_random_state
 
 REASON = "its weights are read past it, by code that does not call it, so it cannot respond"
-_GAIN = {torch.float64: 0.05, torch.float32: 0.05}
+SMALL = 0.05
+_DRAWS = 2
+_GAIN = {torch.float64: SMALL, torch.float32: SMALL}
 
 
 def settle(losses: Losses, calls: list[Call]) -> list[str]:
@@ -44,6 +46,8 @@ def settle(losses: Losses, calls: list[Call]) -> list[str]:
     check = _Check(losses, calls)
     try:
         place, seen = check.run()
+        for draw in range(1, 1 + _DRAWS):  # an index or a choice made of a weight changes now and then
+            place, seen = check.run(draw) if place is None and seen.inside else (place, seen)
     except Exception:
         return []  # a model that cannot be called again with what it was called with: nothing is known of it
     if place is None:
@@ -70,7 +74,7 @@ class _Check:
     losses: Losses
     calls: list[Call]
 
-    def run(self) -> tuple[str | None, Watch]:
+    def run(self, draw: int = 0) -> tuple[str | None, Watch]:
         """The first module at which the two differ, and what the first of them read."""
         bare, lam = self.losses.bare, self.losses.hypers.lam.detach()
         start = random_state(lam.device)
@@ -82,7 +86,7 @@ class _Check:
                 untouched(bare, lam.device),
                 training(bare),
                 _whole(bare),
-                filled(enlarged(bare)),
+                filled(enlarged(bare, draw)),
             ):
                 with at(bare, lam, h=h, values=self.losses.fixed), watch:
                     one = self._prints(lam, start)
@@ -149,14 +153,15 @@ def filled(values: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
             parameter.data = data
 
 
-def enlarged(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    """Gains drawn anew, so that every response is large enough to be seen."""
+def enlarged(model: nn.Module, draw: int = 0) -> list[tuple[Tensor, Tensor]]:
+    """Gains, and what else is small, drawn anew, large enough to be seen; each further draw is larger."""
     found: dict[int, tuple[Tensor, Tensor]] = {}
     for _, layer in responding(model):
         for name, p in named_own(layer):
-            if not elementary(name) and p.shape[-1] == layer.num_hyper and id(p) not in found:
-                noise = torch.randn(p.shape, generator=torch.Generator().manual_seed(len(found)))
-                found[id(p)] = p, _GAIN.get(p.dtype, 0.25) * noise.to(p)
+            few = p.shape[-1] == layer.num_hyper or bool(p.square().mean() < SMALL**2)  # a low-rank one begins at zero
+            if not elementary(name) and id(p) not in found and few:
+                noise = torch.randn(p.shape, generator=torch.Generator().manual_seed(len(found) + 1000 * draw))
+                found[id(p)] = p, _GAIN.get(p.dtype, 0.25) * 4**draw * noise.to(p)
     return list(found.values())
 
 

@@ -69,7 +69,9 @@ def responding(layer: Any, given: Given, scope: Scope | None) -> tuple[Tensor, T
     if turn and same(given[:3]):  # torch multiplies once if all three are one object
         query = key = value = query.transpose(0, 1)
     elif turn:
+        shared = key is value  # of which torch makes one product, too
         query, key, value = (x.transpose(0, 1) for x in (query, key, value))
+        value = key if shared else value
     qkv, masks = (query, key, value), Masks(given.padding, given.mask, given.causal)
     lone = query.dim() == 2
     if lone and (isinstance(rate, Tensor) or (scope is not None and scope.h is not None and scope.h.dim() == 2)):

@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import Home, Scope
-from hyperopt_hn.nn.layers.by_parameter.movement import moving
+from hyperopt_hn.nn.layers.by_parameter.movement import Moving, moving
 from hyperopt_hn.nn.layers.by_parameter.reading import Reading, Use
+from hyperopt_hn.nn.layers.by_parameter.tables import Tables, ruled
 
 Held = dict[str, Any]
 
@@ -22,6 +23,7 @@ def acting(layers: Sequence[Any], scopes: Mapping[Home, Scope]) -> Iterator[None
     """Inside, these modules' parameters answer for λ; nested, each level begins with the parameters themselves."""
     before = [(layer, dict(layer._parameters), vars(layer)["response_kept"]) for layer in layers]
     uses: list[Use] = []
+    tables: dict[int, tuple[Moving, Tensor]] = {}
     try:
         for layer, _, kept in before:
             layer._parameters.update(kept or {})
@@ -34,14 +36,17 @@ def acting(layers: Sequence[Any], scopes: Mapping[Home, Scope]) -> Iterator[None
                         "Hypers(space, one_draw=True), and Delta(linear=False) for Δ-STN"
                     )
                 if scope.h.dim() == 1 and not scope.tangent:
-                    _put(layer, layer.weights(scope.h))
+                    values = layer.weights(scope.h)
+                    _put(layer, values)
+                    own = moving(layer) if ruled(layer) and torch.is_grad_enabled() else ()
+                    tables |= {id(values[one.name]): (one, scope.h) for one in own}
                 else:
                     uses += [Use(one, scope) for one in moving(layer)]
             elif kept:
                 _refreshed(layer)
         reading = Reading(uses, layers)
         responds = bool(uses) or any(vars(layer)["response_kept"] for layer in layers)
-        with reading, _eager(responds):
+        with reading, Tables(tables) if tables else nullcontext(), _eager(responds):
             yield
     finally:
         for layer, held, kept in before:

@@ -100,10 +100,14 @@ def respond_by_parameter(
         unmoved = name == "weight_v" or (name == "original1" and "original0" in module._parameters)  # of weight_norm
         unmoved = unmoved if axes is None else name not in axes
         if own is not None and not unmoved and own.requires_grad and own.is_floating_point() and own.numel():
-            axis = axis_of(module, own) if axes is None else axes[name]
+            first = next(key for key, p in module._parameters.items() if p is own)  # under another name too
+            axis = axis_of(module, own) if axes is None else axes[first if first in axes else name]
+            axis = vars(module)["response_axes"].setdefault(first, axis)
             vars(module)["response_axes"][name] = axis
             rows = own.numel() if axis is None else own.shape[axis]
-            module.register_parameter(PREFIX + name, new_parameter((rows, options.num_hyper), own))
+            known = module._parameters.get(PREFIX + first)
+            made_now = new_parameter((rows, options.num_hyper), own) if known is None else known
+            module.register_parameter(PREFIX + name, made_now)
     made: Any = module
     made.__class__ = class_for(kind)
     made.reset_response()

@@ -10,13 +10,14 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils import checkpoint
 
 from hyperopt_hn.config import described
 from hyperopt_hn.errors import RowsError, UserError
@@ -58,7 +59,8 @@ class Use:
         """V h or S h, (rows,) or (B, rows), made once."""
         assert self.scope.h is not None
         if not self._rows:
-            self._rows.append(self.one.rows(self.scope.h))
+            with _outside_checkpoints():
+                self._rows.append(self.one.rows(self.scope.h))
         return self._rows[0]
 
     def change(self) -> Tensor:
@@ -133,7 +135,7 @@ class Reading(TorchFunctionMode):
         if getattr(_here, "reading", None) is not self:
             return func(*args, **kwargs)
         hit = [use for x in (*args, *kwargs.values()) for use in self._in(x)]
-        if not hit:
+        if not hit or (getattr(_here, "back", False) and not _checkpointed()):
             return func(*args, **kwargs)
         name = called(func)
         if name in QUESTIONS or (name in AS and self.use(args[0]) is None):
@@ -195,14 +197,36 @@ def paused() -> Iterator[None]:
         _here.reading = outer
 
 
+@contextmanager
+def going_back() -> Iterator[None]:
+    """Inside, a backward pass is under way: parameters are read as they are, but by what is computed again."""
+    _here.back = True
+    try:
+        yield
+    finally:
+        _here.back = False
+
+
+def _frames() -> Iterator[Any]:
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
 def _within_a_module() -> bool:
     """Whether a module's call is under way."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code is nn.Module._call_impl.__code__:
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
+    return any(frame.f_code is nn.Module._call_impl.__code__ for frame in _frames())
+
+
+def _checkpointed() -> bool:
+    """Whether torch computes a checkpointed part; in a backward pass: computes it again."""
+    return any(frame.f_code.co_filename == checkpoint.__file__ for frame in _frames())
+
+
+def _outside_checkpoints() -> AbstractContextManager[object]:
+    """Inside, tensors are kept as they are: a checkpoint counts what it makes again, and what is made once is not."""
+    return torch.autograd.graph.saved_tensors_hooks(*[lambda x: x] * 2) if _checkpointed() else nullcontext()
 
 
 def carry(one: Moving, name: str) -> None:

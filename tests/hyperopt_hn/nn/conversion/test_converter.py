@@ -159,7 +159,7 @@ def test_tied_linears_and_ties_that_no_response_serves() -> None:
     assert single[0].weight is single[1].weight and single[0].bias is single[1].bias
     odd = nn.ModuleList([nn.Linear(4, 4), nn.LayerNorm(4)])
     odd[1].bias = odd[0].bias
-    with pytest.raises(UserError, match="exclude one"):
+    with pytest.raises(UserError, match="no common response serves"):
         convert(odd, SPACE)
 
 
@@ -431,3 +431,41 @@ def test_hooks_on_gradients_stay_with_a_copy():
     twin(x).sum().backward()
     assert plain[0].weight.grad is None and torch.allclose(twin[0].weight.grad, x.sum(0) * mask)
     assert len(seen) == 1 and torch.equal(seen[0], torch.full((2,), 4.0))
+
+
+class Listed(nn.Module):
+    """Layers that are children and are called by way of what torch does not look into."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+        self.ways = [self.first, {"second": self.second}]
+        self.last = (self.third,)
+
+    def forward(self, x):
+        return self.last[0](self.ways[1]["second"](self.ways[0](x)))
+
+
+@pytest.mark.parametrize("form", ["full", "lowrank", "gated", "generic"])
+def test_layers_in_a_list_a_dictionary_and_a_tuple_respond_and_collapse(form):
+    torch.manual_seed(0)
+    model = convert(Listed().double(), SPACE, form=form)
+    with torch.no_grad():
+        for p in response_parameters(model):
+            p.normal_(0.0, 0.5)
+    x, h = torch.randn(B, 3).double(), torch.tensor([0.4, -0.3]).double()
+    twin = collapse(model, h, h=h)
+    assert twin.ways[0] is twin.first and twin.ways[1]["second"] is twin.second and twin.last[0] is twin.third
+    by_hand = x
+    for layer in (twin.first, twin.second, twin.third):
+        by_hand = by_hand @ layer.weight.t() + layer.bias
+    assert torch.allclose(twin(x), by_hand, atol=1e-12)
+    with at(model, h, torch.zeros_like(h)):
+        assert torch.allclose(model(x), by_hand, atol=1e-12)
+
+
+def test_a_tie_that_nothing_serves_names_both_layers():
+    plain = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))
+    plain[1].bias = plain[0].bias
+    with pytest.raises(UserError, match=r"'1' \(HyperLayerNorm\) and '0' \(HyperLinear\) share .*exclude=\['1', '0'\]"):
+        convert(plain, SPACE)

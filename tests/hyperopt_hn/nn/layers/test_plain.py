@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 
 import pytest
@@ -89,3 +90,16 @@ def test_a_sparse_table_keeps_its_sparse_gradient_and_its_response_has_a_dense_o
         model(torch.tensor([1, 2, 2])).square().sum().backward()
     assert model[0].weight.grad.is_sparse
     assert all(p.grad is None or not p.grad.is_sparse for p in response_parameters(model))
+
+
+@pytest.mark.parametrize("form", ["full", "lowrank", "gated"])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_attention_to_a_memory_trains_bit_for_bit_as_torchs(form, batch_first):
+    """Keys and values that are one tensor are projected by one product, whose gradient is rounded in its own way."""
+    torch.manual_seed(0)
+    plain = nn.MultiheadAttention(8, 2, batch_first=batch_first)
+    layer = FORMS[form][nn.MultiheadAttention].from_plain(copy.deepcopy(plain), Options(0))
+    query, memory = torch.randn(5, 3, 8), torch.randn(5, 3, 8)
+    for attention in (plain, layer):
+        attention(query, memory, memory, need_weights=False)[0].square().mean().backward()
+    assert all(torch.equal(p.grad, layer.get_parameter(name).grad) for name, p in plain.named_parameters())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,9 +19,11 @@ from hyperopt_hn.nn import (  # noqa: E402
     Batches,
     Hypers,
     Optimizers,
+    SelfTuner,
     TorchProblem,
     TorchTuner,
     TunerConfig,
+    Tuning,
     collapse,
     convert,
     report,
@@ -67,17 +70,17 @@ class Fused(nn.Module):
 
 
 class Listed(nn.Module):
-    """Layers kept in a Python list beside their registration."""
+    """Layers kept in an object beside their registration."""
 
     def __init__(self):
         super().__init__()
-        self.blocks = [nn.Linear(4, 4), nn.Linear(4, 4)]
-        for i, block in enumerate(self.blocks):
+        self.held = SimpleNamespace(blocks=[nn.Linear(4, 4), nn.Linear(4, 4)])
+        for i, block in enumerate(self.held.blocks):
             self.add_module(f"block{i}", block)
         self.out = nn.Linear(4, 2)
 
     def forward(self, x):
-        for block in self.blocks:
+        for block in self.held.blocks:
             x = block(x).tanh()
         return self.out(x)
 
@@ -272,3 +275,42 @@ def test_the_users_hooks_run_once_a_call():
     net[0].register_forward_pre_hook(lambda *_: calls.append("a"))  # and stays plain: its hooks would be lost
     tuner_of(net).train_step()
     assert sorted(calls) == ["a", "net"]
+
+
+class Codebook(nn.Module):
+    """The nearest row of a table is chosen by its weights and looked up: what is read past it is an index."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.codes, self.out = nn.Linear(4, 3), nn.Embedding(5, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        z = self.encoder(x)
+        chosen = (z[:, None] - weight_of(self.codes).detach()).square().sum(-1).argmin(1)
+        return self.out(z + (self.codes(chosen) - z).detach())
+
+
+class NeverCalled(nn.Module):
+    """A layer that only lends its weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.head = nn.Linear(4, 3), nn.Linear(3, 2, bias=False)
+
+    def weights(self):
+        return dict(self.head.named_parameters())["weight"]
+
+    def forward(self, x):
+        return nn.functional.linear(self.encoder(x), self.weights())
+
+
+@pytest.mark.parametrize("form", ["full", "lowrank"])
+@pytest.mark.parametrize(("made", "name"), [(Codebook, "codes"), (NeverCalled, "head")])
+def test_a_response_that_begins_at_zero_and_a_choice_are_seen_too(form, made, name):
+    torch.manual_seed(0)
+    loss = lambda m, b, h=None: (m(b[0]) - 1).square().mean(1)  # noqa: E731
+    hypers = [Hyper("a", 0.3, 0.0, 0.9)]
+    tuner = SelfTuner(made(), hypers, train_loss=loss, valid_loss=loss, tuning=Tuning(form=form))
+    with pytest.warns(UserWarning, match=f"do not respond to λ: '{name}'"):
+        tuner.train_step((torch.randn(8, 4),))
+    assert name in report(tuner.model).left

@@ -214,3 +214,19 @@ def test_what_is_frozen_stays():
     twin = collapse(model, torch.ones(2))
     assert torch.equal(twin[0].weight, net[0].weight) and not torch.equal(twin[0].bias, net[0].bias)
     assert not twin[0].weight.requires_grad and twin[0].bias.requires_grad
+
+
+@pytest.mark.parametrize("form", ["full", "lowrank", "gated", "generic"])
+def test_a_parameter_under_two_names_of_a_layer_stays_one(form):
+    torch.manual_seed(0)
+    plain = nn.LSTM(4, 4, 2).double()
+    plain.weight_hh_l1 = plain.weight_hh_l0
+    model = convert(nn.Sequential(copy.deepcopy(plain)), SPACE, form=form)
+    with torch.no_grad():
+        for p in response_parameters(model):
+            p.normal_(0.0, 0.3)
+    h, x = torch.tensor([0.5, -0.4]).double(), torch.randn(3, B, 4).double()
+    twin = collapse(model, h, torch.zeros_like(h))
+    assert twin[0].weight_hh_l1 is twin[0].weight_hh_l0 and not torch.equal(twin[0].weight_hh_l0, plain.weight_hh_l0)
+    with at(model, h, torch.zeros_like(h)):
+        assert torch.allclose(model(x)[0], twin(x)[0], atol=1e-12)
