@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import Home, Scope
+from hyperopt_hn.nn.layers.by_parameter.lookups import Tables, ruled
 from hyperopt_hn.nn.layers.by_parameter.movement import Moving, moving
 from hyperopt_hn.nn.layers.by_parameter.reading import Reading, Use
-from hyperopt_hn.nn.layers.by_parameter.tables import Tables, ruled
 
 Held = dict[str, Any]
 
