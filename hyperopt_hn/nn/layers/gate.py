@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hyperopt_hn.nn.context import Home, Scope
 from hyperopt_hn.nn.layers.affine_response import joined, new_parameter, parts, product
-from hyperopt_hn.nn.layers.no_way_back import no_way_back
+from hyperopt_hn.nn.layers.stillness import no_way_back
 
 Lift = Callable[[Tensor, Tensor, Home], Tensor]
 

@@ -26,7 +26,7 @@ from hyperopt_hn.nn.layers.affine_response import (
     reset_gain,
     reset_uniform,
 )
-from hyperopt_hn.nn.layers.no_way_back import no_way_back
+from hyperopt_hn.nn.layers.stillness import no_way_back
 
 RANK, FILTERS, LEAST, SHARE, SMALL = 32, 16, 8, 0.05, 2**14
 """The rank without a setting: what takes SHARE of a weight's size, within LEAST and RANK (a convolution: FILTERS);

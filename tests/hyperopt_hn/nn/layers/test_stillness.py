@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 
 from hyperopt_hn import Hyper, HyperSpace  # noqa: E402
 from hyperopt_hn.nn import at, collapse, convert, response_parameters  # noqa: E402
-from hyperopt_hn.nn.layers.no_way_back import no_way_back  # noqa: E402
+from hyperopt_hn.nn.layers.stillness import no_way_back  # noqa: E402
 
 SPACE = HyperSpace([Hyper("a", 0.1, 0.0, 0.9), Hyper("b", 0.1, 0.0, 0.9)])
 
