@@ -78,9 +78,11 @@ study: .venv/.deep  ## does it pay: self-tuning, constants and searches at equal
 	.venv/bin/python -m deep.study --preset $(STUDY_PRESET)
 
 STUDY = figures/recorded/study/five-tasks-seeds-401-405.jsonl
+SLOPES = figures/recorded/study/slopes-seeds-701-703.csv
 SITE = build/site
 docs: .venv/.docs  ## the site, in build/site: pages, tutorials that run, all figures, small hypernetworks to play with
 	.venv/bin/python -m figures --out docs/drawn --runs figures/recorded
+	.venv/bin/python -m figures.study --out docs/drawn --slopes $(SLOPES)
 	$(MAKE) --no-print-directory explore OUT=docs/extra PRESET=quick DATA=digits SEED=7
 	.venv/bin/python -m sphinx -W --keep-going -q -b html docs $(SITE)
 	@echo "open $(SITE)/index.html"

@@ -23,6 +23,7 @@ from deep.study.slopes.slope_summary import slope_csv, slope_table
 from hyperopt_hn.config import unknown
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.files.atomic import write_atomic
+from hyperopt_hn.runs.display.output import protected
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,4 +72,4 @@ def _measure(given: argparse.Namespace) -> Path:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(protected(main))

@@ -1,6 +1,6 @@
 """What each method says of dL_V/dλ at a fixed λ, (n,) in raw units; None where no path leads from λ to L_V.
 
-Learned responses are trained as a user trains them, by `SelfTuner.fit`, with λ̂ at rest throughout. The others look at
+Learned responses are those of a SelfTuner with its defaults, λ̂ at rest throughout. The others look at
 a network trained at λ: `implicit` by the implicit function theorem, unrolled ones through further steps of its own
 Adam, masks and augmentations drawn anew in each.
 """
@@ -19,6 +19,7 @@ from torch.func import functional_call
 from deep.study.slopes.fixed_training import BATCH, RATE, FixedTraining, responding
 from deep.study.slopes.slope_problems import Rows, SlopeProblem, Values
 from hyperopt_hn.nn import STN, Batches, Delta, SelfTuner, Tuning, at, collapse, general_parameters
+from hyperopt_hn.nn.setup.narrowing import Narrowing
 
 RESPONSES: dict[str, str | STN | Delta] = {"split": "split", "stn": STN(), "delta": Delta()}
 DRAWS, SHARE = 20, 0.3
@@ -38,12 +39,23 @@ def learned(problem: SlopeProblem, data: tuple[Rows, Rows], place: int, response
         train_loss=problem.loss, valid_loss=problem.valid_loss, response=how, seed=seed, inplace=True,
         optimizer=lambda parameters: torch.optim.Adam(parameters, RATE),
         tuning=Tuning(
-            warmup=steps, evaluate_every=steps, gain=0.0,
+            gain=0.0,
             scheduler=lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps),
         ),
     )  # fmt: skip
-    tuner.fit(data[0], data[1], steps=steps, batch_size=BATCH, quiet=True)
+    _trained_to_the_end(tuner, data[0], seed, steps)
     return _slope(tuner, [data[1]])
+
+
+def _trained_to_the_end(tuner: SelfTuner, train: Rows, seed: int, steps: int) -> None:
+    """As `fit` trains, which would give the network back at its best: here it is asked about where it ends."""
+    torch.manual_seed(seed)
+    inside, source = tuner.tuner, Batches.of(train, BATCH, seed + 1)
+    for schedule in inside.optimizers.schedulers.train:
+        if isinstance(schedule, Narrowing):
+            schedule.begin(steps)
+    for _ in range(steps):
+        tuner.train_step(source.next())
 
 
 def implicit(network: FixedTraining, data: tuple[Rows, Rows]) -> Claim:

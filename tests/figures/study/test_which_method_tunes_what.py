@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from figures.study.__main__ import main
 from figures.study.which_method_tunes_what import GROUNDS, WORTH, ToldCell, draw, read_cells, short
+from tests.support.paths import ROOT
 
 HEAD = "problem,method,clear,right,ratio,low,high,flat,error,words\n"
 TABLE = (
@@ -74,3 +76,17 @@ def test_what_is_no_table_is_told(text: str | None, tmp_path: Path, capsys: pyte
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and str(path) in said and "python -m deep.study.slopes" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_the_recorded_table_fits_its_picture() -> None:
+    """No word is wider than its cell, and every line of the table is there."""
+    path = ROOT / "figures" / "recorded" / "study" / "slopes-seeds-701-703.csv"
+    fig = draw(*read_cells(path))
+    fig.draw_without_rendering()
+    (axes,) = fig.axes
+    lines = list(csv.DictReader(path.read_text().splitlines()[1:]))
+    assert len(axes.texts) == len(lines) == 84
+    assert all(
+        t.get_window_extent().width <= p.get_window_extent().width
+        for t, p in zip(axes.texts, axes.patches, strict=True)
+    )

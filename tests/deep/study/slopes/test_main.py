@@ -15,6 +15,9 @@ from deep.study.slopes import __main__ as command  # noqa: E402
 from deep.study.slopes.slope_problems import PROBLEMS  # noqa: E402
 from deep.study.slopes.slope_record import SLOPE_PRESETS, lacking, measured, slope_records, whole_rows  # noqa: E402
 from deep.study.slopes.slope_summary import METHODS, known, slope_cells, slope_csv, slope_table  # noqa: E402
+from tests.support.paths import ROOT  # noqa: E402
+
+RECORDED = ROOT / "figures" / "recorded" / "study" / "slopes-seeds-701-703.jsonl"
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -102,6 +105,13 @@ def test_places_are_told_as_means_over_seeds():
     line = slope_table([first, second]).split("\n")[-1]
     assert line.split() == ["L2", "strength", "0.1", "+1.500", "±", "0.500", "+0.750", "-", *line.split()[8:]]
     assert line.split()[8:] == ["+1.000", "+2.000", "+0.100", "+0.010", "+0.800"]
+
+
+def test_the_page_shows_what_the_record_says():
+    page, rows = (ROOT / "docs" / "which-method.md").read_text(), whole_rows(slope_records(RECORDED))
+    assert f"```\n{slope_table(rows)}\n```" in page
+    assert RECORDED.with_suffix(".csv").read_text() == slope_csv(rows)
+    assert RECORDED.stem in page and RECORDED.stem in (ROOT / "Makefile").read_text()
 
 
 @pytest.mark.parametrize(
