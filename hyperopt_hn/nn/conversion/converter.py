@@ -67,8 +67,8 @@ def convert(
     try:
         found = _respond(model, space, LayerSelection(include, exclude), RateNames(space, dropout or {}), how, made)
         if not made and space.n:
-            some = "; ".join(f"{k}: {v}" for k, v in list(found.left.items())[:5])
-            raise UserError(f"convert found nothing to convert: {some}")
+            some = "; ".join(f"{k or 'the model'}: {v}" for k, v in list(found.left.items())[:5])
+            raise UserError(f"convert found nothing to convert: {some or 'the model has no parameters'}")
         dropped = set((dropout or {}).values()) & set(space.tuned)
         if dropped and any(True for _ in model.parameters()) and not any(layer.num_hyper for layer in _hyper(made)):
             some = "; ".join(f"{k}: {v}" for k, v in list(found.left.items())[:5])

@@ -73,7 +73,7 @@ def _paths(kind: type[nn.Module]) -> frozenset[str]:
     while waiting:
         name = waiting.pop()
         method = getattr(kind, name, None)
-        if name in seen or not inspect.isfunction(method) or method.__module__.startswith("torch."):
+        if name in seen or not inspect.isfunction(method) or (method.__module__ or "").startswith("torch."):
             continue
         seen.add(name)
         try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
+
+from hyperopt_hn.nn.context import anywhere, hyper_layers
 
 PARTS = 32
 """Sums that a tensor's print has."""
@@ -54,6 +57,15 @@ def parted(one: Prints, two: Prints) -> str | None:
         if bool(torch.isfinite(size)) and float(gap) * PARTS**0.5 > tolerance * float(size):
             return name
     return None
+
+
+def comparable(model: nn.Module, one: Prints, two: Prints) -> tuple[Prints, Prints]:
+    """Without what is inside layers that respond, and what only one of the two calls."""
+    heads = tuple(f"{name}." if name else "" for name, x in hyper_layers(model) if not anywhere(x))
+    counts = [Counter(name for name, *_ in prints.found) for prints in (one, two)]
+    both = {name for name in counts[0] if counts[0][name] == counts[1][name]}
+    both = {name for name in both if not any(name != head[:-1] and name.startswith(head) for head in heads)}
+    return one.only(both), two.only(both)
 
 
 def _print(y: Tensor) -> Tensor:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.nn.context import anywhere, at, hyper_layers
+from hyperopt_hn.nn.context import at
 from hyperopt_hn.nn.conversion.collapsing import collapse
 from hyperopt_hn.nn.diagnosis.calls import Call
-from hyperopt_hn.nn.diagnosis.prints import Prints, parted
+from hyperopt_hn.nn.diagnosis.prints import Prints, comparable, parted
 from hyperopt_hn.nn.diagnosis.reads.past_reads import widened
 from hyperopt_hn.nn.diagnosis.replays import untouched
+from hyperopt_hn.nn.modules.places import innermost
 from hyperopt_hn.nn.responses.base import Losses, Response, evaluating
 from hyperopt_hn.nn.responses.elementary import whole_precision
 
 STEP = 0.5
 """How far from λ̂ the two are compared, in raw λ."""
+_NO_LAMBDA = "λ is unknown here"
 CALLS = 4
 """So many calls of the model are compared."""
 
@@ -35,7 +37,7 @@ def check_twin(losses: Losses, response: Response, calls: list[Call]) -> None:
         twin = collapse(losses.bare, lam, h=h)
         one = _prints(losses, losses.bare, (lam, h), calls)
         two = _prints(losses, twin, None, calls)
-        place = parted(*_comparable(losses.bare, one, two))
+        place = parted(*comparable(losses.bare, one, two))
         if place is not None and parted(one, _prints(losses, losses.bare, (lam, h), calls)) is not None:
             return  # it draws random numbers in a way of its own
     except UserError:
@@ -59,7 +61,7 @@ def _prints(losses: Losses, model: nn.Module, where: tuple[Tensor, Tensor] | Non
             for module, args, kwargs in widened(calls, losses.dtype, lam.dtype):
                 called = model.get_submodule(names[module])
                 if where is None:
-                    called(*args, **kwargs)
+                    _plainly(called, args, kwargs)
                 else:
                     with at(model, where[0], h=where[1], values=losses.fixed):
                         called(*args, **kwargs)
@@ -68,10 +70,15 @@ def _prints(losses: Losses, model: nn.Module, where: tuple[Tensor, Tensor] | Non
     return prints
 
 
-def _comparable(model: nn.Module, one: Prints, two: Prints) -> tuple[Prints, Prints]:
-    """Without what is inside layers that respond, and what only one of the two calls."""
-    heads = tuple(f"{name}." if name else "" for name, x in hyper_layers(model) if not anywhere(x))
-    counts = [Counter(name for name, *_ in prints.found) for prints in (one, two)]
-    both = {name for name in counts[0] if counts[0][name] == counts[1][name]}
-    both = {name for name in both if not any(name != head[:-1] and name.startswith(head) for head in heads)}
-    return one.only(both), two.only(both)
+def _plainly(twin: nn.Module, args: Any, kwargs: Any) -> None:
+    try:
+        twin(*args, **kwargs)
+    except UserError as error:
+        if _NO_LAMBDA not in str(error):
+            raise
+        place = innermost(twin, error)
+        raise UserError(
+            f"the collapsed twin of this model still calls a layer that responds, which module {place!r} keeps where "
+            "conversion does not look (a partial, a bound method, an object); let it call self.<name of the layer>, or "
+            "leave that layer out by convert(..., exclude=[...])"
+        ) from error

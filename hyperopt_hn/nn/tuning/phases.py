@@ -77,6 +77,8 @@ class Trainer:
     ) -> list[dict[str, float]]:
         """One pass of each phase over the batches; the report of each."""
         rows = [losses.problem.rows(batch) for batch in batches]
+        if not sum(rows):
+            raise UserError("the training batch has no examples; leave such batches out")
         drawn: list[Tensor] | None = None
         found = []
         for place, phase in enumerate(phases):

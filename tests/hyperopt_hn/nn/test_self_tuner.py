@@ -531,3 +531,10 @@ def test_another_form_of_the_response_tunes_and_loads_too(form, tmp_path):
     assert same(dict(loaded.network.state_dict()), dict(tuner.plain().state_dict()))
     with pytest.raises(UserError, match="lowrank"):
         Tuning(form="low-rank")
+
+
+def test_a_batch_without_examples_is_one_line():
+    loss = lambda m, b, h=None: (m(b[0]) - 1).square().mean(1)  # noqa: E731
+    tuner = SelfTuner(nn.Linear(4, 2), [Hyper("a", 0.3, 0.0, 0.9)], train_loss=loss, valid_loss=loss)
+    with pytest.raises(UserError, match="has no examples"):
+        tuner.train_step((torch.randn(0, 4),))

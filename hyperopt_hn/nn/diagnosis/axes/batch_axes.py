@@ -2,9 +2,10 @@
 
 Each outermost call of the model in the first train step that draws one λ per example is made beforehand at λ̂, on its
 own arguments and on those of a batch with a row less. The axis of a layer's input that shrinks with the batch is the
-batch; where it holds several rows of each example, values tell in which order. A layer whose input has none (a position
-table, a learned query) has no example's λ: with a response it is made plain, by name in the report, a dropout takes the
-mean of the batch's rates.
+batch; where it holds several rows of each example, values tell in which order, and a third call with two rows swapped
+tells whether rows come in the batch's own order (not sorted by length). A layer whose input has none (a position table,
+a learned query) has no example's λ: with a response it is made plain, by name in the report, a dropout takes the mean
+of the batch's rates.
 """
 
 from __future__ import annotations
@@ -20,7 +21,16 @@ from torch.utils._pytree import tree_flatten
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import anywhere, at, hyper_layers, named_own
 from hyperopt_hn.nn.conversion.binding import fed_along, freeze_response, within
-from hyperopt_hn.nn.diagnosis.axes.batch_places import ANY, OTHER, BatchPlace, only_axis, ordered, place_of, plain_of
+from hyperopt_hn.nn.diagnosis.axes.batch_places import (
+    ANY,
+    OTHER,
+    BatchPlace,
+    in_another_order,
+    only_axis,
+    ordered,
+    place_of,
+    plain_of,
+)
 from hyperopt_hn.nn.diagnosis.axes.two_sizes import Pair, TwoSizes
 from hyperopt_hn.nn.diagnosis.calls import Call, responding
 from hyperopt_hn.nn.diagnosis.made_plain import few, make_plain
@@ -106,6 +116,9 @@ class _Measure:
         try:
             pair = self.sizes.pair(self.losses, call, self._count)
             found = {} if pair is None else self._found(call[0], pair)
+            swapped = self.sizes.swapped(self.losses, call, self._count) if found and pair is not None else None
+            if pair is not None and swapped is not None:
+                self._in_order(call[0], (pair[0], swapped), found)
         except Exception:
             return  # it cannot be called at another size: nothing is known of it
         for key, places in found.items():
@@ -122,6 +135,19 @@ class _Measure:
             found = {key: places for key, places in found.items() if key not in several}
             found |= {key: again[key] for key in several if key in again}
         return found
+
+    def _in_order(self, module: nn.Module, pair: Pair, found: dict[int, list[BatchPlace]]) -> None:
+        """Of the layers in `found`, tell those whose rows are the batch's in another order."""
+        one, two = (self._inputs(module, given, evaluating) for given in pair)
+        for key, places in found.items():
+            a, b = one.get(key, []), two.get(key, [])
+            if len(a) == len(b) == len(places):
+                found[key] = [
+                    replace(place, why=OTHER)
+                    if place.k == 1 and not place.why and in_another_order(x, y, place.axis)
+                    else place
+                    for place, x, y in zip(places, a, b, strict=True)
+                ]
 
     def _compared(
         self, module: nn.Module, pair: Pair, mode: Callable[[nn.Module], Any], in_order: bool
@@ -190,7 +216,10 @@ def _settle(model: nn.Module, found: dict[int, list[BatchPlace]]) -> list[str]:
         ids = {id(p) for name in some for _, p in named_own(layers[name])}
         names += make_plain(model, ids, why)
     if names and not responding(model):
-        raise UserError(f"no layer of this model can respond to λ: {few(names)} are fed without a batch axis")
+        raise UserError(
+            f"no layer of this model can respond to λ: of {few(names)}, {'; '.join(plain)} (form='generic' takes one λ "
+            "for a batch)"
+        )
     return names
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
@@ -99,3 +100,19 @@ def only_axis(plain: nn.Module) -> int | None:
     if isinstance(plain, (nn.RNNBase, nn.MultiheadAttention, LockedDropout)):
         return 0 if plain.batch_first else 1
     return None
+
+
+def in_another_order(one: Tensor, swapped: Tensor, axis: int) -> bool:
+    """Whether an input has the rows of the batch, but not in its order, by what it is with the first two swapped.
+
+    Rows that follow the batch are swapped with it. Those that are sorted or rolled are the same in another order.
+    """
+    if one.shape != swapped.shape or one.shape[axis] < 2 or not one.numel():
+        return False
+    rows, other = (x.movedim(axis, 0).flatten(1).double() for x in (one, swapped))
+    small = 1e-3 * float(rows.abs().max())
+    if float((torch.cat([other[:2].flip(0), other[2:]]) - rows).abs().max()) <= small:
+        return False
+    nearest = torch.cdist(other, rows).argmin(1)
+    each = len(nearest.unique()) == len(rows)
+    return each and float((rows[nearest] - other).abs().max()) <= small

@@ -1,5 +1,7 @@
 """The arguments of a model's call at two sizes of its batch: as they are, and with one row less (of two rows: more).
 
+And once more as they are, the first two rows swapped.
+
 Along which axis a batch has its rows, `rows` tells of the batch when it is cut. An argument that is a tensor of the
 batch, or has the batch's size along one axis alone, is cut there; of any other one the loss tells, computed once on the
 smaller batch.
@@ -32,14 +34,14 @@ Pair = tuple[Given, Given]
 @described
 @dataclass(frozen=True)
 class TwoSizes:
-    """A batch of B rows and one of B' rows, which share their first rows, and the axis along which they lie."""
+    """A batch of B rows, one of B' that shares its first rows, the first with two rows swapped; the rows' axis."""
 
-    batches: tuple[Batch, Batch]
+    batches: tuple[Batch, Batch, Batch]
     rows: tuple[int, int]
     axis: int
     validation: bool
     """Whether it is a batch of the validation loss."""
-    probed: list[list[Call]] = field(default_factory=list)
+    probed: dict[int, list[Call]] = field(default_factory=dict)
 
     @staticmethod
     def of(losses: Losses, batch: Batch, validation: bool = False) -> TwoSizes | None:
@@ -50,23 +52,33 @@ class TwoSizes:
             with suppress(Exception):  # `rows` is the user's
                 cut = tree_map(partial(_resized, where=axis, count=count, size=other), batch)
                 if losses.problem.rows(cut) == other:
-                    return TwoSizes((batch, cut), (count, other), axis, validation)
+                    swapped = tree_map(lambda x, axis=axis: _swapped(x, _where(x, axis, count)), batch)
+                    return TwoSizes((batch, cut, swapped), (count, other), axis, validation)
         return None
 
     def pair(self, losses: Losses, call: Call, number: int) -> Pair | None:
         """What the number-th outermost call of the loss is given at both sizes; None where that is unclear."""
+        other = self._given(losses, call, number, 1)
+        return None if other is None else ((call[1], call[2]), other)
+
+    def swapped(self, losses: Losses, call: Call, number: int) -> Given | None:
+        """What it is given where the batch's first two rows are swapped; None where that is unclear."""
+        return self._given(losses, call, number, 2)
+
+    def _given(self, losses: Losses, call: Call, number: int, which: int) -> Given | None:
         leaves, form = tree_flatten(call[1:])
         axes = [self._axis(leaf) for leaf in leaves]
         if all(axis == -1 for axis in axes):
             return None
         if any(axis is None for axis in axes):
-            calls = self._probe(losses)
+            calls = self._probe(losses, which)
             if number >= len(calls) or calls[number][0] is not call[0]:
                 return None
-            return (call[1], call[2]), (calls[number][1], calls[number][2])
-        resized = [_along(x, axis, *self.rows) for x, axis in zip(leaves, axes, strict=True) if axis is not None]
-        args, kwargs = tree_unflatten(resized, form)
-        return (call[1], call[2]), (args, kwargs)
+            return calls[number][1], calls[number][2]
+        known = [(x, axis) for x, axis in zip(leaves, axes, strict=True) if axis is not None]
+        changed = [_along(x, axis, *self.rows) if which == 1 else _swapped(x, axis) for x, axis in known]
+        args, kwargs = tree_unflatten(changed, form)
+        return args, kwargs
 
     def _axis(self, leaf: Any) -> int | None:
         """Which axis is the batch, -1 for none; None where sizes alone would have to tell."""
@@ -80,15 +92,15 @@ class TwoSizes:
             return -1
         return long[0] if len(long) == 1 and leaf.shape[long[0]] == count else None
 
-    def _probe(self, losses: Losses) -> list[Call]:
-        if not self.probed:
+    def _probe(self, losses: Losses, which: int) -> list[Call]:
+        if which not in self.probed:
             with recorded(losses.bare) as calls:
-                self.compute(losses, 1)
-            self.probed.append(calls)
-        return self.probed[0]
+                self.compute(losses, which)
+            self.probed[which] = calls
+        return self.probed[which]
 
     def compute(self, losses: Losses, which: int) -> None:
-        """The loss on the first or second batch at λ̂, by the bare model, leaving no trace; hooks of ours run."""
+        """The loss on one of the batches at λ̂, by the bare model, leaving no trace; hooks of ours run."""
         bare, lam = losses.bare, losses.hypers.lam.detach()
         loss = losses.problem.valid_loss if self.validation else losses.problem.train_loss
         quiet, own = untouched(bare, lam.device), kept_generators(loss)
@@ -97,7 +109,7 @@ class TwoSizes:
             if self.validation:
                 replace(losses, model=bare).valid_loss(self.batches[which])
             else:
-                replace(losses, model=bare).train_loss(self.batches[which], lam.expand(self.rows[which], -1))
+                replace(losses, model=bare).train_loss(self.batches[which], lam.expand(self.rows[which % 2], -1))
 
 
 def _same(one: Tensor, other: Any) -> bool:
@@ -108,10 +120,20 @@ def _same(one: Tensor, other: Any) -> bool:
 
 def _resized(leaf: Any, where: int, count: int, size: int) -> Any:
     """Cut along an axis, or along the first where that has the batch's rows."""
+    return _along(leaf, _where(leaf, where, count), count, size)
+
+
+def _where(leaf: Any, axis: int, count: int) -> int:
+    """Which of an axis and the first has the batch's rows; -1 for neither."""
     if not isinstance(leaf, Tensor):
+        return -1
+    return next((d for d in (axis, 0) if leaf.dim() > d and leaf.shape[d] == count), -1)
+
+
+def _swapped(leaf: Any, axis: int) -> Any:
+    if axis < 0 or leaf.shape[axis] < 2:
         return leaf
-    axis = next((d for d in (where, 0) if leaf.dim() > d and leaf.shape[d] == count), -1)
-    return _along(leaf, axis, count, size)
+    return torch.cat([leaf.narrow(axis, 0, 2).flip(axis), leaf.narrow(axis, 2, leaf.shape[axis] - 2)], axis)
 
 
 def _along(leaf: Any, axis: int, count: int, size: int) -> Any:

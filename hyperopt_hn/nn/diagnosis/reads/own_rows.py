@@ -21,7 +21,7 @@ from hyperopt_hn.nn.conversion.binding import silence
 from hyperopt_hn.nn.conversion.converter import leave
 from hyperopt_hn.nn.diagnosis.calls import Call, responding
 from hyperopt_hn.nn.diagnosis.made_plain import few, parameters_made_plain
-from hyperopt_hn.nn.diagnosis.prints import Prints, parted
+from hyperopt_hn.nn.diagnosis.prints import Prints, comparable, parted
 from hyperopt_hn.nn.diagnosis.reads.past_reads import enlarged, filled, printed
 from hyperopt_hn.nn.layers.by_parameter.movement import moving
 from hyperopt_hn.nn.layers.by_parameter.reading import UNKNOWN, Escapes, escapes
@@ -106,7 +106,7 @@ def _compared(losses: Losses, calls: list[Call], rows: int) -> str | None:
     both = lam, lam.expand(rows, -1)
     with evaluating(bare), filled(enlarged(bare)):
         one, two = (_prints(losses, calls, here) for here in both)
-        place = parted(one, two)
+        place = parted(*comparable(bare, one, two))
         if place is not None and not _at(bare, place):
             return None  # a layer of the table's, which this is not about
         if place is not None and parted(one, _prints(losses, calls, lam)) is not None:

@@ -23,7 +23,7 @@ from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn.context import at, named_own
 from hyperopt_hn.nn.diagnosis.calls import Call, Watch, elementary, responding
 from hyperopt_hn.nn.diagnosis.made_plain import few, make_plain
-from hyperopt_hn.nn.diagnosis.prints import Prints, parted
+from hyperopt_hn.nn.diagnosis.prints import Prints, comparable, parted
 from hyperopt_hn.nn.diagnosis.replays import untouched
 from hyperopt_hn.nn.responses.base import Losses, frozen, training
 from hyperopt_hn.nn.responses.elementary import whole_precision
@@ -94,7 +94,7 @@ class _Check:
                     written = _written(bare, h)
                 with filled(written), at(bare, lam, lam, values=self.losses.fixed):
                     two = self._prints(lam, start)
-                place = parted(one, two)
+                place = parted(*comparable(bare, one, two))
                 if place is not None:  # models that draw random numbers in a way of their own differ from pass to pass
                     with at(bare, lam, h=h, values=self.losses.fixed):
                         again = parted(one, self._prints(lam, start))

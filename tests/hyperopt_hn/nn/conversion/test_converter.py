@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import Any
 
 import pytest
@@ -469,3 +470,40 @@ def test_a_tie_that_nothing_serves_names_both_layers():
     plain[1].bias = plain[0].bias
     with pytest.raises(UserError, match=r"'1' \(HyperLayerNorm\) and '0' \(HyperLinear\) share .*exclude=\['1', '0'\]"):
         convert(plain, SPACE)
+
+
+@pytest.mark.parametrize("form", ["full", "gated", "generic"])
+def test_what_has_no_numbers_or_no_code_is_refused_in_one_line(form):
+    with torch.device("meta"):
+        empty = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    with pytest.raises(UserError, match=r"^a Linear is on the meta device.*to_empty"):
+        convert(empty, SPACE, form=form)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(nn.Sequential(nn.Linear(4, 4)))
+    with pytest.raises(UserError, match=r"^a TorchScript module cannot respond"):
+        convert(scripted, SPACE, form=form)
+    with pytest.raises(UserError, match=r"nothing to convert: the model has no parameters$"):
+        convert(nn.Sequential(nn.Tanh()), SPACE, form=form)
+
+
+def test_a_traced_graph_whose_code_has_no_file_responds():
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+    model = convert(torch.fx.symbolic_trace(plain), SPACE, gain="stn")
+    x, h = torch.randn(B, 3).double(), torch.tensor([0.4, -0.3]).double()
+    with at(model, h, torch.zeros_like(h)):
+        here = model(x)
+    twin = collapse(model, h, h=h)
+    first, last = (twin.get_submodule(name) for name in ("0", "2"))
+    by_hand = (x @ first.weight.t() + first.bias).tanh() @ last.weight.t() + last.bias
+    assert torch.allclose(here, by_hand, atol=1e-12) and not torch.allclose(here, plain(x), atol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["full", "lowrank", "gated", "generic"])
+def test_a_model_in_evaluation_mode_stays_in_it(form):
+    plain = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.RMSNorm(4)).eval()
+    model = convert(plain, SPACE, dropout={"*": "p"}, form=form)
+    assert not any(module.training for module in model.modules())
+    twin = collapse(model, torch.zeros(N), torch.zeros(N))
+    assert not any(module.training for module in twin.modules())

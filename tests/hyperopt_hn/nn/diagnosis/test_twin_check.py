@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -87,3 +89,26 @@ def test_no_false_alarm_and_no_trace(net):
     tuner.evaluate()
     assert all(torch.equal(before[k], v) for k, v in bare.state_dict().items())
     assert torch.equal(random, torch.get_rng_state()) and bare.training and len(seen) == 2
+
+
+class Kept(nn.Module):
+    """A layer that is called by way of what a copy follows and a conversion back does not."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 2)
+        self.call = partial(self.b)
+
+    def forward(self, x):
+        return self.call(self.a(x).tanh())
+
+
+def test_a_layer_that_the_twin_cannot_reach_is_said():
+    model = convert(Kept(), SPACE, form="gated")
+    loss = lambda m, b, h=None: F.cross_entropy(m(b[0]), b[1])  # noqa: E731
+    data = torch.randn(8, 4), torch.arange(8) % 2
+    problem = TorchProblem(loss, loss, Batches.of(data, 8), Batches.of(data, 8))
+    tuner = TorchTuner(model, Hypers(SPACE), problem, Optimizers(torch.optim.SGD(model.parameters(), 0.1)))
+    tuner.train_step()
+    with pytest.raises(UserError, match="still calls a layer that responds"):
+        tuner.evaluate()

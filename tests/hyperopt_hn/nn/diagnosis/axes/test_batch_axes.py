@@ -337,3 +337,36 @@ def test_a_run_may_go_on_with_a_perturbed_tune_step(kind):
         got = model(x[:B])
     each = torch.cat([collapse(model, lam[i], h=lam[i]).eval()(x[i : i + 1]) for i in range(B)])
     assert torch.allclose(got, each, atol=1e-5)
+
+
+class Reordered(nn.Module):
+    """A part sees the examples in another order: sorted by their first entry, rolled or turned, and put back."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.first, self.last = how, nn.Linear(3, 5), nn.Linear(5, 2)
+        self.inside = nn.Sequential(nn.Linear(5, 5), nn.BatchNorm1d(5, track_running_stats=False))
+
+    def order(self, x):
+        rows = torch.arange(len(x))
+        return {"sorted": x[:, 0].argsort(), "rolled": rows.roll(1), "turned": rows.flip(0), "none": rows}[self.how]
+
+    def forward(self, x):
+        order = self.order(x)
+        h = self.inside(self.first(x)[order].tanh())[order.argsort()]
+        return self.last(h + h.mean(0))
+
+
+@pytest.mark.parametrize("how", ["sorted", "rolled", "turned", "none"])
+@pytest.mark.filterwarnings("ignore:only .* of the parameters respond")
+def test_rows_in_another_order_than_the_batchs_are_left_plain_by_name(how):
+    """What mixes examples (a batch's mean and statistics) keeps their order and responds."""
+    torch.manual_seed(0)
+    model = convert(Reordered(how), SPACE, gain="stn")
+    data = torch.randn(6, 3), torch.arange(6) % 2
+    loss = lambda m, b, h=None: nn.functional.cross_entropy(m(b[0]), b[1])  # noqa: E731
+    problem = TorchProblem(loss, loss, Batches.of(data, 6), Batches.of(data, 6))
+    optimizers = Optimizers(torch.optim.SGD(model.parameters(), 0.1))
+    TorchTuner(model, Hypers(SPACE), problem, optimizers).train_step()
+    left = {} if how == "none" else {"inside.0": OTHER, "inside.1": OTHER}
+    assert report(model).left == left

@@ -314,3 +314,29 @@ def test_a_response_that_begins_at_zero_and_a_choice_are_seen_too(form, made, na
     with pytest.warns(UserWarning, match=f"do not respond to λ: '{name}'"):
         tuner.train_step((torch.randn(8, 4),))
     assert name in report(tuner.model).left
+
+
+class Sloped(nn.Module):
+    """Attention inside a derivative that the model takes itself: nothing is read past a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention, self.out = nn.MultiheadAttention(4, 2, batch_first=True), nn.Linear(4, 1)
+
+    def forward(self, x):
+        with torch.enable_grad():
+            x = x[:, None].expand(-1, 3, -1).clone().requires_grad_()
+            energy = self.out(self.attention(x, x, x)[0]).sum()
+            return torch.autograd.grad(energy, x, create_graph=True)[0].mean(1)
+
+
+@pytest.mark.parametrize("form", ["full", "lowrank", "gated"])
+def test_attention_that_goes_another_way_where_gradients_are_wanted_is_no_false_alarm(form):
+    torch.manual_seed(0)
+    loss = lambda m, b, h=None: (m(b[0]) - 1).square().mean(1)  # noqa: E731
+    hypers = [Hyper("a", 0.3, 0.0, 0.9)]
+    tuner = SelfTuner(Sloped(), hypers, train_loss=loss, valid_loss=loss, tuning=Tuning(form=form))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tuner.train_step((torch.randn(8, 4),))
+    assert report(tuner.model).share == 1.0
