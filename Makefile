@@ -69,9 +69,18 @@ figures-deep: .venv/.deep  ## with PyTorch: run what is missing of deep and draw
 runs: .venv/.figures  ## only run what is missing
 	$(TOY) all --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume
 
-explore: .venv/.explore  ## small hypernetworks and the loss manifold as pages to play with, in $(OUT)/explore
+ifeq ($(RUNS),)
+explore: .venv/.explore  ## small hypernetworks and the loss manifold as pages to play with (RUNS=DIR: deep's runs), in $(OUT)/explore
 	$(foreach NAME,crossval local-small global-small loss-manifold,$(TOY) $(NAME) --preset $(PRESET) --data $(DATA) --seed $(SEED) --resume &&) \
 	$(TOY) explore --out $(OUT)/explore
+else
+.venv/.explore-deep: requirements.txt pyproject.toml | .venv/bin/python
+	$(INSTALL) -e '.[explore,deep]'
+	@touch $@
+
+explore: .venv/.explore-deep
+	$(DEEP) explore $(RUNS) --out $(OUT)/explore
+endif
 
 STUDY_PRESET ?= quick
 study: .venv/.deep  ## does it pay: self-tuning, constants and searches at equal processor time (resumes; STUDY_PRESET=smoke|quick|full)

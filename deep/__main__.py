@@ -19,6 +19,7 @@ from deep.lstm.text import read_text
 from deep.machine import out_of_memory_says
 from hyperopt_hn.cli import launch
 from hyperopt_hn.cli.experiment import Experiment, Program
+from hyperopt_hn.cli.page_command import explored
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TORCH, distributed
 
@@ -35,7 +36,8 @@ SMALLER = "give a smaller --batch, --model or --hidden, a shorter --bptt or fewe
 
 PROGRAM = Program(
     "deep",
-    "Self-tuning networks in PyTorch, on CPU and CUDA: MacKay et al. 2019, Bae & Grosse 2020.",
+    "Self-tuning networks in PyTorch, on CPU and CUDA: MacKay et al. 2019, Bae & Grosse 2020. "
+    "A run as a page to look into: python -m deep explore RUN",
     (
         Experiment(
             "cnn", "one CNN on CIFAR-10 and its kind, self-tuning or fixed (MacKay et al. 2019, sec. 4.2)",
@@ -73,9 +75,12 @@ PROGRAM = Program(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
         with out_of_memory_says(SMALLER):
-            return launch.main(PROGRAM, argv)
+            return (
+                explored("deep.api.run_pages", words[1:]) if words[:1] == ["explore"] else launch.main(PROGRAM, words)
+            )
     except UserError as error:
         print(f"error: {error.typed}", file=sys.stderr)
         return 2

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from hyperopt_hn.cli import launch
 from hyperopt_hn.cli.launch import Experiment, Program
+from hyperopt_hn.cli.page_command import explored
 from toy import assemble
 from toy.experiments import HIDDEN, PRESETS
 
@@ -55,16 +56,7 @@ PROGRAM = Program(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run an experiment, or write the page of a run; the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] != ["explore"]:
-        return launch.main(PROGRAM, words)
-    try:
-        from toy.explore.command import main as explore  # Bokeh, which nothing else needs
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != "bokeh":
-            raise
-        print("error: pages need Bokeh: python -m pip install 'hyperopt_hn[explore]'", file=sys.stderr)
-        return 2
-    return explore(words[1:])
+    return explored("toy.explore.command", words[1:]) if words[:1] == ["explore"] else launch.main(PROGRAM, words)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from hyperopt_hn.runs.reader import Run
 if TYPE_CHECKING:
     from torch import nn
 
+    from deep.lstm.averaging import Averaged
+    from hyperopt_hn.nn import TorchTuner
+
 
 @dataclass(frozen=True, eq=False)
 class BestNetwork:
@@ -29,12 +32,27 @@ class BestNetwork:
     """The data set that it was trained on."""
 
 
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """A recorded run's tuner at its best state, the run's record, and the data that it was trained on."""
+
+    tuner: TorchTuner | Averaged
+    run: Run
+    data: Any
+
+
 def load_best(path: Path | str, data: str | None = None) -> BestNetwork:
     """The network of a run directory of `python -m deep` at its best state, with its λ.
 
     The data set is found by its recorded name unless `data` names it (own images, own texts). Raises UserError for
     a folder that is no such run, other data, and searches and populations, which keep no network of their own.
     """
+    best = restored(path, data)
+    return BestNetwork(best.tuner.collapsed().eval(), best.tuner.hypers(), best.run, best.data)
+
+
+def restored(path: Path | str, data: str | None = None) -> Restored:
+    """The tuner of a run directory at its best state; as `load_best`."""
     import torch
 
     from deep.__main__ import PROGRAM
@@ -59,10 +77,9 @@ def load_best(path: Path | str, data: str | None = None) -> BestNetwork:
         if not isinstance(tuner, (TorchTuner, Averaged)):
             raise UserError(f"{path}: arm {arm} keeps its best values, but no network; train one with deep.objective")
         tuner.load_state(TORCH.load(run.path / f"best.{TORCH.suffix}"))
-        network = tuner.collapsed().eval()
     finally:
         set_random_state(here, torch.device("cpu"))
-    return BestNetwork(network, tuner.hypers(), run, loaded)
+    return Restored(tuner, run, loaded)
 
 
 def _recorded(presets: Mapping[str, Any], run: Run) -> Any:

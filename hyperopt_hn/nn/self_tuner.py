@@ -186,7 +186,7 @@ class SelfTuner:
         """What the response says of the validation loss along each hyperparameter's axis through λ̂.
 
         Name -> "values" (points,) natural, "valid_loss" (points,), "here". `out`: a run's folder (result.path), which
-        gets it as axes.json for `python -m toy explore`. Costs `points` passes over the validation data a name.
+        gets it as axes.json for `python -m deep explore`. Costs `points` passes over the validation data a name.
         """
         if out is not None:
             write_axes(self.tuner, out, points)

@@ -24,6 +24,7 @@ FORBIDDEN = {
 DOORS = {  # the only places where a heavy library may be imported
     "optuna": ("hyperopt_hn/search/optuna_bridge/",),
     "matplotlib": ("figures/", "hyperopt_hn/runs/display/plotting.py"),
+    "bokeh": ("hyperopt_hn/runs/pages/", "toy/explore/"),
     "torch": ("hyperopt_hn/nn/", "deep/"),
     "torchvision": ("hyperopt_hn/nn/", "deep/"),
     "autograd": ("toy/",),

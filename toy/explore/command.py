@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 from hyperopt_hn.config import override
 from hyperopt_hn.data.catalogue import Images, load
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.runs.pages import course_page
 from hyperopt_hn.runs.reader import Run
 from toy import assemble
 from toy.experiments import PRESETS, HyperTraining
-from toy.explore import course_page, hypernetwork_page, manifold_page, surrogates_page
+from toy.explore import hypernetwork_page, manifold_page, surrogates_page
 from toy.explore.small_network import SmallNetwork
 from toy.saved import load_run
 

@@ -11,8 +11,7 @@ from bokeh.models import ColorBar, ColumnDataSource, CustomJS, LinearColorMapper
 from bokeh.palettes import RdBu11, interp_palette
 from bokeh.plotting import figure
 
-from hyperopt_hn.runs.reader import Run
-from toy.explore.page import (
+from hyperopt_hn.runs.pages.page import (
     BLACK,
     BLUE,
     GREEN,
@@ -27,6 +26,7 @@ from toy.explore.page import (
     words,
     write,
 )
+from hyperopt_hn.runs.reader import Run
 from toy.explore.small_network import SPLITS, Curve, SmallNetwork
 from toy.truth.crossval import lowest
 
@@ -54,7 +54,7 @@ def build(network: SmallNetwork, ends: tuple[float, float], path: Path) -> Path:
     images, pictures = _pictures(network, axis)
     losses, points, here = _losses(network, axis)
     numbers, table = table_source("what", *SPLITS, "norm"), words("", "table")
-    move = script("hypernetwork", net=_numbers(network, axis), slider=slider, images=images, points=points,
+    move = script(__file__, net=_numbers(network, axis), slider=slider, images=images, points=points,
                   here=here, numbers=numbers, table=table)  # fmt: skip
     slider.js_on_change("value", move)
     run = network.saved.run

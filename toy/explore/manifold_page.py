@@ -10,9 +10,20 @@ from bokeh.models import ColorBar, ColumnDataSource, LinearColorMapper, Range1d,
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
+from hyperopt_hn.runs.pages.page import (
+    BLUE,
+    RED,
+    WIDTH,
+    heading,
+    legend_below,
+    panel,
+    script,
+    table_source,
+    words,
+    write,
+)
 from hyperopt_hn.runs.reader import Run
 from toy import manifold
-from toy.explore.page import BLUE, RED, WIDTH, heading, legend_below, panel, script, table_source, words, write
 
 TITLE = "loss-manifold: exact and linear best response"
 TEXT = (
@@ -40,7 +51,7 @@ def build(run: Run, path: Path) -> Path:
         "numbers": table_source("what", "w", "train", "valid"),
     }  # fmt: skip
     table = words("", "table", WIDTH // 2)
-    move = script("manifold", lam=sliders[0], hat=sliders[1], table=table, **sources)
+    move = script(__file__, lam=sliders[0], hat=sliders[1], table=table, **sources)
     for slider in sliders:
         slider.js_on_change("value", move)
     surface = _surface(lam, w, arrays["train"])

@@ -9,8 +9,21 @@ from bokeh.layouts import column, row
 from bokeh.models import CDSView, ColumnDataSource, IndexFilter, Range1d, Slider
 from bokeh.plotting import figure
 
+from hyperopt_hn.runs.pages.page import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    RED,
+    WIDTH,
+    heading,
+    panel,
+    script,
+    table_source,
+    words,
+    write,
+)
 from hyperopt_hn.runs.reader import Run
-from toy.explore.page import BLACK, BLUE, GREEN, GREY, RED, WIDTH, heading, panel, script, table_source, words, write
 
 TITLE = "weights-vs-loss: which prediction of the validation loss to trust"
 TEXT = (
@@ -39,7 +52,7 @@ def build(run: Run, path: Path) -> Path:
     most = Slider(start=float(true.min()) + step, end=float(true.max()), step=step, value=float(true.max()),
                   title="true loss at most", name="most", format="0.0000", width=WIDTH // 2)  # fmt: skip
     numbers, table = table_source("what", "bias", "rmse"), words("", "table")
-    move = script("surrogates", points=points, view=view, most=most, numbers=numbers, table=table,
+    move = script(__file__, points=points, view=view, most=most, numbers=numbers, table=table,
                   names=list(SURROGATES), titles=[title for title, _ in SURROGATES.values()])  # fmt: skip
     most.js_on_change("value", move)
     layout = column(heading(TITLE, TEXT, run), most, table, row(*panels[:2]), row(*panels[2:]), width=WIDTH)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,18 +16,18 @@ from hyperopt_hn.files.atomic import write_atomic
 from hyperopt_hn.nn.tuning.tuner import TorchTuner
 
 FILE = "axes.json"
-"""In a run's folder, where `python -m toy explore` finds it."""
+"""In a run's folder, where `python -m deep explore` finds it."""
 REACH = 2.0
 """Raw units to either side of λ̂, inside the box."""
 
 
 @torch.no_grad()
-def response_axes(tuner: TorchTuner, points: int = 9) -> dict[str, dict[str, Any]]:
+def response_axes(tuner: TorchTuner, points: int = 9, batches: int | None = None) -> dict[str, dict[str, Any]]:
     """Name -> "values" (points,) in natural units, "valid_loss" (points,) of the response there, and "here", λ̂'s.
 
     One number each: hyperparameters that are vectors are left out. Everything else stays at λ̂, and each point is a
-    pass over the validation data by the plain model with the response's weights. Raises UserError for fewer than two
-    points, and where the validation data give no batch.
+    pass over the validation data, or over its first `batches`, by the plain model with the response's weights. Raises
+    UserError for fewer than two points, and where the validation data give no batch.
     """
     if points < 2:
         raise UserError(f"points={points} is no curve; give 2 or more")
@@ -44,7 +45,7 @@ def response_axes(tuner: TorchTuner, points: int = 9) -> dict[str, dict[str, Any
             at[place.start] = float(raw)
             value = hypers.space.plain(at.double().cpu().numpy())[name]
             values.append(value)
-            losses.append(_valid_loss(tuner, {name: value}))
+            losses.append(_valid_loss(tuner, {name: value}, batches))
         found[name] = {"values": values, "valid_loss": losses, "here": hypers.plain()[name]}
     return found
 
@@ -63,11 +64,11 @@ def _put(content: bytes, file: BinaryIO) -> None:
     file.write(content)
 
 
-def _valid_loss(tuner: TorchTuner, values: dict[str, Any]) -> float:
+def _valid_loss(tuner: TorchTuner, values: dict[str, Any], batches: int | None) -> float:
     """Mean over the rows of the validation data of the loss of the plain model with the response's weights."""
     model = tuner.collapsed(values).eval()
     total, rows = 0.0, 0
-    for batch in tuner.problem.valid.once():
+    for batch in islice(tuner.problem.valid.once(), batches):
         count = tuner.problem.rows(batch)
         total += float(tuner.problem.valid_loss(model, batch)) * count
         rows += count

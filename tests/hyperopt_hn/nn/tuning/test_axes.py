@@ -57,9 +57,9 @@ def test_it_is_written_where_the_page_finds_it(tuned, tmp_path):
 
 def test_the_page_shows_the_curves_and_refuses_what_is_none(tuned, tmp_path):
     pytest.importorskip("bokeh")
+    from hyperopt_hn.runs.pages import course_page
+    from hyperopt_hn.runs.pages.curves import read_axes
     from hyperopt_hn.runs.reader import Run
-    from toy.explore import course_page
-    from toy.explore.axes import read_axes
 
     tuner, result, _ = tuned
     tuner.response_axes(points=4, out=result.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
@@ -11,9 +12,23 @@ from bokeh.models import Slider, Span
 from bokeh.plotting import figure
 
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.runs.pages.curves import Axis, axis_panel, read_axes
+from hyperopt_hn.runs.pages.page import (
+    BLUE,
+    GREEN,
+    GREY,
+    RED,
+    WIDTH,
+    few_ticks,
+    heading,
+    legend_below,
+    panel,
+    script,
+    table_source,
+    words,
+    write,
+)
 from hyperopt_hn.runs.reader import Run
-from toy.explore.axes import axis_panel, read_axes
-from toy.explore.page import BLUE, GREEN, GREY, RED, WIDTH, heading, panel, script, table_source, words, write
 
 HYPERS, GAIN = "hypers/", "gain/"
 LOSSES = {"train_loss": BLUE, "valid_loss": RED, "test_loss": GREY}
@@ -29,8 +44,11 @@ AXES = (
 )
 
 
-def build(run: Run, path: Path) -> Path:
-    """Write the page. Raises UserError for a run whose record has no hyperparameters or that ended at once."""
+def build(run: Run, path: Path, axes: Mapping[str, Axis] | None = None, note: str = "") -> Path:
+    """Write the page, with the run's own axes.json unless `axes` are given; `note` is a sentence more in its head.
+
+    Raises UserError for a run whose record has no hyperparameters or that ended at once.
+    """
     hypers = [name for name in run.columns() if name.startswith(HYPERS)][:MOST]
     if not hypers or len(run.records) < 2:
         raise UserError(f"{run.path} records no course of a hyperparameter, so there is no page of it")
@@ -47,7 +65,7 @@ def build(run: Run, path: Path) -> Path:
     lines = [_now(plot, float(steps[-1])) for plot in shown]
     table, numbers = words("", "table", WIDTH // ACROSS), table_source("what", "value")
     plain = [name.removeprefix(HYPERS) for name in names]
-    move = script("course", time=time, steps=steps.astype(np.float64), lines=lines, table=table, numbers=numbers,
+    move = script(__file__, time=time, steps=steps.astype(np.float64), lines=lines, table=table, numbers=numbers,
                   values=values, names=[escape(name) for name in plain])  # fmt: skip
     time.js_on_change("value", move)
     panels = gridplot(
@@ -55,8 +73,12 @@ def build(run: Run, path: Path) -> Path:
         merge_tools=False,
         toolbar_options={"logo": None},
     )
-    across = [axis_panel(name, *axis, WIDTH // ACROSS) for name, axis in list(read_axes(run).items())[:MOST]]
-    parts = [heading(title, TEXT + (AXES if across else ""), run), time, row(panels, table)]
+    axes = read_axes(run) if axes is None else axes
+    across = [
+        axis_panel(name, *axis, WIDTH // ACROSS)
+        for name, axis in list((read_axes(run) if axes is None else axes).items())[:MOST]
+    ]
+    parts = [heading(title, TEXT + (AXES if across else "") + note, run), time, row(panels, table)]
     if across:
         below = [across[i : i + ACROSS] for i in range(0, len(across), ACROSS)]
         parts.append(gridplot(below, merge_tools=False, toolbar_options={"logo": None}))
@@ -67,7 +89,9 @@ def _losses(steps: np.ndarray, losses: dict[str, np.ndarray]) -> figure:
     plot = _small("losses", steps)
     for name, values in losses.items():
         plot.line(steps, values, color=LOSSES[name], line_width=2, legend_label=name)
-    plot.legend.label_text_font_size, plot.legend.background_fill_alpha = "11px", 0.6
+    legend_below(plot)
+    plot.legend[0].ncols = len(losses)
+    plot.height = 230
     return plot
 
 
@@ -79,7 +103,8 @@ def _course(name: str, steps: np.ndarray, values: np.ndarray) -> figure:
 
 def _small(title: str, steps: np.ndarray) -> figure:
     plot = panel(title, "steps", "", x_range=(float(steps[0]), float(steps[-1])))
-    plot.width, plot.height = WIDTH // ACROSS, 210
+    plot.width = WIDTH // ACROSS
+    few_ticks(plot, 210)
     return plot
 
 

@@ -64,13 +64,19 @@ def legend_below(plot: figure) -> None:
     """The legend under the axes, where it hides no data."""
     legend = plot.legend[0]
     legend.ncols, legend.label_text_font_size, legend.border_line_alpha = 2, "12px", 0.0
-    legend.spacing = legend.padding = legend.margin = 0
+    legend.spacing, legend.padding, legend.margin = 12, 0, 0
     plot.add_layout(legend, "below")
 
 
-def script(name: str, **arguments: Any) -> CustomJS:
-    """The script `toy/explore/<name>.js` with these names in it."""
-    return CustomJS(args=arguments, code=(Path(__file__).parent / f"{name}.js").read_text())
+def few_ticks(plot: figure, height: int) -> None:
+    """A small panel: four numbers along its upright axis and none of the marks between."""
+    plot.height, plot.yaxis.ticker.desired_num_ticks, plot.yaxis.ticker.num_minor_ticks = height, 4, 0
+    plot.xaxis.ticker.num_minor_ticks = 0
+
+
+def script(module: str, **arguments: Any) -> CustomJS:
+    """The script beside a module's file, NAME.js beside NAME.py, with these names in it."""
+    return CustomJS(args=arguments, code=Path(module).with_suffix(".js").read_text(encoding="utf-8"))
 
 
 def table_source(*columns: str) -> ColumnDataSource:

@@ -9,15 +9,19 @@ from bokeh.models import Span
 from bokeh.plotting import figure
 
 from hyperopt_hn.errors import UserError
+from hyperopt_hn.runs.pages.page import GREEN, GREY, few_ticks, panel
 from hyperopt_hn.runs.reader import Run
-from toy.explore.page import GREEN, GREY, panel
 
 FILE = "axes.json"
 """`SelfTuner.response_axes(out=result.path)` writes it."""
 
 
-def read_axes(run: Run) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
-    """Name -> natural values (P,), the response's validation losses there (P,), and λ̂'s value; empty without the file.
+Axis = tuple[np.ndarray, np.ndarray, float]
+"""Natural values (P,), the response's validation losses there (P,), and λ̂'s value."""
+
+
+def read_axes(run: Run) -> dict[str, Axis]:
+    """The axis of each hyperparameter by name; empty without the file.
 
     Raises UserError for a file that holds something else.
     """
@@ -40,7 +44,8 @@ def read_axes(run: Run) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
 def axis_panel(name: str, values: np.ndarray, losses: np.ndarray, here: float, width: int) -> figure:
     """One curve, λ̂ a grey line."""
     plot = panel(f"response along {name}", name, "valid_loss", x_range=(float(values.min()), float(values.max())))
-    plot.width, plot.height = width, 210
+    plot.width = width
+    few_ticks(plot, 210)
     plot.line(values, losses, color=GREEN, line_width=2)
     plot.add_layout(Span(location=here, dimension="height", line_color=GREY, line_dash="dashed"))
     return plot
