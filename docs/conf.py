@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = str(Path(__file__).resolve().parent.parent)
+sys.path.insert(0, str(Path(ROOT, "docs")))  # the two extensions beside this file
 sys.path.insert(0, ROOT)  # toy and deep are read and run from the checkout; the tutorials' kernels need it too
 os.environ["PYTHONPATH"] = os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
 
@@ -17,7 +18,11 @@ author = "the authors of hyperopt_hn"
 html_theme = "furo"
 html_title = "hyperopt_hn"
 html_extra_path = ["extra"] if Path(ROOT, "docs", "extra").is_dir() else []  # pages to play with: make explore
-extensions = ["myst_nb", "sphinx.ext.autodoc"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "inner_links", "outside_names"]
+intersphinx_mapping = {  # the names that the pages use; nothing is fetched
+    "torch": ("https://docs.pytorch.org/docs/stable/", "inventories/torch.txt"),
+    "optuna": ("https://optuna.readthedocs.io/en/stable/", "inventories/optuna.txt"),
+}
 exclude_patterns = ["extra", "pictures/README.md"]
 
 myst_heading_anchors = 3

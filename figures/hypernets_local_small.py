@@ -43,7 +43,7 @@ def draw(runs: Runs) -> Figure:
                  label="Optimal hyper-\n" + r"parameter $\lambda^*$")  # fmt: skip
     axes.set_xlim(axis_limits.around(net["curve_lambda"], 0.02))
     axes.set_ylim(_loss_window(net, truth) if not small_print.is_published_setting(used) else PUBLISHED_LOSS)
-    _draw_sampling(axes, float(net["lambda_hat"]), float(net["sigma"]))
+    _draw_sampling(axes, float(net["lambda_hat"]), float(net["sigma"]), float(truth["optimum_lambda"]))
     axes.set_xlabel(r"Hyperparameter $\lambda$")
     axes.set_ylabel(r"Loss $\mathcal{L}$")
     handles, labels = axes.get_legend_handles_labels()
@@ -58,8 +58,11 @@ def _loss_window(net: dict[str, Array], truth: dict[str, Array]) -> axis_limits.
     return low - 0.12 * (high - low), high  # space for the sampling distribution under the curves
 
 
-def _draw_sampling(axes: Axes, lam_hat: float, sigma: float) -> None:
-    """p(λ|λ̂) along the bottom: a Normal of the run's real sd, or an arrow where it is narrower than a line."""
+def _draw_sampling(axes: Axes, lam_hat: float, sigma: float, optimum: float) -> None:
+    """p(λ|λ̂) along the bottom: a Normal of the run's real sd, or an arrow where it is narrower than a line.
+
+    The arrow's words stand on the side away from the optimum's line.
+    """
     across = axes.get_xaxis_transform()  # x in λ, y in fractions of the axes
     density = r"$p(\lambda|\hat{\lambda})$"
     left, right = axes.get_xlim()
@@ -73,5 +76,6 @@ def _draw_sampling(axes: Axes, lam_hat: float, sigma: float) -> None:
     words = f"sd {sigma:.0e},\nall within the arrow" if sigma > 0.0 else "sd 0,\nall at the arrow"
     axes.plot([lam_hat, lam_hat], [0.0, BUMP_HEIGHT], color=style.GREEN, lw=1.6, marker="^", markevery=[1], ms=5.0,
               transform=across, zorder=5, label=f"{density}: {words}")  # fmt: skip
-    axes.annotate(rf"$\hat{{\lambda}} = {lam_hat:.2f}$", (lam_hat, BUMP_HEIGHT), (5.0, -1.0), across, "offset points",
-                  color=style.GREEN, va="bottom")  # fmt: skip
+    side = -1.0 if lam_hat < optimum else 1.0
+    axes.annotate(rf"$\hat{{\lambda}} = {lam_hat:.2f}$", (lam_hat, BUMP_HEIGHT), (5.0 * side, -1.0), across,
+                  "offset points", color=style.GREEN, va="bottom", ha="right" if side < 0.0 else "left")  # fmt: skip

@@ -70,10 +70,18 @@ def styled() -> Iterator[None]:
 
 
 def legend_above(
-    fig: Figure, axes: Axes, columns: int, handles: list[Artist] | None = None, labels: list[str] | None = None
+    fig: Figure,
+    axes: Axes,
+    columns: int,
+    handles: list[Artist] | None = None,
+    labels: list[str] | None = None,
+    **spacing: float,
 ) -> None:
-    """Puts the legend above the axes, where it never hides data; `columns` entries a row, filled column by column."""
+    """Puts the legend above the axes, where it never hides data; `columns` entries a row, filled column by column.
+
+    `spacing` is the legend's own, such as `labelspacing`, in heights of a letter.
+    """
     if handles is None or labels is None:
         found_handles, found_labels = axes.get_legend_handles_labels()
         handles, labels = list(found_handles), list(found_labels)
-    fig.legend(handles, labels, loc="outside upper center", ncols=columns)
+    fig.legend(handles, labels, loc="outside upper center", ncols=columns, **spacing)

@@ -286,3 +286,11 @@ def test_the_surrogates_ranges_are_those_of_the_data_and_shared(root: Path) -> N
     panels = draw("learn_vs_true_loss_hist", root).axes
     low, high = panels[0].get_xlim()
     assert -0.5 < low < -0.2 and 0.2 < high < 0.5
+
+
+@pytest.mark.parametrize(("tuned", "side"), [(0.4, "right"), (0.6, "left")])
+def test_the_words_at_the_arrow_stand_away_from_the_optimums_line(tuned: float, side: str, root: Path) -> None:
+    rewrite(root / "crossval/truth/arrays.npz", optimum_lambda=0.5)
+    rewrite(root / "local-small/hypernet/arrays.npz", sigma=0.0, lambda_hat=tuned)
+    (note,) = [text for text in draw("hypernets_local_small", root).axes[0].texts if "hat" in text.get_text()]
+    assert note.get_horizontalalignment() == side

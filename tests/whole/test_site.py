@@ -72,18 +72,11 @@ def test_it_builds_without_a_warning(tmp_path: Path) -> None:
     pictures.mkdir(exist_ok=True)
     for name in re.findall(r"\(drawn/([^)]+)\)", (source / "gallery.md").read_text()):
         shutil.copy(ROOT / "docs" / "pictures" / "hypernets_local_small.png", pictures / name)
-    command = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        "-W",
-        "--keep-going",
-        "-q",
-        "-b",
-        "html",
-        str(source),
-        str(tmp_path / "site"),
-    ]
+    (source / "extra" / "explore").mkdir(parents=True, exist_ok=True)
+    for name in re.findall(r'href="(explore/[^"]+)"', (source / "index.md").read_text()):
+        (source / "extra" / name).write_text("<p>a page to play with</p>")
+    build = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    command = [*build, str(source), str(tmp_path / "site")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "w_φ" in (tmp_path / "site" / "index.html").read_text()
