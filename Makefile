@@ -86,7 +86,6 @@ STUDY_PRESET ?= quick
 study: .venv/.deep  ## does it pay: self-tuning, constants and searches at equal processor time (resumes; STUDY_PRESET=smoke|quick|full)
 	.venv/bin/python -m deep.study --preset $(STUDY_PRESET)
 
-STUDY = figures/recorded/study/five-tasks-seeds-401-405.jsonl
 SLOPES = figures/recorded/study/slopes-seeds-701-703.csv
 SITE = build/site
 docs: .venv/.docs  ## the site, in build/site: pages, tutorials that run, all figures, small hypernetworks to play with
@@ -97,7 +96,7 @@ docs: .venv/.docs  ## the site, in build/site: pages, tutorials that run, all fi
 	@echo "open $(SITE)/index.html"
 
 paper: .venv/.paper  ## every figure and table of both papers as one PDF and one HTML file (RUNS=figures/recorded)
-	.venv/bin/python -m figures.paper --runs $(or $(RUNS),figures/recorded) --study $(STUDY) --out $(OUT)/paper
+	.venv/bin/python -m figures.paper --runs $(or $(RUNS),figures/recorded) --out $(OUT)/paper
 
 test: lint  ## lint, types and the fast tests
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -q -n 2 -m "not slow and not gpu"

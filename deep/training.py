@@ -45,7 +45,9 @@ class Method:
     form: Form = option("full", "form of the response's weights", choices=("full", "lowrank", "gated"))
     lr_response: float = option(1e-3, "rate of the Adam of split's response", above=0)
     box: float = option(0.0, "how far raw λ may go from the middle of its range; 0: no box", unit="raw λ", least=0)
-    hyper_input: str = option("raw", "what an STN's response sees: raw λ or its values", choices=("raw", "natural"))
+    hyper_input: str = option(
+        "raw", "what an STN's response sees: raw λ, its values, or λ - λ̂", choices=("raw", "natural", "centred")
+    )
     tune_spreads: bool = option(False, "tune the perturbations' spreads too")
     tau: float = option(0.0, "weight of the spreads' entropy, if they are tuned", unit="nats", least=0)
     hyper_optimizer: str = option("adam", "optimizer of λ and spreads", choices=("adam", "rmsprop"))
@@ -54,8 +56,8 @@ class Method:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.hyper_input == "natural" and self.response != "stn":
-            raise UserError(f"--hyper-input natural is for --response stn; {self.response} is fed λ - λ̂")
+        if self.hyper_input != "raw" and self.response != "stn":
+            raise UserError(f"--hyper-input {self.hyper_input} is for --response stn; {self.response} is fed λ - λ̂")
 
     @property
     def gain(self) -> Literal["stn", "delta"]:
@@ -66,7 +68,9 @@ class Method:
         """The response; split's takes a step in each of the first `eager` training steps."""
         if self.response == "split":
             return Split(self.respond_every, eager, lr=self.lr_response)
-        return Delta() if self.response == "delta" else STN(natural=self.hyper_input == "natural")
+        if self.response == "delta":
+            return Delta()
+        return STN(natural=self.hyper_input == "natural", centred=self.hyper_input == "centred")
 
 
 @dataclass(frozen=True)

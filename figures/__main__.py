@@ -16,6 +16,7 @@ from figures.catalogue import SHEETS, choose
 from figures.kit import render
 from figures.kit.roots import expand
 from figures.kit.sheet import Sheet
+from figures.study.from_records import FROM_RECORDS, drawn
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.display.output import protected
 from hyperopt_hn.runs.reader import Run
@@ -25,14 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Draw, then write all or nothing; the exit code is 0, or 2 after one message on a mistake of the user's."""
     try:
         asked = _parser().parse_args(arguments)
-        sheets = choose(asked.names)
-        gathered = _gather(sheets, asked)
+        others = [name for name in asked.names if name not in FROM_RECORDS]
+        sheets = choose(others) if others or not asked.names else {}
+        gathered = _gather(sheets, asked) if sheets else {}
         files: dict[str, bytes] = {}
         for name, runs in gathered.items():
             files.update(render.encode(name, sheets[name].draw(*runs)))
             csv = sheets[name].csv
             if csv is not None:
                 files[f"{name}.csv"] = csv(*runs).encode()
+        for name, figure in drawn([*asked.runs, *asked.fallback], asked.names).items():
+            files.update(render.encode(name, figure))
         render.write(files, asked.out)
     except UserError as error:
         print(f"error: {error.typed}", file=sys.stderr)
@@ -69,7 +73,7 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="python -m figures",
         description="Draw figures, as PDF and PNG, from finished runs; nothing is trained.",
-        epilog="figures: " + ", ".join(SHEETS),
+        epilog="figures: " + ", ".join((*SHEETS, *FROM_RECORDS)),
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all whose runs are there)")
     parser.add_argument(

@@ -25,6 +25,7 @@ from figures import (
 )
 from figures.kit.roots import IMAGES, TEXTS
 from figures.kit.sheet import Sheet
+from figures.study.from_records import FROM_RECORDS
 from hyperopt_hn.errors import UserError, unknown
 
 SHEETS: dict[str, Sheet] = {
@@ -66,5 +67,5 @@ def choose(names: Sequence[str]) -> dict[str, Sheet]:
     """The sheets of these names, all of them for none. Raises UserError naming the nearest known name."""
     for name in names:
         if name not in SHEETS:
-            raise UserError(unknown("figure", name, SHEETS))
+            raise UserError(unknown("figure", name, (*SHEETS, *FROM_RECORDS)))
     return {name: SHEETS[name] for name in names or SHEETS}

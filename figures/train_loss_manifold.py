@@ -47,5 +47,5 @@ def draw(runs: Runs) -> Figure:
     axes.plot([w_hat], [at], [loss_hat], "*", color=style.GREEN, mec="white", mew=0.4, ms=10.0, zorder=8,
               label=r"$\mathrm{w}^*(\hat{\lambda}),\,\mathrm{w}_{\phi^*}(\hat{\lambda})$")  # fmt: skip
     axes.set_zlabel(r"Loss $\mathcal{L}_{\mathrm{Train}}(\mathrm{w},\,\lambda)$", labelpad=-12, rotation=90)
-    style.legend_above(fig, axes, 2, **wireframe.LEGEND_SPACING)
+    style.legend_above(fig, axes, 2, spacing=wireframe.LEGEND_SPACING)
     return fig

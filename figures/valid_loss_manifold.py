@@ -52,5 +52,5 @@ def draw(runs: Runs) -> Figure:
         axes.plot([w_at], [at], [lowest], "*", color=look["color"], mfc=face, mew=0.8, ms=9.0, zorder=8,
                   label=rf"$\mathrm{{w}}{response}(\lambda{response})$")  # fmt: skip
     axes.set_zlabel(r"Loss $\mathcal{L}_{\mathrm{Valid.}}(\mathrm{w})$", labelpad=-12, rotation=90)
-    style.legend_above(fig, axes, 2, **wireframe.LEGEND_SPACING)
+    style.legend_above(fig, axes, 2, spacing=wireframe.LEGEND_SPACING)
     return fig

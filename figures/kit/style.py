@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,7 +75,7 @@ def legend_above(
     columns: int,
     handles: list[Artist] | None = None,
     labels: list[str] | None = None,
-    **spacing: float,
+    spacing: Mapping[str, float] | None = None,
 ) -> None:
     """Puts the legend above the axes, where it never hides data; `columns` entries a row, filled column by column.
 
@@ -84,4 +84,4 @@ def legend_above(
     if handles is None or labels is None:
         found_handles, found_labels = axes.get_legend_handles_labels()
         handles, labels = list(found_handles), list(found_labels)
-    fig.legend(handles, labels, loc="outside upper center", ncols=columns, **spacing)
+    fig.legend(handles, labels, loc="outside upper center", ncols=columns, **(spacing or {}))

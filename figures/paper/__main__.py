@@ -17,7 +17,9 @@ from pathlib import Path
 from figures.catalogue import SHEETS
 from figures.kit import render
 from figures.kit.roots import expand
-from figures.paper.numbers import gathered, study
+from figures.paper.evidence import told
+from figures.paper.numbers import gathered
+from figures.study.from_records import drawn
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.runs.display.output import protected
 
@@ -28,11 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write paper.pdf and paper.html, both or neither; 2 after one line on a mistake of the user's."""
     parser = argparse.ArgumentParser(prog="python -m figures.paper", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--runs", action="append", required=True, type=Path, metavar="ROOT", help="as for figures")
-    parser.add_argument("--study", type=Path, metavar="RECORD", help="a record of python -m deep.study to show")
     parser.add_argument("--out", type=Path, default=Path("out/paper"), metavar="DIR", help="where to write")
     given = parser.parse_args(arguments)
     try:
-        files = made(expand(given.runs), given.study)
+        files = made(given.runs)
         render.write(files, given.out)
     except UserError as error:
         print(f"error: {error.typed}", file=sys.stderr)
@@ -42,12 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def made(roots: Sequence[Path], record: Path | None) -> dict[str, bytes]:
-    """The document as files, file name -> bytes. Raises UserError without typst, or without any run to draw."""
+def made(given: Sequence[Path]) -> dict[str, bytes]:
+    """The document as files, file name -> bytes; records of studies are those in the folder study/ of a root.
+
+    Raises UserError without typst, or without any run to draw.
+    """
     try:
         import typst
     except ImportError:
         raise UserError("the paper is set by typst; install it with: pip install 'hyperopt_hn[paper]'") from None
+    roots = expand(given)
     sheets = render.feasible(SHEETS, roots)
     if not sheets:
         raise UserError(f"no figure's runs are under {', '.join(map(str, roots))}; see python -m figures --help")
@@ -55,11 +60,14 @@ def made(roots: Sequence[Path], record: Path | None) -> dict[str, bytes]:
         folder = Path(place)
         for name in ("paper.typ", "references.bib"):
             shutil.copy(HERE / name, folder / name)
-        for name, runs in render.gather(sheets, roots).items():
-            for file, content in render.encode(name, sheets[name].draw(*runs)).items():
+        figures = {name: sheets[name].draw(*runs) for name, runs in render.gather(sheets, roots).items()}
+        figures |= drawn(given, ())
+        for name, figure in figures.items():
+            for file, content in render.encode(name, figure).items():
                 (folder / file).write_bytes(content)
-        told = gathered(roots) | {"figures": list(sheets), "study": None if record is None else study(record)}
-        (folder / "numbers.json").write_text(json.dumps(told), encoding="utf-8")
+        records = next((root / "study" for root in given if (root / "study").is_dir()), None)
+        numbers = gathered(roots) | {"figures": list(figures), "study": None if records is None else told(records)}
+        (folder / "numbers.json").write_text(json.dumps(numbers), encoding="utf-8")
         main_file = str(folder / "paper.typ")
         return {
             "paper.pdf": typst.compile(main_file, root=place, format="pdf"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -72,27 +71,6 @@ def first(roots: Sequence[Path], name: str, read: Callable[[Run], dict[str, Any]
     """What `read` tells of the first root's run of that name."""
     runs = _runs(roots, name)
     return read(runs[0]) if runs else None
-
-
-def study(record: Path) -> Rows | None:
-    """Ways of self-tuning on small tasks: excess over the retrained grid, as `python -m deep.study` records it."""
-    if not record.is_file():
-        return None
-    lines = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
-    best = {(r["task"], r["seed"]): min(row["losses"][0] for row in r["rows"]) for r in lines if r["name"] == "grid"}
-    ways: dict[str, list[tuple[float, float, float]]] = {}
-    for r in lines:
-        if r["name"] != "grid":
-            low = best[r["task"], r["seed"]]
-            ways.setdefault(r["name"], []).append((r["retrained"][0] - low, r["trained"][0] - low, r["seconds"]))
-    return [
-        [name, str(len(runs)), *(f"{m:+.3f} ± {s:.3f}" for m, s in _moments(runs)[:2]), f"{_moments(runs)[2][0]:.1f}"]
-        for name, runs in ways.items()
-    ]
-
-
-def _moments(runs: Sequence[tuple[float, ...]]) -> list[tuple[float, float]]:
-    return [(float(np.mean(column)), float(np.std(column, ddof=1))) for column in zip(*runs, strict=True)]
 
 
 def _runs(roots: Sequence[Path], name: str) -> list[Run]:

@@ -70,7 +70,10 @@ COVERED_BY = {
     "deep/lstm/text.py": "tests/deep/lstm/test_experiment.py",
     "figures/*.py": "tests/figures/test_content.py",
     "figures/paper/*.py": "tests/figures/paper/test_paper.py",
-    "figures/study/*.py": "tests/figures/study/test_which_method_tunes_what.py",
+    "figures/study/__main__.py": "tests/figures/study/test_which_method_tunes_what.py",
+    "figures/study/study_records.py": "tests/figures/study/test_from_records.py",
+    "figures/study/cost_against_quality.py": "tests/figures/study/test_from_records.py",
+    "figures/study/lambda_in_lockstep.py": "tests/figures/study/test_from_records.py",
     "figures/kit/*.py": "tests/figures/kit/test_tables.py",
     "figures/kit/drawing/*.py": "tests/figures/test_content.py",
 }

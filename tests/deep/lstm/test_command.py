@@ -80,6 +80,7 @@ def test_rows_of_table1_skip_what_is_there(deep, tmp_path):
         (["lstm", "--average", "5"], "add --decay none"),
         (["lstm", "--compile", "default"], "leave it out"),
         (["lstm", "--hyper-input", "natural", "--response", "delta"], "for --response stn"),
+        (["lstm", "--hyper-input", "centred", "--response", "split"], "centred is for --response stn"),
         (["lstm", "--hiden", "3"], "did you mean '--hidden'"),
         (["table1", "--rate", "1.5"], "at most 0.99"),
         (["table1", "--period", "0"], "above 0"),

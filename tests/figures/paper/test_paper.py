@@ -13,7 +13,9 @@ import pytest
 
 from figures.kit.roots import expand
 from figures.paper.__main__ import main
-from figures.paper.numbers import gathered, study
+from figures.paper.evidence import penalties, ways
+from figures.paper.evidence import told as evidence
+from figures.paper.numbers import gathered
 from tests.support.paths import ROOT
 
 RECORDED = ROOT / "figures" / "recorded"
@@ -56,8 +58,20 @@ def test_the_study_is_the_excess_over_the_best_grid_point(tmp_path: Path) -> Non
     runs = [{"task": "a", "seed": 1, "name": "way", "retrained": [x, 0], "trained": [0.6, 0], "seconds": s}
             for x, s in ((0.4, 1.0), (0.6, 3.0))]  # fmt: skip
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(line) + "\n" for line in (grid, *runs)))
-    assert study(tmp_path / "r.jsonl") == [["way", "2", "+0.100 ± 0.141", "+0.200 ± 0.000", "2.0"]]
-    assert study(tmp_path / "none.jsonl") is None
+    rows = [["way", "2", "+0.100 ± 0.141", "+0.200", "1", "+0.200 ± 0.000", "2.0"]]
+    assert ways(tmp_path / "r.jsonl") == rows
+
+
+def test_the_evidence_is_that_of_every_record() -> None:
+    found = evidence(RECORDED / "study")
+    assert list(found["five"]) == ["401-405", "501-505"]
+    assert {row[0] for row in found["five"]["501-505"]} == {"default", "default-4-4", "default-half", "delta"}
+    assert {row[1] for row in found["ptb"] if "centred" not in row[0]} == {"3"} and len(found["ptb"]) >= 2
+    assert found["cost"]["budgets"] == ["1", "2", "4", "8"] and len(found["cost"]["duels"]) == 12
+    assert found["penalty"]["count"] == "9"
+    text = (RECORDED / "study" / "one-penalty-seeds-21-23.txt").read_text()
+    told = penalties(text)
+    assert f"excess {told['mean'].split()[0]} ± " in text and f"worst {told['worst']}, of 9 runs" in text
 
 
 def test_runs_that_are_missing_are_left_out(told: dict) -> None:
