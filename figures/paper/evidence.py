@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from figures.kit.tables import NONE
+from figures.study.cost_against_quality import WORDS
 from figures.study.study_records import at_each_budget, duels, over_the_grid, perplexities
 
 Rows = list[list[str]]
@@ -47,7 +48,7 @@ def ways(record: Path) -> Rows:
         retrained, trained, seconds = ([run[place] for run in runs] for place in (2, 3, 4))
         bad = sum(value >= BAD for value in retrained)
         rows.append([
-            way, str(len(runs)), _spread(retrained, 3, sign="+"), f"{max(retrained):+.3f}", str(bad),
+            WORDS.get(way, way), str(len(runs)), _spread(retrained, 3, sign="+"), f"{max(retrained):+.3f}", str(bad),
             _spread(trained, 3, sign="+"), f"{np.mean(seconds):.1f}",
         ])  # fmt: skip
     return rows

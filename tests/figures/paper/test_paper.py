@@ -65,7 +65,9 @@ def test_the_study_is_the_excess_over_the_best_grid_point(tmp_path: Path) -> Non
 def test_the_evidence_is_that_of_every_record() -> None:
     found = evidence(RECORDED / "study")
     assert list(found["five"]) == ["401-405", "501-505"]
-    assert {row[0] for row in found["five"]["501-505"]} == {"default", "default-4-4", "default-half", "delta"}
+    assert {row[0] for row in found["five"]["501-505"]} == {
+        "split", "split, every 4th", "split, half batch", "Δ-STN",
+    }  # fmt: skip
     assert {row[1] for row in found["ptb"] if "centred" not in row[0]} == {"3"} and len(found["ptb"]) >= 2
     assert found["cost"]["budgets"] == ["1", "2", "4", "8"] and len(found["cost"]["duels"]) == 12
     assert found["penalty"]["count"] == "9"
