@@ -23,7 +23,7 @@ WORDS = {
     "default": "split", "delta": "Δ-STN", "stn-published": "STN", "default-narrow": "split, narrow",
     "default-wide-3e-3": "split, wide", "default-4-4": "split, every 4th", "default-half": "split, half batch",
 }  # fmt: skip
-"""Way of the study -> its words. Narrow: a decay's spread is a decade from the start; wide: it spans the range throughout;
+"""Way -> its words. Narrow: a decay's spread is a decade from the start; wide: it spans the range;
 every 4th: of the training steps is followed by one of the response; half batch: the response sees half of each."""
 ARMS = {
     "hand": ("hand-set constants", style.BLACK, "o", style.DASHED), "random": ("random search", style.BLUE, "s", "-"),
