@@ -45,7 +45,7 @@ def ways(record: Path) -> Rows:
     """A row a way: runs, excess retrained at λ̂, the worst, how many are bad, excess as trained, seconds."""
     rows = []
     for way, runs in over_the_grid(record).items():
-        retrained, trained, seconds = ([run[place] for run in runs] for place in (2, 3, 4))
+        retrained, trained, seconds = [run[2] for run in runs], [run[3] for run in runs], [run[4] for run in runs]
         bad = sum(value >= BAD for value in retrained)
         rows.append([
             WORDS.get(way, way), str(len(runs)), _spread(retrained, 3, sign="+"), f"{max(retrained):+.3f}", str(bad),
