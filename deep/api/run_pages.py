@@ -11,6 +11,7 @@ from typing import NoReturn
 import numpy as np
 
 from deep.api.best_network import restored
+from deep.compare.arms import ARMS, CONSTANT, TUNED
 from deep.lstm.averaging import Averaged
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TORCH
@@ -20,6 +21,8 @@ from hyperopt_hn.runs.pages.curves import FILE, Axis
 from hyperopt_hn.runs.reader import Run
 
 BEST = f"best.{TORCH.suffix}"
+SEARCHES = set(ARMS) - {*TUNED, *CONSTANT}
+SEARCH = " There is no curve of the response: a search trains many networks and keeps none of them."
 WITHOUT = f" There is no curve of the response: this copy of the run has no {BEST}."
 
 
@@ -61,6 +64,8 @@ def page(run: Run, out: Path, data: str | None = None, points: int = 9, batches:
     file = out / ("-".join(names) + ".html")
     if not _of_deep(run) or (run.path / FILE).is_file():
         return course_page.build(run, file)
+    if run.config.get("arm") in SEARCHES:
+        return course_page.build(run, file, note=SEARCH)
     if not (run.path / BEST).is_file():
         return course_page.build(run, file, note=WITHOUT)
     return course_page.build(run, file, _axes(run, data, points, batches))
@@ -75,7 +80,11 @@ def _of_deep(run: Run) -> bool:
 def _axes(run: Run, data: str | None, points: int, batches: int | None) -> dict[str, Axis]:
     """At the run's best state."""
     tuner = restored(run.path, data).tuner
-    axes = response_axes(tuner.tuner if isinstance(tuner, Averaged) else tuner, points, batches)
+    if isinstance(tuner, Averaged):
+        with tuner.at_mean():
+            axes = response_axes(tuner.tuner, points, batches)
+    else:
+        axes = response_axes(tuner, points, batches)
     return {n: (np.array(a["values"]), np.array(a["valid_loss"]), float(a["here"])) for n, a in axes.items()}
 
 

@@ -46,7 +46,7 @@ class Averaged:
 
         The rule looks at the losses of the weights themselves, and only until it fires.
         """
-        with self._at_mean():
+        with self.at_mean():
             found = self.tuner.evaluate()
         if not self._mean:
             self._rule.step(found["valid_loss"])
@@ -61,7 +61,7 @@ class Averaged:
 
     def collapsed(self, values: Mapping[str, Any] | None = None) -> nn.Module:
         """The ordinary model at the mean weights."""
-        with self._at_mean():
+        with self.at_mean():
             return self.tuner.collapsed(values)
 
     def arrays(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Averaged:
         return self.tuner.losses.bare.named_parameters()
 
     @contextmanager
-    def _at_mean(self) -> Iterator[None]:
+    def at_mean(self) -> Iterator[None]:
         """Inside, the weights are their mean."""
         if not self._mean:
             yield

@@ -61,6 +61,15 @@ def test_a_recorded_copy_says_why_it_has_no_curve(tmp_path, capsys):
         assert WITHOUT.strip() in browser.text() and browser.mistakes() == [] and browser.fetched() == []
 
 
+def test_a_search_has_its_course_alone(tmp_path, one_thread):
+    words = ["compare-lstm", "--preset", "smoke", "--data", "topics", "--device", "cpu", "--arms", "random"]
+    assert main([*words, "--out", str(tmp_path / "runs")]) == 0
+    assert list((tmp_path / "runs").rglob("best.pt")), "it has a best state, but no network in it"
+    assert main(["explore", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
+    (page,) = (tmp_path / "out").glob("*.html")
+    assert "a search trains many networks" in page.read_text()
+
+
 def test_mistakes_are_one_line(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     for words, said in (
