@@ -16,15 +16,10 @@ from hyperopt_hn.nn.layers.stochastic_depth import rate_name
 
 
 def obstacle(module: nn.Module, table: Table) -> str | None:
-    """Why this module cannot become a hyper layer of the table; UserError where it has no shape or numbers yet."""
+    """Why this module cannot become a hyper layer of the table; UserError where it has no shape yet."""
     kind = type(module).__name__
     if any(isinstance(p, UninitializedParameter) for p in module.parameters(recurse=False)):
         raise UserError(f"a {kind} has no shape yet; run one batch through the model, then convert it")
-    if any(p.is_meta for p in module.parameters(recurse=False)):
-        raise UserError(
-            f"a {kind} is on the meta device, where parameters have no numbers; give the model some, by to_empty(...) "
-            "and its initialisation or load_state_dict(..., assign=True), then convert it"
-        )
     if isinstance(module, torch.jit.ScriptModule):
         raise UserError("a TorchScript module cannot respond; convert the module that it was scripted from")
     if drops(module):

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from hyperopt_hn.nn.context import anywhere, hyper_layers
+from hyperopt_hn.nn.context import HyperLayer, anywhere, hyper_layers
 from hyperopt_hn.nn.conversion.binding import fed_along, silence
 from hyperopt_hn.nn.conversion.converter import leave, report
 from hyperopt_hn.nn.diagnosis.made_plain import parameters_made_plain
@@ -30,11 +30,16 @@ def found_of(model: nn.Module) -> dict[str, Any]:
 def put_back(model: nn.Module, found: Mapping[str, Any]) -> None:
     """Tell a model that was just converted what `found_of` says of it; a state of an earlier version says nothing."""
     known = set(report(model).left)
-    for name, layer in hyper_layers(model):
-        was = found.get("layers", {}).get(name)
+    each = [(layer, found.get("layers", {}).get(name)) for name, layer in hyper_layers(model)]
+    moved: dict[tuple[int | None, bool], list[HyperLayer]] = {}  # together, so that they go on sharing one λ
+    for layer, was in each:
+        if was is not None and (was["batch_dim"], was["alone"]) != (layer.home.batch_dim, layer.home.alone):
+            moved.setdefault((was["batch_dim"], was["alone"]), []).append(layer)
+    for where, layers in moved.items():
+        fed_along(layers, *where)
+    for layer, was in each:
         if was is None:
             continue
-        fed_along([layer], was["batch_dim"], was["alone"])
         if was["off"]:
             parameters_made_plain(layer, set(was["off"]))
         if was["plain"] and layer.home.responds:

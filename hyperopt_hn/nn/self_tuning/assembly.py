@@ -79,6 +79,11 @@ def assemble(given: Specification) -> tuple[TorchTuner, Hypers]:
 def _assembled(given: Specification) -> tuple[TorchTuner, Hypers]:
     _check_processes()
     tuning = given.tuning
+    if any(p.is_meta for p in given.net.parameters()):
+        raise UserError(
+            "this network is on the meta device, where parameters have no numbers; give it some, by to_empty(...) and "
+            "its initialisation or load_state_dict(..., assign=True), then tune it"
+        )
     model = converted(given.net, given.space, given.dropout, tuning.response, tuning.form)
     parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
     if parameter is None:

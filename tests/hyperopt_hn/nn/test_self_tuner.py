@@ -128,6 +128,14 @@ def test_the_network_given_is_untouched_unless_inplace():
     assert tuner.model is net and type(net[0]) is not nn.Linear
 
 
+def test_a_network_without_numbers_is_refused_in_one_line():
+    with torch.device("meta"):
+        empty = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    for more in ({}, {"inplace": True}):
+        with pytest.raises(UserError, match=r"^this network is on the meta device.*to_empty"):
+            SelfTuner(empty, HYPERS, train_loss=train_loss, valid_loss=valid_loss, **more)
+
+
 def test_a_seed_makes_a_run_repeatable_and_the_callers_random_state_stays():
     train, valid, _ = data()
 
