@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
-
-import numpy as np
 
 from deep.api.best_network import restored
 from deep.compare.arms import ARMS, CONSTANT, TUNED
 from deep.lstm.averaging import Averaged
+from hyperopt_hn.cli.one_line_parser import OneLineParser
 from hyperopt_hn.errors import UserError
 from hyperopt_hn.nn import TORCH
 from hyperopt_hn.nn.tuning.axes import response_axes
+from hyperopt_hn.runs.display.summaries import find, is_run
 from hyperopt_hn.runs.pages import course_page
-from hyperopt_hn.runs.pages.curves import FILE, Axis
+from hyperopt_hn.runs.pages.curves import FILE, Axis, as_arrays
 from hyperopt_hn.runs.reader import Run
 
 BEST = f"best.{TORCH.suffix}"
@@ -28,7 +26,7 @@ WITHOUT = f" There is no curve of the response: this copy of the run has no {BES
 
 def main(arguments: Sequence[str]) -> int:
     """Write the pages and print where; the exit code is 0, or 2 after one line on a mistake of the user's."""
-    parser = _Parser(prog="python -m deep explore", description="A run as one HTML page, without a network.")
+    parser = OneLineParser(prog="python -m deep explore", description="A run as one HTML page, without a network.")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="runs, or folders with runs in them")
     parser.add_argument("--out", type=Path, default=Path("out/explore"), help="where to write (default: out/explore)")
     parser.add_argument("--data", help="the data that the run was trained on, where they are your own: FILE.npz, DIR")
@@ -49,9 +47,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def found(path: Path) -> list[Run]:
     """The run itself, or all below a folder that record hyperparameters. Raises UserError where there is none."""
-    if (path / "config.json").is_file() or not path.is_dir():
+    if is_run(path) or not path.is_dir():
         return [Run(path)]
-    every = [Run(file.parent) for file in sorted(path.rglob("config.json"))]
+    every = map(Run, find(path))
     runs = [run for run in every if any(column.startswith(course_page.HYPERS) for column in run.columns())]
     if not runs:
         raise UserError(f"{path} has no run that records hyperparameters; make one: python -m deep lstm")
@@ -85,11 +83,4 @@ def _axes(run: Run, data: str | None, points: int, batches: int | None) -> dict[
             axes = response_axes(tuner.tuner, points, batches)
     else:
         axes = response_axes(tuner, points, batches)
-    return {n: (np.array(a["values"]), np.array(a["valid_loss"]), float(a["here"])) for n, a in axes.items()}
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse whose mistakes are one line, as all of ours."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see python -m deep explore --help")
+    return as_arrays(axes)

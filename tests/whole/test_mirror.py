@@ -53,6 +53,7 @@ COVERED_BY = {
     "hyperopt_hn/nn/self_tuning/*.py": "tests/hyperopt_hn/nn/test_self_tuner.py",
     "hyperopt_hn/nn/diagnosis/*.py": "tests/hyperopt_hn/nn/tuning/test_tuner.py",
     "hyperopt_hn/nn/tuning/*.py": "tests/hyperopt_hn/nn/tuning/test_tuner.py",
+    "hyperopt_hn/cli/one_line_parser.py": "tests/deep/api/test_run_pages.py",
     "hyperopt_hn/cli/page_command.py": "tests/deep/api/test_run_pages.py",
     "toy/__main__.py": "tests/toy/test_experiments.py",
     "toy/assemble.py": "tests/toy/test_experiments.py",

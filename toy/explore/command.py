@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from hyperopt_hn.cli.one_line_parser import OneLineParser
 from hyperopt_hn.config import override
 from hyperopt_hn.data.catalogue import Images, load
 from hyperopt_hn.errors import UserError
@@ -27,7 +27,7 @@ KNOWN = (*SMALL, *FROM_ARRAYS)
 
 def main(arguments: Sequence[str]) -> int:
     """Write the pages and print where; the exit code is 0, or 2 after one line on a mistake of the user's."""
-    parser = _Parser(
+    parser = OneLineParser(
         prog="python -m toy explore", description="A run as one HTML page to play with, without a network."
     )
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="run directories (default: all under runs/)")
@@ -88,10 +88,3 @@ def _all() -> list[Path]:
     if not found:
         raise UserError("no finished run that has a page under runs/; make one: python -m toy local-small")
     return found
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse whose mistakes are one line, as all of ours."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see python -m toy explore --help")

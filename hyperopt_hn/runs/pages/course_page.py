@@ -74,10 +74,7 @@ def build(run: Run, path: Path, axes: Mapping[str, Axis] | None = None, note: st
         toolbar_options={"logo": None},
     )
     axes = read_axes(run) if axes is None else axes
-    across = [
-        axis_panel(name, *axis, WIDTH // ACROSS)
-        for name, axis in list((read_axes(run) if axes is None else axes).items())[:MOST]
-    ]
+    across = [axis_panel(name, *axis, WIDTH // ACROSS) for name, axis in list(axes.items())[:MOST]]
     parts = [heading(title, TEXT + (AXES if across else "") + note, run), time, row(panels, table)]
     if across:
         below = [across[i : i + ACROSS] for i in range(0, len(across), ACROSS)]

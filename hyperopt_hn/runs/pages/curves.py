@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from bokeh.models import Span
@@ -29,16 +31,20 @@ def read_axes(run: Run) -> dict[str, Axis]:
     if not file.is_file():
         return {}
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        found = {
-            str(name): (np.array(axis["values"], float), np.array(axis["valid_loss"], float), float(axis["here"]))
-            for name, axis in told.items()
-        }
+        found = as_arrays(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         raise UserError(f"{file} cannot be read; write it again with response_axes(out=...), or delete it") from None
     if any(values.ndim != 1 or values.shape != losses.shape or len(values) < 2 for values, losses, _ in found.values()):
         raise UserError(f"{file} holds no curves; write it again with response_axes(out=...), or delete it")
     return found
+
+
+def as_arrays(told: Mapping[str, Any]) -> dict[str, Axis]:
+    """What `response_axes` says: name -> "values", "valid_loss", "here". Raises ValueError, TypeError, KeyError."""
+    return {
+        str(name): (np.array(axis["values"], float), np.array(axis["valid_loss"], float), float(axis["here"]))
+        for name, axis in told.items()
+    }
 
 
 def axis_panel(name: str, values: np.ndarray, losses: np.ndarray, here: float, width: int) -> figure:
