@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 def main(wanted: list[str]) -> int:
     """Print one table for each module; 1 if a bar was missed."""
-    names = sorted(m.name for m in pkgutil.iter_modules([str(HERE)]) if not m.name.startswith("_"))
+    names = sorted(m.name for m in pkgutil.iter_modules([str(HERE)]) if not (m.ispkg or m.name.startswith("_")))
     if unknown := set(wanted) - set(names):
         print(f"no benchmark {sorted(unknown)[0]!r}; there are: {', '.join(n for n in names if n != 'harness')}")
         return 2
