@@ -26,15 +26,15 @@ class Solver(BaseSolver):
     stopping_criterion = SufficientProgressCriterion(patience=PATIENCE, strategy="callback")
     parameters = {  # noqa: RUF012, benchopt reads a plain dict
         "rank": ["full"],  # of the linear response; "full": no factors
-        "optimizer": ["adam"],  # of the response: adam or sgd
-        "lr_phi": [0.01],
+        "optimizer": ["sgd"],  # of the response: sgd or adam
+        "lr_phi": [0.3],
         "lr_lam": [0.1],  # Adam, on the outer variable
-        "sigma": [1.0],  # sd of the draws around it
+        "sigma": [1.0],  # sd of the draws of the outer variable
         "samples": [128],  # draws of a training step
         "batch_size": ["full"],  # samples of the inner and the outer objective
         "train_per_cycle": [1],  # training steps for each tuning step
         "warmup": [0],  # training steps before the first
-        "centre": ["current"],  # where the draws are: around the current outer variable, or the initial one
+        "centre": ["initial"],  # the draws are around the initial outer variable (Alg. 2), or the current one (Alg. 3)
         "eval_freq": [16],  # cycles between two looks of benchopt
         "random_state": [1],
     }
