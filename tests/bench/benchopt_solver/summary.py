@@ -26,7 +26,7 @@ def at_seconds(evaluations: Iterable[Mapping[str, Any]], seconds: tuple[float, .
             last = max(reached, key=lambda one: one["time"])
             metrics = {name.removeprefix("objective_"): f"{value:.4g}" for name, value in sorted(last.items())
                        if name.startswith("objective_") and isinstance(value, float) and value == value}  # fmt: skip
-            lines.append({"problem": problem.split("[")[0] if len(problem) > 100 else problem, "solver": solver, "up to s": f"{limit:g}", "s": f"{last['time']:.2f}",
+            lines.append({"problem": problem, "solver": solver, "up to s": f"{limit:g}", "s": f"{last['time']:.2f}",
                           "metrics": " ".join(f"{name}={value}" for name, value in metrics.items())})  # fmt: skip
     return lines
 
