@@ -23,11 +23,10 @@ from typing import Any
 import torch
 
 from deep.study.cost.cost_arms import ARMS
-from deep.study.cost.cost_presets import PRESETS, missing, run_missing
+from deep.study.cost.cost_presets import PRESETS, TASKS, missing, run_missing
 from deep.study.cost.cost_report import at_equal_cost
 from deep.study.runs import Way, grid_of, tuned
 from deep.study.summary import table
-from deep.study.tasks import TASKS
 from deep.study.ways import WAYS
 from hyperopt_hn.config import unknown
 from hyperopt_hn.errors import UserError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
@@ -21,10 +22,11 @@ class PlainTraining:
     def __init__(self, task: StudyTask, splits: Splits, seed: int, values: Mapping[str, float]) -> None:
         torch.manual_seed(seed)
         self.task, self.splits = task, splits
-        self.network = task.net(values["dropout"])
+        self.network = task.net()
         self.optimizer = torch.optim.Adam(self.network.parameters(), RATE)
         self.source = Batches.of(splits[0], task.batch, seed)
-        self.values, self.steps = dict(values), 0
+        self.steps = 0
+        self.change(values)
 
     def advance(self, steps: int) -> float:
         """So many training steps, then the validation loss."""
@@ -42,10 +44,10 @@ class PlainTraining:
     def change(self, values: Mapping[str, float]) -> None:
         """Go on at other values."""
         self.values = dict(values)
-        own = getattr(self.network, "dropout", None)
-        for module in [own] if own is not None else self.network.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = values["dropout"]
+        for name, module in self.network.named_modules():
+            for pattern, hyper in self.task.rates.items():
+                if isinstance(module, nn.Dropout) and fnmatchcase(name, pattern):
+                    module.p = values[hyper]
 
     def adopt(self, other: PlainTraining, values: Mapping[str, float]) -> None:
         """Take over another's weights and its optimizer's state, and go on at these values."""

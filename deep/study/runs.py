@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import product
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from hyperopt_hn.nn import (
     Batches,
     Delta,
     Hypers,
+    Implicit,
     Optimizers,
     Schedulers,
     Split,
@@ -29,6 +29,7 @@ from hyperopt_hn.nn import (
     general_parameters,
     response_parameters,
 )
+from hyperopt_hn.nn.layers.affine_response import Gain
 from hyperopt_hn.nn.layers.kinds import Form
 from hyperopt_hn.nn.responses import Response
 from hyperopt_hn.nn.setup.narrowing import Narrowing
@@ -71,6 +72,8 @@ class Way:
                 every=self.every, eager=self.eager, share=self.share, groups=self.groups, linear=self.linear,
                 position=self.position, lr=self.rate or RATE,
             )  # fmt: skip
+        if self.kind == "implicit":
+            return Implicit()
         return Delta(linear=self.linear) if self.kind == "delta" else STN(centred=self.kind == "centred")
 
 
@@ -86,8 +89,7 @@ def plain_loss(task: StudyTask, splits: Splits, seed: int, values: Mapping[str, 
 
 def grid_of(task: StudyTask, splits: Splits, seed: int) -> list[dict[str, Any]]:
     """The retrained truth at every point of the task's grid."""
-    points = [{"dropout": d, task.second.name: s} for d, s in product(task.dropouts, task.grid)]
-    return [{"values": point, "losses": plain_loss(task, splits, seed, point)} for point in points]
+    return [{"values": dict(point), "losses": plain_loss(task, splits, seed, point)} for point in task.grid]
 
 
 def tuned(task: StudyTask, splits: Splits, seed: int, way: Way) -> dict[str, Any]:
@@ -129,10 +131,10 @@ def tuner_of(task: StudyTask, splits: Splits, seed: int, way: Way, test: bool = 
     """The tuner of a way and its λ̂; without `test` its evaluations leave the test data alone."""
     torch.manual_seed(seed)
     space = HyperSpace([replace(h, box=way.box) for h in task.hypers])
-    model = convert(
-        task.net(0.1), space, dropout={"*dropout" if task.name == "text" else "*": "dropout"},
-        gain="stn" if way.kind == "stn" else "delta", form=way.form,
-    )  # fmt: skip
+    model = task.net()
+    if way.kind != "implicit":
+        gain: Gain = "stn" if way.kind == "stn" else "delta"
+        model = convert(model, space, dropout=task.rates or None, gain=gain, form=way.form)
     hypers = Hypers(space, spread=way.spread, decades=way.decades)
     problem = TorchProblem(
         task.train_loss, task.valid_loss, Batches.of(splits[0], task.batch, seed),
@@ -148,7 +150,7 @@ def tuner_of(task: StudyTask, splits: Splits, seed: int, way: Way, test: bool = 
         narrowing = Narrowing(hypers, way.spread, way.decades)
         narrowing.begin(task.steps)
         optimizers = replace(optimizers, schedulers=Schedulers(train=[narrowing]))
-    config = TunerConfig(seed=seed, gain=0.1, gate=way.gate)
+    config = TunerConfig(seed=seed, gain=0.0 if way.kind == "implicit" else 0.1, gate=way.gate)
     return TorchTuner(model, hypers, problem, optimizers, way.response(), config), hypers
 
 

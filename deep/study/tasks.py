@@ -1,6 +1,7 @@
-"""The study's tasks: real data in a split drawn from the seed, a network, its losses, and a grid around the best.
+"""What a task of the study is, and the small ones: real data in a split drawn from the seed, a network, a grid.
 
-All fit a core's seconds. Each tunes a dropout rate and one more: an L2 strength or a label smoothing.
+All fit a core's seconds. The small ones tune a dropout rate and one more: an L2 strength or a label smoothing; those
+with many hyperparameters are in deep/study/many_hypers.
 """
 
 from __future__ import annotations
@@ -25,42 +26,44 @@ Splits = tuple[Pair, Pair, Pair]
 """Training, validation and test data."""
 
 
+Loss = Callable[[nn.Module, Pair], Tensor]
+TrainLoss = Callable[[nn.Module, Pair, Mapping[str, Any]], Tensor]
+
+
 @dataclass(frozen=True)
 class StudyTask:
-    """A problem: `data(seed)`, `net(dropout rate)`, `base(model, batch)` per example, and the second hyperparameter."""
+    """A problem: `data(seed)`, an untrained `net()`, and its losses, each a number per example."""
 
     name: str
     data: Callable[[int], Splits]
-    net: Callable[[float], nn.Module]
-    base: Callable[[nn.Module, Pair], Tensor]
-    second: Hyper
-    grid: tuple[float, ...]
-    """Values of the second hyperparameter that are retrained, times those of dropout."""
+    net: Callable[[], nn.Module]
+    base: Loss
+    """The prediction loss, by which networks are judged."""
+    train_loss: TrainLoss
+    """With penalties, smoothing and augmentation at h, hyperparameter -> a number or one per example."""
+    hypers: tuple[Hyper, ...]
+    """At the start that a newcomer would take."""
+    rates: Mapping[str, str]
+    """Names of dropout modules, with *, -> the hyperparameter that is their rate."""
+    hand: Mapping[str, float]
+    """The values that a textbook would give."""
+    grid: tuple[Mapping[str, float], ...] = ()
+    """The points that are retrained for the truth."""
     batch: int = 50
     steps: int = 700
-    dropouts: tuple[float, ...] = (0.1, 0.4, 0.7, 0.85)
-
-    @property
-    def hypers(self) -> list[Hyper]:
-        """Dropout and the second one, at the start that a newcomer would take."""
-        return [Hyper("dropout", 0.1, 0.0, 0.9), self.second]
-
-    def train_loss(self, model: nn.Module, batch: Pair, h: Mapping[str, Any]) -> Tensor:
-        """The training loss of each example, penalty or smoothing included."""
-        if self.second.name == "smoothing":
-            return _smoothed(model(batch[0]), batch[1], h["smoothing"])
-        return self.base(model, batch) + h["decay"] * squared_norm(model)
 
     def valid_loss(self, model: nn.Module, batch: Pair) -> Tensor:
         """The mean prediction loss."""
         return self.base(model, batch).mean()
 
 
+START = 0.1
+"""Where every dropout rate begins."""
 DECAY = Hyper("decay", 1e-4, 1e-7, 0.1, log=True, shared=True)
 SMOOTHING = Hyper("smoothing", 0.05, 0.0, 0.9)
 
 
-def _cross_entropy(model: nn.Module, batch: Pair) -> Tensor:
+def cross_entropy(model: nn.Module, batch: Pair) -> Tensor:
     return F.cross_entropy(model(batch[0]), batch[1], reduction="none")
 
 
@@ -68,7 +71,16 @@ def _squared(model: nn.Module, batch: Pair) -> Tensor:
     return (model(batch[0]) - batch[1]).square()[:, 0]
 
 
-def _smoothed(logits: Tensor, labels: Tensor, share: Any) -> Tensor:
+def _penalised(base: Loss) -> TrainLoss:
+    return lambda model, batch, h: base(model, batch) + h["decay"] * squared_norm(model)
+
+
+def _smoothed(model: nn.Module, batch: Pair, h: Mapping[str, Any]) -> Tensor:
+    return smoothed(model(batch[0]), batch[1], h["smoothing"])
+
+
+def smoothed(logits: Tensor, labels: Tensor, share: Any) -> Tensor:
+    """Cross entropy per example with a share of the weight spread over all classes; (B, C), (B,) -> (B,)."""
     logs = logits.log_softmax(-1)
     return -(1 - share) * logs.gather(1, labels[:, None])[:, 0] - share * logs.mean(1)
 
@@ -115,7 +127,7 @@ WINDOW, LETTERS = 24, 64
 """Characters of a window of text; the most frequent ones have a class each."""
 
 
-def _text(seed: int) -> Splits:
+def text_windows(seed: int) -> Splits:
     """Windows of characters and the one after each, from Python's own help; each split has topics of its own."""
     texts = read_topics()
     counts = Counter(texts["train"])
@@ -131,11 +143,11 @@ def _text(seed: int) -> Splits:
 class TextTransformer(nn.Module):
     """A small transformer that tells the next character from a window; (B, T) -> (B, classes)."""
 
-    def __init__(self, rate: float, width: int = 48) -> None:
+    def __init__(self, rate: float = START, width: int = 48, inner: float = 0.0) -> None:
         super().__init__()
         self.embed = nn.Embedding(LETTERS, width)
         self.place = nn.Embedding(WINDOW, width)
-        layer = nn.TransformerEncoderLayer(width, 4, 2 * width, 0.0, batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(width, 4, 2 * width, inner, batch_first=True, norm_first=True)
         self.body = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
         self.dropout = nn.Dropout(rate)
         self.head = nn.Linear(width, LETTERS)
@@ -146,26 +158,34 @@ class TextTransformer(nn.Module):
         return self.head(self.dropout(self.body(self.embed(x) + place)[:, -1]))
 
 
-def _cnn(rate: float) -> nn.Module:
+def _cnn() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(12, 24, 3, padding=1), nn.ReLU(),
-        nn.Flatten(), nn.Dropout(rate), nn.Linear(384, 10),
+        nn.Flatten(), nn.Dropout(START), nn.Linear(384, 10),
     )  # fmt: skip
 
 
-def _mlp(width: int, hidden: int, out: int, squash: Callable[[], nn.Module]) -> Callable[[float], nn.Module]:
-    return lambda rate: nn.Sequential(nn.Linear(width, hidden), squash(), nn.Dropout(rate), nn.Linear(hidden, out))
+def _mlp(width: int, hidden: int, out: int, squash: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+    return lambda: nn.Sequential(nn.Linear(width, hidden), squash(), nn.Dropout(START), nn.Linear(hidden, out))
 
 
-TASKS = {
-    task.name: task
-    for task in (
-        StudyTask("digits-mlp", digits, _mlp(64, 100, 10, nn.ReLU), _cross_entropy, DECAY, (1e-5, 1e-3, 3e-3, 1e-2)),
-        StudyTask("digits-cnn", _digit_images, _cnn, _cross_entropy, SMOOTHING, (0.01, 0.15, 0.3, 0.5)),
-        StudyTask("diabetes-mlp", _diabetes, _mlp(10, 64, 1, nn.Tanh), _squared, DECAY, (1e-5, 1e-3, 1e-2, 5e-2)),
-        StudyTask("cancer-mlp", _cancer, _mlp(30, 64, 2, nn.Tanh), _cross_entropy, DECAY, (1e-5, 1e-3, 3e-3, 1e-2)),
-        StudyTask(
-            "text", _text, TextTransformer, _cross_entropy, SMOOTHING, (0.01, 0.1, 0.25), 50, 400, (0.1, 0.4, 0.7)
-        ),
-    )
-}
+def _small(
+    name: str, data: Callable[[int], Splits], net: Callable[[], nn.Module], base: Loss, second: Hyper,
+    grid: tuple[float, ...], dropouts: tuple[float, ...] = (0.1, 0.4, 0.7, 0.85), steps: int = 700,
+) -> StudyTask:  # fmt: skip
+    points = tuple({"dropout": d, second.name: s} for d in dropouts for s in grid)
+    return StudyTask(
+        name, data, net, base, _penalised(base) if second is DECAY else _smoothed,
+        (Hyper("dropout", START, 0.0, 0.9), second), {"dropout" if name == "text" else "*": "dropout"},
+        {"dropout": 0.5, "decay": 1e-4} if second is DECAY else {"dropout": 0.5, "smoothing": 0.1}, points, steps=steps,
+    )  # fmt: skip
+
+
+SMALL = (
+    _small("digits-mlp", digits, _mlp(64, 100, 10, nn.ReLU), cross_entropy, DECAY, (1e-5, 1e-3, 3e-3, 1e-2)),
+    _small("digits-cnn", _digit_images, _cnn, cross_entropy, SMOOTHING, (0.01, 0.15, 0.3, 0.5)),
+    _small("diabetes-mlp", _diabetes, _mlp(10, 64, 1, nn.Tanh), _squared, DECAY, (1e-5, 1e-3, 1e-2, 5e-2)),
+    _small("cancer-mlp", _cancer, _mlp(30, 64, 2, nn.Tanh), cross_entropy, DECAY, (1e-5, 1e-3, 3e-3, 1e-2)),
+    _small("text", text_windows, TextTransformer, cross_entropy, SMOOTHING, (0.01, 0.1, 0.25), (0.1, 0.4, 0.7), 400),
+)
+"""The tasks of two hyperparameters."""

@@ -22,6 +22,7 @@ WAYS = {
     "split": SPLIT,
     "default": DEFAULT,
     "default-gated": replace(DEFAULT, form="gated"),
+    "implicit": replace(DEFAULT, kind="implicit", rate=0.0),
     "lowrank": LOW,
     "gated": replace(SPLIT, form="gated"),
     "lowrank-raw": replace(LOW, position=False),

@@ -1,6 +1,6 @@
 """The arms: each trains networks until the budget is spent, and offers them to the ledger by validation loss.
 
-    fixed, hand          plain training at the start values, or at 0.5 dropout, 1e-4 decay, 0.1 smoothing; new seeds
+    fixed, hand          plain training at the start values, or at those of a textbook; with one seed after another
     split, gated, ...    a self-tuning run, then plain training at the values it ended with; again with a new seed
     split-replay         a self-tuning run, then plain training along its course
     random, tpe, gp      plain trainings at proposed values; the first at the start values
@@ -32,9 +32,14 @@ from hyperopt_hn import HyperSpace
 from hyperopt_hn.search.proposals import Search, initial, searchable
 from hyperopt_hn.search.trial import Trial
 
-HAND = {"dropout": 0.5, "decay": 1e-4, "smoothing": 0.1}
-"""Constants that a textbook would give."""
-TUNED = {"split": "default", "gated": "default-gated", "stn": "stn", "stn-centred": "stn-centred", "delta": "delta"}
+TUNED = {
+    "split": "default",
+    "gated": "default-gated",
+    "stn": "stn",
+    "stn-centred": "stn-centred",
+    "delta": "delta",
+    "implicit": "implicit",
+}
 """Self-tuning arm -> its way."""
 STRIDE = 1000
 """Between the seeds of an arm's trainings."""
@@ -149,7 +154,7 @@ class Arm:
 
 ARMS: dict[str, Callable[[Arm], None]] = {
     "fixed": lambda arm: arm.constant({hyper.name: float(hyper.init) for hyper in arm.task.hypers}),
-    "hand": lambda arm: arm.constant({hyper.name: HAND[hyper.name] for hyper in arm.task.hypers}),
+    "hand": lambda arm: arm.constant(arm.task.hand),
     **{name: (lambda arm, way=way: arm.tuning(way, replay=False)) for name, way in TUNED.items()},  # type: ignore[misc]
     "split-replay": lambda arm: arm.tuning(TUNED["split"], replay=True),
     **{name: (lambda arm, name=name: arm.search(name)) for name in ("random", "tpe", "gp")},  # type: ignore[misc]
@@ -167,6 +172,11 @@ def outcome(task: StudyTask, seed: int, name: str, budgets: tuple[float, ...]) -
         ARMS[name](arm)
     found = ledger.record(lambda network: loss_on(task, network, splits, 2))
     return {"task": task.name, "seed": seed, "arm": name, "steps": task.steps, **found, "runs": arm.runs}
+
+
+def applies(name: str, task: StudyTask) -> bool:
+    """Whether an arm can tune a task's hyperparameters: `implicit` penalties alone."""
+    return name != "implicit" or not task.rates
 
 
 def _unit(task: StudyTask, splits: Splits, seed: int) -> float:

@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from deep.study.cost.cost_arms import ARMS, outcome
-from deep.study.tasks import TASKS
+from deep.study.cost.cost_arms import ARMS, applies, outcome
+from deep.study.many_hypers import MANY
+from deep.study.tasks import SMALL
 from hyperopt_hn.files.whole_lines import keep_whole_lines
 
 
@@ -30,10 +31,19 @@ class CostPreset:
     """Training steps of a network; 0: the task's own."""
 
 
+TASKS = {task.name: task for task in (*SMALL, *MANY)}
+FEWER = ("fixed", "hand", "random", "tpe", "asha", "pbt", "split", "stn", "delta", "implicit")
+
 PRESETS = {
     "smoke": CostPreset(("cancer-mlp",), (1,), (1.0, 4.0), steps=30),
     "quick": CostPreset(
         ("cancer-mlp", "diabetes-mlp", "digits-mlp"), (601, 602, 603, 604, 605), (1.0, 2.0, 4.0, 8.0), steps=400
+    ),
+    "many": CostPreset(
+        tuple(task.name for task in MANY if task.name != "text-layers"),
+        tuple(range(611, 616)),
+        (1.0, 2.0, 4.0, 8.0),
+        FEWER,
     ),
     "full": CostPreset(tuple(TASKS), tuple(range(601, 611)), (1.0, 2.0, 4.0, 8.0, 16.0)),
 }
@@ -47,7 +57,7 @@ def missing(preset: CostPreset, there: Sequence[dict[str, Any]]) -> list[Cell]:
     done = {(r["task"], r["seed"], r["arm"]) for r in there}
     cells = (
         (task, seed, arm, preset.budgets, preset.steps)
-        for seed in preset.seeds for task in preset.tasks for arm in preset.arms
+        for seed in preset.seeds for task in preset.tasks for arm in preset.arms if applies(arm, TASKS[task])
     )  # fmt: skip
     return [cell for cell in cells if cell[:3] not in done]
 

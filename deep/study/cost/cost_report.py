@@ -29,6 +29,7 @@ def at_equal_cost(records: Sequence[Row]) -> str:
         f"a budget of 1 is one plain training, {units:.2f} processor seconds on average",
         *_losses(rows, blocks, arms, budgets, 1, "validation"),
         *_losses(rows, blocks, arms, budgets, 2, "test"),
+        *_by_task(rows, blocks, budgets[-1]),
         *_target(rows, blocks, arms),
         *_ranks(rows, blocks, arms),
         *_over_tuning(rows, blocks, arms),
@@ -40,12 +41,14 @@ def at_equal_cost(records: Sequence[Row]) -> str:
 def complete(records: Sequence[Row]) -> tuple[dict[tuple[str, int, str], Row], list[tuple[str, int]], list[str]]:
     """(task, seed, arm) -> row, the tasks and seeds on which every arm of the record is finished, and the arms.
 
-    A seed counts where it is finished on every task. Raises UserError where there is none.
+    A seed counts where it is finished on every task, by each arm that the record has of that task; arms are those
+    that it has of every task. Raises UserError where there is no such seed.
     """
     rows = {(r["task"], r["seed"], r["arm"]): r for r in records}
-    arms = list(dict.fromkeys(r["arm"] for r in records))
-    tasks = list(dict.fromkeys(r["task"] for r in records))
-    whole = [s for s in sorted({r["seed"] for r in records}) if all((t, s, a) in rows for t in tasks for a in arms)]
+    pairs = list(dict.fromkeys((r["task"], r["arm"]) for r in records))
+    tasks = list(dict.fromkeys(task for task, _ in pairs))
+    arms = [arm for arm in dict.fromkeys(arm for _, arm in pairs) if all((task, arm) in pairs for task in tasks)]
+    whole = [s for s in sorted({r["seed"] for r in records}) if all((t, s, a) in rows for t, a in pairs)]
     if not whole:
         raise UserError("no seed of this record is finished on every task and arm; run the same command again")
     return rows, [(task, seed) for seed in whole for task in tasks], arms
@@ -88,6 +91,22 @@ def _losses(rows: Any, blocks: Any, arms: Sequence[str], budgets: Sequence[float
     for arm in arms:
         found = [excess(rows, blocks, arm, budget, place) for budget in budgets]
         lines.append(f"{arm:14}" + "".join(f"{'-' if v is None else spread_words(v):>18}" for v in found))
+    return lines
+
+
+def _by_task(rows: Any, blocks: Any, budget: float) -> list[str]:
+    tasks = list(dict.fromkeys(task for task, _ in blocks))
+    if len(tasks) < 2:
+        return []
+    width = max(18, 2 + max(map(len, tasks)))
+    lines = [f"\nthe same at {budget:g}, task by task", f"{'arm':14}" + "".join(f"{task:>{width}}" for task in tasks)]
+    for arm in dict.fromkeys(arm for _, _, arm in rows):
+        words = []
+        for task in tasks:
+            own = [block for block in blocks if block[0] == task and (*block, arm) in rows]
+            found = excess(rows, own, arm, budget, 2) if own else None
+            words.append("-" if found is None else spread_words(found))
+        lines.append(f"{arm:14}" + "".join(f"{word:>{width}}" for word in words))
     return lines
 
 

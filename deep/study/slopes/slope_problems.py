@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deep.study.tasks import TASKS, digits
+from deep.study.tasks import digits, text_windows
 from hyperopt_hn import Hyper, HyperSpace
 from hyperopt_hn.nn import random_erase, smoothed_cross_entropy, squared_norm
 
@@ -186,7 +186,7 @@ def _two_sources(seed: int) -> tuple[Rows, Rows]:
 
 
 def _text(seed: int) -> tuple[Rows, Rows]:
-    train, valid = TASKS["text"].data(seed)[:2]
+    train, valid = text_windows(seed)[:2]
     return (train[0][:600, -CONTEXT:], train[1][:600]), (valid[0][:, -CONTEXT:], valid[1])
 
 

@@ -28,6 +28,8 @@ def collapse(model: nn.Module, lam: Tensor, centre: Tensor | None = None, h: Ten
     if lam.dim() != 1:
         raise UserError(f"λ has shape {tuple(lam.shape)}; collapse takes one λ, ({lam.shape[-1]},)")
     twin = copy_of(model)
+    if next(hyper_layers(twin), None) is None:  # a plain one, as `implicit` tunes
+        return twin
     made: dict[object, nn.Module] = {}
     tied: dict[int, nn.Parameter] = {}
     home = next(iter(homes_of(twin)), Home(None, len(lam)))

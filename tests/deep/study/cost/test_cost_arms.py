@@ -15,11 +15,11 @@ pytest.importorskip("optuna")
 
 from deep.study import __main__ as command  # noqa: E402
 from deep.study.cost import cost_presets  # noqa: E402
-from deep.study.cost.cost_arms import ARMS, TUNED, Arm, evaluated_every  # noqa: E402
-from deep.study.cost.cost_report import at_equal_cost, excess, holm, reached, target_of  # noqa: E402
+from deep.study.cost.cost_arms import ARMS, TUNED, Arm, applies, evaluated_every, outcome  # noqa: E402
+from deep.study.cost.cost_presets import TASKS  # noqa: E402
+from deep.study.cost.cost_report import at_equal_cost, complete, excess, holm, reached, target_of  # noqa: E402
 from deep.study.cost.ledger import Ledger, Spent  # noqa: E402
 from deep.study.plain_training import PlainTraining, loss_on  # noqa: E402
-from deep.study.tasks import TASKS  # noqa: E402
 from tests.support.paths import ROOT  # noqa: E402
 
 TASK = replace(TASKS["cancer-mlp"], steps=20)
@@ -37,7 +37,7 @@ def test_the_smoke_preset_runs_and_resumes(tmp_path, capsys):
     assert [json.dumps(row) for row in rows[:2]] == first
     assert [row["arm"] for row in rows] == [
         *("fixed", "random"),
-        *(arm for arm in ARMS if arm not in ("fixed", "random")),
+        *(arm for arm in ARMS if arm not in ("fixed", "random", "implicit")),
     ]
     for row in rows:
         at = [when for when, _ in row["curve"]]
@@ -80,7 +80,7 @@ def test_a_plain_training_trains_changes_and_is_adopted():
     end = whole.advance(20)
     torch.manual_seed(0)
     parts.advance(8)
-    assert parts.advance(12) == end and end < loss_on(TASK, TASK.net(0.2), splits, 1)
+    assert parts.advance(12) == end and end < loss_on(TASK, TASK.net(), splits, 1)
     with torch.no_grad():
         logits = whole.network.eval()(splits[1][0])
     right = logits.log_softmax(1)[torch.arange(len(logits)), splits[1][1]]
@@ -161,8 +161,10 @@ def test_the_report_has_the_right_numbers(tmp_path, capsys):
 
 def test_the_page_shows_what_the_record_says():
     page = (ROOT / "docs" / "does-it-pay.md").read_text()
-    name = re.search(r"figures/recorded/study/cost-[\w-]+\.jsonl", page)
-    assert name and f"```\n{at_equal_cost(command.records(ROOT / name[0]))}\n```" in page
+    names = re.findall(r"`(figures/recorded/study/cost-[\w-]+\.jsonl)`", page)
+    assert names
+    for name in names:
+        assert f"```\n{at_equal_cost(command.records(ROOT / name))}\n```" in page, name
 
 
 def test_holm_corrects_for_the_number_of_comparisons():
@@ -182,6 +184,30 @@ def test_a_mistake_of_the_comparison_is_one_line(arguments, words, capsys):
 def test_presets_resume_seed_by_seed():
     quick = cost_presets.PRESETS["quick"]
     cells = cost_presets.missing(quick, [{"task": "cancer-mlp", "seed": 601, "arm": "fixed"}])
-    assert len(cells) == len(quick.tasks) * len(quick.seeds) * len(ARMS) - 1
+    assert len(cells) == len(quick.tasks) * len(quick.seeds) * (len(ARMS) - 1) - 1  # implicit tunes no dropout
     assert [cell[1] for cell in cells] == sorted(cell[1] for cell in cells)
     assert evaluated_every(TASKS["text"]) == 50 and evaluated_every(TASK) == 4
+
+
+def test_implicit_is_an_arm_where_penalties_alone_are_tuned_and_moves_them():
+    assert [task for task in TASKS if applies("implicit", TASKS[task])] == ["digits-decays"]
+    task = replace(TASKS["digits-decays"], steps=40)
+    found = outcome(task, 1, "implicit", (20.0,))
+    moved = found["runs"][0]["values"]
+    assert all(moved[hyper.name] != pytest.approx(hyper.init) for hyper in task.hypers)
+    assert found["marks"][0][0] == 20.0 and math.isfinite(found["marks"][0][2])
+
+
+def test_an_arm_of_some_tasks_alone_is_compared_there_alone():
+    def row(task, arm, loss):
+        return {
+            "task": task, "seed": 1, "arm": arm, "unit": 1.0, "curve": [[1.0, loss]],
+            "marks": [[1.0, loss, loss + 0.5, "plain"]], "runs": [],
+        }  # fmt: skip
+
+    rows = [row("a", "hand", 0.2), row("b", "hand", 0.4), row("a", "implicit", 0.1), row("b", "random", 0.3)]
+    assert complete(rows)[2] == ["hand"] and len(complete(rows)[1]) == 2
+    said = at_equal_cost(rows).split("task by task")[1].splitlines()
+    assert said[1].split() == ["arm", "a", "b"]
+    assert said[2].split() == ["hand", "+0.100", "+0.100"]
+    assert said[3].split() == ["implicit", "+0.000", "-"] and said[4].split() == ["random", "-", "+0.000"]

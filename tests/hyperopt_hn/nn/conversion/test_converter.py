@@ -503,3 +503,14 @@ def test_a_model_in_evaluation_mode_stays_in_it(form):
     assert not any(module.training for module in model.modules())
     twin = collapse(model, torch.zeros(N), torch.zeros(N))
     assert not any(module.training for module in twin.modules())
+
+
+def test_what_implicit_tunes_is_collapsed_to_a_copy_of_itself():
+    """A plain model has no response to fold in: the copy has its weights and shares none."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    twin = collapse(model, torch.zeros(1))
+    x = torch.randn(5, 3)
+    assert torch.equal(twin(x), model(x)) and twin is not model
+    with torch.no_grad():
+        twin[0].weight.zero_()
+    assert not torch.equal(twin(x), model(x))
