@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from bokeh.layouts import column, gridplot, row
@@ -23,6 +24,7 @@ from hyperopt_hn.runs.pages.page import (
     heading,
     legend_below,
     panel,
+    read_off,
     script,
     table_source,
     words,
@@ -33,6 +35,8 @@ from hyperopt_hn.runs.reader import Run
 HYPERS, GAIN = "hypers/", "gain/"
 LOSSES = {"train_loss": BLUE, "valid_loss": RED, "test_loss": GREY}
 ACROSS, MOST = 3, 24  # panels a row, hyperparameters
+WIDE = 100.0
+"""A positive course whose largest value is so many times its smallest has a logarithmic axis."""
 TEXT = (
     "How the hyperparameters moved while the network trained, in natural units, and what became of the losses. Move "
     "the time, with the mouse or with the arrow keys; the table has the values of that record."
@@ -83,23 +87,34 @@ def build(run: Run, path: Path, axes: Mapping[str, Axis] | None = None, note: st
 
 
 def _losses(steps: np.ndarray, losses: dict[str, np.ndarray]) -> figure:
-    plot = _small("losses", steps)
+    plot = _small("losses", steps, y_range=settled_range(list(losses.values())))
     for name, values in losses.items():
-        plot.line(steps, values, color=LOSSES[name], line_width=2, legend_label=name)
+        line = plot.line(steps, values, color=LOSSES[name], line_width=2, legend_label=name)
+        read_off(plot, line, "step", name)
     legend_below(plot)
     plot.legend[0].ncols = len(losses)
     plot.height = 230
     return plot
 
 
+def settled_range(losses: list[np.ndarray]) -> tuple[float, float]:
+    """From the least to the largest loss behind the first record, whose untrained network would flatten the rest."""
+    found = np.concatenate([values[1:] if np.isfinite(values[1:]).any() else values for values in losses])
+    found = found[np.isfinite(found)]
+    room = 0.05 * (float(np.ptp(found)) or 1.0)
+    return float(found.min()) - room, float(found.max()) + room
+
+
 def _course(name: str, steps: np.ndarray, values: np.ndarray) -> figure:
-    plot = _small(name.removeprefix(HYPERS), steps)
-    plot.line(steps, values, color=GREEN, line_width=2)
+    name, finite = name.removeprefix(HYPERS), values[np.isfinite(values)]
+    wide = len(finite) > 0 and finite.min() > 0 and finite.max() > WIDE * finite.min()
+    plot = _small(name, steps, y_axis_type="log" if wide else "linear")
+    read_off(plot, plot.line(steps, values, color=GREEN, line_width=2), "step", name)
     return plot
 
 
-def _small(title: str, steps: np.ndarray) -> figure:
-    plot = panel(title, "steps", "", x_range=(float(steps[0]), float(steps[-1])))
+def _small(title: str, steps: np.ndarray, **upright: Any) -> figure:
+    plot = panel(title, "steps", "", x_range=(float(steps[0]), float(steps[-1])), **upright)
     plot.width = WIDTH // ACROSS
     few_ticks(plot, 210)
     return plot

@@ -11,7 +11,7 @@ from bokeh.models import Span
 from bokeh.plotting import figure
 
 from hyperopt_hn.errors import UserError
-from hyperopt_hn.runs.pages.page import GREEN, GREY, few_ticks, panel
+from hyperopt_hn.runs.pages.page import GREEN, GREY, few_ticks, panel, read_off
 from hyperopt_hn.runs.reader import Run
 
 FILE = "axes.json"
@@ -52,6 +52,6 @@ def axis_panel(name: str, values: np.ndarray, losses: np.ndarray, here: float, w
     plot = panel(f"response along {name}", name, "valid_loss", x_range=(float(values.min()), float(values.max())))
     plot.width = width
     few_ticks(plot, 210)
-    plot.line(values, losses, color=GREEN, line_width=2)
+    read_off(plot, plot.line(values, losses, color=GREEN, line_width=2), name, "valid_loss")
     plot.add_layout(Span(location=here, dimension="height", line_color=GREY, line_dash="dashed"))
     return plot

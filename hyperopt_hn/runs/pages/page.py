@@ -9,7 +9,7 @@ from typing import Any
 from bokeh.document import Document
 from bokeh.embed import file_html
 from bokeh.events import DocumentReady
-from bokeh.models import ColumnDataSource, CustomJS, Div, InlineStyleSheet, UIElement
+from bokeh.models import ColumnDataSource, CustomJS, Div, GlyphRenderer, HoverTool, InlineStyleSheet, UIElement
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
@@ -58,6 +58,12 @@ def panel(title: str, x: str, y: str, **ranges: Any) -> figure:
     plot.toolbar.logo = None
     plot.xgrid.visible = plot.ygrid.visible = False
     return plot
+
+
+def read_off(plot: figure, line: GlyphRenderer, x: str, y: str) -> None:
+    """The line's numbers where the mouse is, under these names."""
+    names = [(x, "@x{0,0.[000]}"), (y.replace("@", ""), "@y{0.0000e+0}")]
+    plot.add_tools(HoverTool(renderers=[line], mode="vline", tooltips=names))
 
 
 def legend_below(plot: figure) -> None:
