@@ -11,7 +11,7 @@ import numpy as np
 
 from figures.kit.tables import NONE
 from figures.study.cost_against_quality import WORDS
-from figures.study.study_records import at_each_budget, duels, over_the_grid, perplexities
+from figures.study.study_records import at_each_budget, duels, lines_of, over_the_grid, perplexities
 
 Rows = list[list[str]]
 PENALTY = re.compile(
@@ -31,13 +31,12 @@ def told(folder: Path) -> dict[str, Any]:
         [words.get(way, way), str(len(pairs)), *(_spread(column, 1) for column in zip(*pairs, strict=True))]
         for way, pairs in perplexities(folder).items()
     ]
-    cost = next(iter(sorted(folder.glob("cost-seeds-*.jsonl"))), None)
     penalty = next(iter(sorted(folder.glob("one-penalty-*.txt"))), None)
     return {
         "five": five,
         "ptb": ptb or None,
         "penalty": None if penalty is None else penalties(penalty.read_text(encoding="utf-8")),
-        "cost": None if cost is None else equal_cost(cost),
+        "cost": [equal_cost(path) for path in sorted(folder.glob("cost-*.jsonl"), reverse=True)],
     }
 
 
@@ -67,7 +66,10 @@ def equal_cost(record: Path) -> dict[str, Any]:
     budgets, valid = at_each_budget(record, 1)
     _, test = at_each_budget(record, 2)
     _, fights = duels(record, "split")
+    lines = lines_of(record)
     return {
+        "tasks": ", ".join(dict.fromkeys(str(line["task"]) for line in lines)),
+        "seeds": ", ".join(map(str, sorted({line["seed"] for line in lines}))),
         "budgets": [f"{budget:g}" for budget in budgets],
         "valid": [[arm, *map(_seeds, rows)] for arm, rows in valid.items()],
         "test": [[arm, *map(_seeds, rows)] for arm, rows in test.items()],

@@ -1,7 +1,8 @@
 """cost_against_quality: what the ways of self-tuning cost and bring, and how they stand against searches.
 
-Left: five small tasks, excess validation loss retrained at λ̂ over a retrained grid, against processor seconds of a
-run. Right: three small tasks, excess of the best network so far at equal processor time, for self-tuning and searches.
+Above: five small tasks, excess validation loss retrained at λ̂ over a retrained grid, against processor seconds of a
+run. Below: excess of the best network so far at equal processor time, for self-tuning and searches, on
+three tasks of two hyperparameters and on five of four to eight.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from figures.kit.steady_layout import SteadyLayout
 from figures.study.study_records import at_each_budget, over_the_grid
 
 SEEDS = ("five-tasks-seeds-401-405.jsonl", "five-tasks-seeds-501-505.jsonl")
-COST = "cost-seeds-601-603.jsonl"
+COST = {
+    "cost-seeds-601-603.jsonl": "two hyperparameters",
+    "cost-many-seeds-611-613.jsonl": "four to eight hyperparameters",
+}
 WORDS = {
     "default": "split", "delta": "Δ-STN", "stn-published": "STN", "default-narrow": "split, narrow",
     "default-wide-3e-3": "split, wide", "default-4-4": "split, every 4th", "default-half": "split, half batch",
@@ -35,22 +39,25 @@ ARMS = {
 
 def has_records(root: Path) -> bool:
     """Whether all that is drawn is in this folder's study/."""
-    return all((root / "study" / name).is_file() for name in (*SEEDS, COST))
+    return all((root / "study" / name).is_file() for name in (*SEEDS, *COST))
 
 
 @style.styled()
 def draw(root: Path) -> Figure:
-    """Both panels from root/study/."""
-    height = 2.9
-    fig = Figure(figsize=(style.PAGE, height), layout=SteadyLayout(rect=(0.0, 0.34 / height, 1.0, 1 - 0.34 / height)))
-    left, right = fig.subplots(1, 2)
-    _ways(left, root / "study")
-    _budgets(right, root / "study")
-    fig.legend(*right.get_legend_handles_labels(), loc="outside upper right", ncols=3)
+    """All panels from root/study/."""
+    height = 5.0
+    fig = Figure(figsize=(style.PAGE, height), layout=SteadyLayout(rect=(0.0, 0.5 / height, 1.0, 1 - 0.5 / height)))
+    above, *others = fig.subplot_mosaic([["ways", "ways"], ["few", "many"]]).values()
+    _ways(above, root / "study")
+    for axes, name in zip(others, COST, strict=True):
+        _budgets(axes, root / "study" / name)
+        axes.set_title(COST[name])
+    others[0].set_ylabel("Validation loss above\nthe lowest of any arm")
+    fig.legend(*others[0].get_legend_handles_labels(), loc="outside upper right", ncols=3)
     words = (
-        "Left: mean over tasks and seeds ± standard error; filled: the first of these records, hollow: the second. "
-        "Right: a line begins where each of its runs has a network\n"
-        f"Records in study/: {', '.join((*SEEDS, COST))}"
+        "Above: mean over tasks and seeds ± standard error; filled: the first of these records, hollow: the second\n"
+        "Below: a line begins where each of its runs has a network\n"
+        f"Records in study/: {', '.join((*SEEDS, *COST))}"
     )
     fig.text(0.5, 0.02 / height, words, ha="center", va="bottom", fontsize=style.FOOTER, color=style.GREY,
              parse_math=False, in_layout=False)  # fmt: skip
@@ -72,7 +79,7 @@ def _ways(axes: Axes, folder: Path) -> None:
     last = {True: low, False: low}
     for at, mean, word in sorted(points, key=lambda point: point[1]):
         side = word.endswith(("4th", "batch", "wide"))  # on the left of its point
-        y = max(mean, last[side] + 0.055 * (high - low)) if at < 10.0 else mean
+        y = max(mean, last[side] + 0.09 * (high - low)) if at < 10.0 else mean
         if at < 10.0:
             last[side] = y
         axes.annotate(word, (at, mean), (at + (-0.4 if side else 0.4), y), fontsize=style.SMALL, va="center",
@@ -83,8 +90,8 @@ def _ways(axes: Axes, folder: Path) -> None:
     axes.set_ylabel("Validation loss above\nthe retrained grid's best")
 
 
-def _budgets(axes: Axes, folder: Path) -> None:
-    budgets, arms = at_each_budget(folder / COST, 1)
+def _budgets(axes: Axes, record: Path) -> None:
+    budgets, arms = at_each_budget(record, 1)
     for arm, (word, colour, marker, dashes) in ARMS.items():
         pairs = [(b, float(np.mean(v))) for b, v in zip(budgets, arms.get(arm, []), strict=False) if v is not None]
         if pairs:
@@ -94,5 +101,4 @@ def _budgets(axes: Axes, folder: Path) -> None:
     axes.set_xticks(budgets, [f"{budget:g}" for budget in budgets])
     axes.set_yticks([0.01, 0.02, 0.05, 0.1, 0.2], ["0.01", "0.02", "0.05", "0.1", "0.2"])
     axes.minorticks_off()
-    axes.set_xlabel("Budget (plain trainings of equal processor time)")
-    axes.set_ylabel("Validation loss above\nthe lowest of any arm")
+    axes.set_xlabel("Budget (plain trainings)")

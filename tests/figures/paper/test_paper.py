@@ -69,7 +69,9 @@ def test_the_evidence_is_that_of_every_record() -> None:
         "split", "split, every 4th", "split, half batch", "Δ-STN",
     }  # fmt: skip
     assert {row[1] for row in found["ptb"] if "centred" not in row[0]} == {"3"} and len(found["ptb"]) >= 2
-    assert found["cost"]["budgets"] == ["1", "2", "4", "8"] and len(found["cost"]["duels"]) == 12
+    few, many = found["cost"]
+    assert few["budgets"] == many["budgets"] == ["1", "2", "4", "8"]
+    assert len(few["duels"]) == 12 and len(many["duels"]) == 9 and "mnist-augment" in many["tasks"]
     assert found["penalty"]["count"] == "9"
     text = (RECORDED / "study" / "one-penalty-seeds-21-23.txt").read_text()
     told = penalties(text)

@@ -69,11 +69,12 @@ def test_lockstep_is_the_mean_correlation_of_increments() -> None:
 def test_the_figures_show_the_records(tmp_path: Path) -> None:
     figures = drawn([tmp_path, RECORDED], ())
     assert set(figures) == set(FROM_RECORDS)
-    left, right = figures["cost_against_quality"].axes
-    (line,) = [line for line in right.lines if line.get_label() == "split"]
-    _, arms = at_each_budget(RECORDED / "study" / cost_against_quality.COST, 1)
-    assert list(line.get_ydata()) == pytest.approx([np.mean(row) for row in arms["split"] if row])
-    assert sum(text.get_text() == "split" for text in left.texts) == 2
+    above, *below = figures["cost_against_quality"].axes
+    for axes, name in zip(below, cost_against_quality.COST, strict=True):
+        (line,) = [line for line in axes.lines if line.get_label() == "split"]
+        _, arms = at_each_budget(RECORDED / "study" / name, 1)
+        assert list(line.get_ydata()) == pytest.approx([np.mean(row) for row in arms["split"] if row])
+    assert sum(text.get_text() == "split" for text in above.texts) == 2
     panels = figures["lambda_in_lockstep"].axes
     assert [axes.get_title().split("\n")[0] for axes in panels][:1] == ["STN"]
     log = RECORDED / lambda_in_lockstep.LOGS["STN"]
@@ -86,7 +87,7 @@ def test_a_mistake_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and "figures/recorded" in told and not (tmp_path / "out").exists()
     shutil.copytree(RECORDED / "study", tmp_path / "study")
-    broken = tmp_path / "study" / cost_against_quality.COST
+    broken = tmp_path / "study" / next(iter(cost_against_quality.COST))
     broken.write_text("no record\n")
     with pytest.raises(UserError, match=r"line 1 of .*cost-seeds"):
         drawn([tmp_path], ["cost_against_quality"])
