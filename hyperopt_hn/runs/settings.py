@@ -12,13 +12,19 @@ import numpy as np
 
 from hyperopt_hn.errors import UserError
 
-CREDENTIALS = re.compile(r"(\w://)[^/@\s]+@")
-"""What is between a URL's scheme and its host."""
+SCHEME = re.compile(r"\w[\w+.-]*://")
+CREDENTIALS = re.compile(r"(\w://)(?:[^/:@\s]*:(?!\d+(?:[/\s]|$))\S*|[^/@\s]+)@")
+"""What is between a URL's scheme and its host, up to the last @ that can belong to it; a port is no password."""
+WITH_SPACES = re.compile(r"(\w://)[^/:@]*:.*@", re.DOTALL)
+"""The same where the whole text is one URL: its password may hold anything."""
+SECRETS = re.compile(r"([?&][^=&\s]*(?:pass|pwd|secret|token)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
+"""What a URL's query says of these."""
 
 
 def masked(text: str) -> str:
-    """The text without the user names and passwords of the URLs in it: "postgresql://***@host/db"."""
-    return CREDENTIALS.sub(r"\1***@", text)
+    """The text without the user names and passwords of the URLs in it: "postgresql://***@host/db?password=***"."""
+    credentials = WITH_SPACES if SCHEME.match(text) and "://" not in text.split("://", 1)[1] else CREDENTIALS
+    return SECRETS.sub(r"\1***", CREDENTIALS.sub(r"\1***@", credentials.sub(r"\1***@", text)))
 
 
 def plain(value: Any, name: str = "") -> Any:

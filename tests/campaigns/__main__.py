@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 
 AT = ("random", "events", "ranks")
 """Where runs are killed."""
-STORAGES = ("journal", "sqlite")
+STORAGES = ("journal", "sqlite", "postgresql")
 """What processes may share."""
 
 
@@ -54,7 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--at", type=_some(AT), default=",".join(AT), help=f"kill: of {', '.join(AT)} (of two ranks under torchrun)"
     )
     parser.add_argument(
-        "--storages", type=_some(STORAGES), default="journal,sqlite", help="processes: which storages they share"
+        "--storages",
+        type=_some(STORAGES),
+        default="journal,sqlite",
+        help=f"processes: which storages they share, of {', '.join(STORAGES)} (a server of its own)",
     )
     parser.add_argument("--out", type=Path, help="where failing inputs stay (default: a temporary folder)")
     given = parser.parse_args(arguments)

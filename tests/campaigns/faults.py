@@ -133,7 +133,7 @@ def _printing_to(name: str, line: str) -> Case:
         environment = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         with run.told.open("w") as told:
             return subprocess.run(
-                ["bash", "-c", line.replace("{run}", words), "bash", *run.small.at(run.folder)],
+                ["bash", "-c", line.replace("{run}", words), "bash", *run.words],
                 cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=told,
                 check=False,
             ).returncode  # fmt: skip

@@ -6,13 +6,14 @@ import random
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.campaigns.apparatus.endings import differing, outcome
 from tests.campaigns.apparatus.layer import Fault
 from tests.campaigns.apparatus.nursery import Child, Nursery
+from tests.campaigns.apparatus.postgres import Server, server
 from tests.campaigns.apparatus.programs import SMALL, Small
 
 
@@ -27,6 +28,13 @@ class Disturbed:
     whole: dict[str, bytes] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    server: Server | None = None
+    """Where it shares a search in a database."""
+
+    @property
+    def words(self) -> list[str]:
+        """What it is after `python`."""
+        return self.small.at(self.folder, self.server.url if self.server else "")
 
     @property
     def folder(self) -> Path:
@@ -42,10 +50,12 @@ class Disturbed:
         """Nothing is there yet."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
+        if self.server:
+            self.server.fresh()
 
     def start(self, fault: Fault, limits: Mapping[str, int] | None = None) -> Child:
         """The run, disturbed so, gone on with if something is there."""
-        return self.nursery.start(self.small.at(self.folder), self.told, fault.environment(self.folder), limits)
+        return self.nursery.start(self.words, self.told, fault.environment(self.folder), limits)
 
     def once(self, fault: Fault) -> int:
         """Its exit code."""
@@ -56,7 +66,7 @@ class Disturbed:
         trace = self.out / f"{self.name}.events"
         trace.unlink(missing_ok=True)
         environment = Fault(reads=reads).environment(self.folder, trace)
-        self.nursery.start(self.small.at(self.folder), self.told, environment).wait()
+        self.nursery.start(self.words, self.told, environment).wait()
         return trace.read_text().splitlines()
 
     def resumed(self) -> str:
@@ -79,10 +89,10 @@ class Disturbed:
 def disturbed(name: str, out: Path, reads: bool = False) -> Iterator[Disturbed]:
     """A small run in a nursery of its own, run twice undisturbed to learn its bytes and its events."""
     out.mkdir(parents=True, exist_ok=True)
-    with Nursery() as nursery:
-        run = Disturbed(name, SMALL[name], nursery, out)
+    with Nursery() as nursery, server() if name == "postgresql" else nullcontext() as database:
+        run = Disturbed(name, SMALL[name], nursery, out, server=database)
         run.fresh()
-        if code := nursery.learn(run.small.at(run.folder), run.told):
+        if code := nursery.learn(run.words, run.told):
             raise RuntimeError(f"{name} ends with {code} when nobody disturbs it: {run.told.read_text()}")
         run.whole = outcome(run.folder)
         run.fresh()

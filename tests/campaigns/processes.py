@@ -40,7 +40,7 @@ def in_one_folder(run: Disturbed, ends: float, chance: random.Random) -> int:
     while rounds == 0 or time.monotonic() < ends:
         rounds += 1
         run.fresh()
-        plain = [word for word in run.small.at(run.folder) if word != "--resume"]
+        plain = [word for word in run.words if word != "--resume"]
         flags = [chance.choice((["--resume"], ["--resume"], ["--overwrite"], [])) for _ in range(MANY)]
         children = [_start(run, [*plain, *flag], number) for number, flag in enumerate(flags)]
         faults = _ended(children, run.seconds, chance)
@@ -69,7 +69,7 @@ def in_one_storage(run: Disturbed, ends: float, chance: random.Random) -> int:
     while rounds == 0 or time.monotonic() < ends:
         rounds += 1
         run.fresh()
-        words = run.small.at(run.folder)
+        words = run.words
         places = [str(run.folder / f"run{number}") for number in range(MANY)]
         waiting = {number: [*words[:-1], place] for number, place in enumerate(places)}
         faults: list[str] = []

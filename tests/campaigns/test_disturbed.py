@@ -87,7 +87,7 @@ def test_a_checkpoint_that_the_system_did_not_give_is_not_called_damaged(toy: Di
     (newest,) = toy.folder.rglob("checkpoint.npz")
     whole, reads = newest.read_bytes(), Fault(reads=True).environment(toy.folder, toy.out / "reads.events")
     shutil.copytree(toy.folder, toy.out / "cut", dirs_exist_ok=True)
-    toy.nursery.start(toy.small.at(toy.folder), toy.told, reads).wait()
+    toy.nursery.start(toy.words, toy.told, reads).wait()
     events = (toy.out / "reads.events").read_text().splitlines()
     of_it = [at for at, event in enumerate(events, 1) if " read " in event and event.endswith("/checkpoint.npz")]
     assert len(of_it) > 5

@@ -15,7 +15,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock, JournalStorage
 from optuna.study import Study
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, NoSuchModuleError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from hyperopt_hn.errors import UserError
@@ -84,16 +84,24 @@ def _unreached(storage: str, error: BaseException, once_open: bool) -> UserError
         known = any(word in line for word in remedies)
         what = next((what for word, what in remedies.items() if word in line), "see that it can be reached")
     if not (once_open or known):
-        return _unusable(f"the storage {masked(storage)} cannot be used ({masked(line)[:120]})")
+        what = f"the storage {masked(storage)} cannot be used ({masked(line)[:120]})"
+        return _unusable(what, _first_look(storage, error))
     return UserError.spelled(
         lambda say: f"the storage {masked(storage)} failed ({masked(line)[:120]}); {what}, then use {say('resume')}"
     )
 
 
-def _unusable(what: str) -> UserError:
-    return UserError.spelled(
-        lambda say: f"{what}; give {say('storage', ...)} sqlite:///FILE, journal:FILE or another URL that Optuna takes"
-    )
+def _first_look(storage: str, error: BaseException) -> str:
+    """What to see to before another storage is tried."""
+    if isinstance(error, (ImportError, NoSuchModuleError)):
+        return "install its driver (PostgreSQL's: pip install 'psycopg[binary]', postgresql+psycopg://USER@HOST/DATABASE)"
+    return "see that its server runs and lets you in" if _on_a_server(storage) else ""
+
+
+def _unusable(what: str, rather: str = "") -> UserError:
+    first = f"{rather}, or " if rather else ""
+    known = "sqlite:///FILE, journal:FILE or another URL that Optuna takes"
+    return UserError.spelled(lambda say: f"{what}; {first}give {say('storage', ...)} {known}")
 
 
 def _raced(storage: str, attempt: Callable[[], T]) -> T:
@@ -102,9 +110,14 @@ def _raced(storage: str, attempt: Callable[[], T]) -> T:
         for wait in RACE_SECONDS if _there(storage) else ():
             try:
                 return attempt()
-            except (OperationalError, IntegrityError):
+            except (OperationalError, IntegrityError, ProgrammingError):
                 time.sleep(wait)
         return attempt()
+
+
+def _on_a_server(storage: str) -> bool:
+    """Whether it is no file of this machine's."""
+    return "://" in storage and not storage.startswith(("sqlite:", "journal:"))
 
 
 def _there(storage: str) -> bool:
@@ -158,9 +171,7 @@ def _storage(storage: str) -> Any:
         return JournalStorage(JournalFileBackend(journal, _JournalLock(journal)))
     if "://" not in storage:
         raise _unusable(f"the storage {masked(storage)!r} is no URL")
-    if not storage.startswith("sqlite:"):
-        return storage
-    how: dict[str, Any] = {"connect_args": {"timeout": LOCKED_SECONDS}}
+    how: dict[str, Any] = {"connect_args": {} if _on_a_server(storage) else {"timeout": LOCKED_SECONDS}}
     if not storage.endswith(("sqlite://", ":memory:")):
-        how["poolclass"] = NullPool  # a connection for each transaction: none is left open, whenever the study goes
+        how["poolclass"] = NullPool  # one for each transaction: none is left open, or was cut during a long trial
     return optuna.storages.RDBStorage(storage, engine_kwargs=how)

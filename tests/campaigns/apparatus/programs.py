@@ -25,13 +25,13 @@ SEARCH = (
 
 @dataclass(frozen=True)
 class Small:
-    """A run that leaves the same bytes whenever it is made; {folder} in a word is where."""
+    """A run that leaves the same bytes whenever it is made; {folder} in a word is where, {url} a database."""
 
     words: tuple[str, ...]
 
-    def at(self, folder: Path) -> list[str]:
+    def at(self, folder: Path, url: str = "") -> list[str]:
         """The words after `python`."""
-        return [word.replace("{folder}", str(folder)) for word in self.words]
+        return [word.replace("{folder}", str(folder)).replace("{url}", url) for word in self.words]
 
 
 SMALL = {
@@ -39,4 +39,5 @@ SMALL = {
     "self-tuner": Small(("-c", SELF_TUNER, "{folder}/run")),
     "journal": Small((*SEARCH, "--storage", "journal:{folder}/study.log", "--out", "{folder}")),
     "sqlite": Small((*SEARCH, "--storage", "sqlite:///{folder}/study.db", "--out", "{folder}")),
+    "postgresql": Small((*SEARCH, "--storage", "{url}", "--out", "{folder}")),
 }

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages import RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
+from sqlalchemy.pool import NullPool
 
 from hyperopt_hn.files.states import load_state
 from hyperopt_hn.nn.tuning.codec import load_checkpoint
@@ -46,8 +48,10 @@ class Stored:
 
 def trials_of(storage: str) -> Stored:
     """All trials of the only study there."""
-    where: Any = storage
-    if storage.startswith("journal:"):
+    where: Any
+    if not storage.startswith("journal:"):
+        where = RDBStorage(storage, engine_kwargs={"poolclass": NullPool})
+    else:
         where = JournalStorage(JournalFileBackend(storage.removeprefix("journal:")))
     (name,) = optuna.get_all_study_names(where)
     trials = optuna.load_study(study_name=name, storage=where).get_trials(deepcopy=False)

@@ -42,6 +42,15 @@ def test_passwords_of_urls_are_not_kept(tmp_path):
         ("redis://:p%40ss@h:1", "redis://***@h:1"),
         ("failed for postgresql://u:p@h/d and sqlite:///f.db", "failed for postgresql://***@h/d and sqlite:///f.db"),
         ("sqlite:////tmp/u@h.db", "sqlite:////tmp/u@h.db"),
+        ("postgresql+psycopg://u@h/d", "postgresql+psycopg://***@h/d"),
+        ("postgresql://u:s@cr@t@h/d", "postgresql://***@h/d"),
+        ("postgresql://u:s/cr@h/d", "postgresql://***@h/d"),
+        ("postgresql://u:s cr/t@h/d", "postgresql://***@h/d"),
+        ("no postgresql://u:s/c@r@h/d here", "no postgresql://***@h/d here"),
+        ("postgresql://u:8080@h/d", "postgresql://***@h/d"),
+        ("postgresql://h/d?user=u&password=s3&sslmode=require", "postgresql://h/d?user=u&password=***&sslmode=require"),
+        ("postgresql:///d?sslPassword=s3", "postgresql:///d?sslPassword=***"),
+        ("see https://h:8080/a@b and https://h/a:b@c", "see https://h:8080/a@b and https://h/a:b@c"),
     ],
 )
 def test_masked(text, shown):
