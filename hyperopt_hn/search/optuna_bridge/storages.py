@@ -94,7 +94,9 @@ def _unreached(storage: str, error: BaseException, once_open: bool) -> UserError
 def _first_look(storage: str, error: BaseException) -> str:
     """What to see to before another storage is tried."""
     if isinstance(error, (ImportError, NoSuchModuleError)):
-        return "install its driver (PostgreSQL's: pip install 'psycopg[binary]', postgresql+psycopg://USER@HOST/DATABASE)"
+        return (
+            "install its driver (PostgreSQL's: pip install 'psycopg[binary]', postgresql+psycopg://USER@HOST/DATABASE)"
+        )
     return "see that its server runs and lets you in" if _on_a_server(storage) else ""
 
 
