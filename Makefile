@@ -83,7 +83,7 @@ explore: .venv/.explore-deep
 endif
 
 STUDY_PRESET ?= quick
-study: .venv/.deep  ## does it pay: self-tuning, constants and searches at equal processor time (resumes; STUDY_PRESET=smoke|quick|full)
+study: .venv/.deep  ## does it pay: self-tuning, constants and searches at equal processor time (resumes; STUDY_PRESET=smoke|quick|many|full)
 	.venv/bin/python -m deep.study --preset $(STUDY_PRESET)
 
 SLOPES = figures/recorded/study/slopes-seeds-701-703.csv
