@@ -1,11 +1,12 @@
-"""The study's tasks with five to eight hyperparameters: rates, penalties, augmentations, layer by layer.
+"""The study's tasks with four to eight hyperparameters: rates, penalties, augmentations, layer by layer.
 
 Real data in a split drawn from the seed, each network a core's seconds; MNIST's are to be had as README.md says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,33 +17,27 @@ from torch.nn import functional as F
 
 from deep.augment.geometry import AffineStrengths, affine, draw_affine
 from deep.study.tasks import (
+    DECAY,
+    DROPOUT,
     LETTERS,
+    SMOOTHING,
     START,
     Pair,
     Splits,
     StudyTask,
     TextTransformer,
+    TrainLoss,
     cross_entropy,
     digits,
-    smoothed,
     text_windows,
 )
 from hyperopt_hn import Hyper
 from hyperopt_hn.data.catalogue import load
-from hyperopt_hn.nn import squared_norm
+from hyperopt_hn.nn import smoothed_cross_entropy, squared_norm
 
 Values = Mapping[str, Any]
 
 
-def _rate(name: str) -> Hyper:
-    return Hyper(name, START, 0.0, 0.9)
-
-
-def _decay(name: str) -> Hyper:
-    return Hyper(name, 1e-4, 1e-7, 0.1, log=True, shared=True)
-
-
-SMOOTHING = Hyper("smoothing", 0.05, 0.0, 0.9)
 AFFINE = (
     Hyper("degrees", 5.0, 0.0, 60.0),
     Hyper("shear", 5.0, 0.0, 45.0),
@@ -59,10 +54,23 @@ def _moved(images: Tensor, h: Values) -> Tensor:
     return affine(images, draw_affine(AffineStrengths(*strengths), side, torch.default_generator))
 
 
+WHOLE = {"decay": ""}
+"""One decay of all layers."""
+
+
 def _penalties(model: nn.Module, h: Values, layers: Mapping[str, str]) -> Tensor:
     found = [h[name] * squared_norm(model.get_submodule(layer)) for name, layer in layers.items()]
     total: Tensor = sum(found[1:], start=found[0])
     return total
+
+
+def _smoothed_and_decayed(layers: Mapping[str, str]) -> TrainLoss:
+    """Cross entropy with label smoothing, and a decay of each of these layers: hyperparameter -> its name."""
+
+    def loss(model: nn.Module, batch: Pair, h: Values) -> Tensor:
+        return smoothed_cross_entropy(model(batch[0]), batch[1], h["smoothing"]) + _penalties(model, h, layers)
+
+    return loss
 
 
 DEEP_LAYERS = {"decay1": "1", "decay2": "4", "decay3": "7"}
@@ -73,10 +81,6 @@ def _deep_mlp() -> nn.Module:
         nn.Dropout(START), nn.Linear(64, 100), nn.ReLU(), nn.Dropout(START), nn.Linear(100, 100), nn.ReLU(),
         nn.Dropout(START), nn.Linear(100, 10),
     )  # fmt: skip
-
-
-def _deep_loss(model: nn.Module, batch: Pair, h: Values) -> Tensor:
-    return smoothed(model(batch[0]), batch[1], h["smoothing"]) + _penalties(model, h, DEEP_LAYERS)
 
 
 DECAYED_LAYERS = {"decay1": "0", "decay2": "2", "decay3": "4", "decay4": "6"}
@@ -124,7 +128,7 @@ def _cnn(classes: int) -> nn.Module:
 
 
 def _moving_loss(model: nn.Module, batch: Pair, h: Values) -> Tensor:
-    return cross_entropy(model, (_moved(batch[0], h), batch[1])) + h["decay"] * squared_norm(model)
+    return cross_entropy(model, (_moved(batch[0], h), batch[1])) + _penalties(model, h, WHOLE)
 
 
 FIRST = 5
@@ -160,10 +164,6 @@ def _fine_tuned() -> nn.Module:
 TUNED_LAYERS = {"decay1": "0", "decay2": "4", "decay3": "9", "decay4": "12"}
 
 
-def _tuning_loss(model: nn.Module, batch: Pair, h: Values) -> Tensor:
-    return smoothed(model(batch[0]), batch[1], h["smoothing"]) + _penalties(model, h, TUNED_LAYERS)
-
-
 class TextLSTM(nn.Module):
     """Tells the next character from a window; (B, T) -> (B, classes)."""
 
@@ -184,20 +184,9 @@ class TextLSTM(nn.Module):
 LSTM_LAYERS = {"decay1": "embed", "decay2": "lstm", "decay3": "head"}
 
 
-def _lstm_loss(model: nn.Module, batch: Pair, h: Values) -> Tensor:
-    return smoothed(model(batch[0]), batch[1], h["smoothing"]) + _penalties(model, h, LSTM_LAYERS)
-
-
-def _deep_transformer() -> nn.Module:
-    return TextTransformer(START, 48, START)
-
-
-def _transformer_loss(model: nn.Module, batch: Pair, h: Values) -> Tensor:
-    return smoothed(model(batch[0]), batch[1], h["smoothing"]) + h["decay"] * squared_norm(model)
-
-
-def _hypers(rates: Mapping[str, str], decays: Mapping[str, str] | tuple[str, ...], *others: Hyper) -> tuple[Hyper, ...]:
-    return (*(_rate(name) for name in dict.fromkeys(rates.values())), *(_decay(name) for name in decays), *others)
+def _hypers(rates: Mapping[str, str], decays: Iterable[str], *others: Hyper) -> tuple[Hyper, ...]:
+    named = [replace(DROPOUT, name=name) for name in rates.values()]
+    return (*named, *(replace(DECAY, name=name) for name in decays), *others)
 
 
 def _by_hand(hypers: tuple[Hyper, ...], **own: float) -> dict[str, float]:
@@ -214,25 +203,26 @@ def _task(name: str, data: Any, net: Any, loss: Any, rates: Any, decays: Any, *o
 
 MANY = (
     _task(
-        "digits-layers", digits, _deep_mlp, _deep_loss, {"0": "input", "3": "hidden1", "6": "hidden2"}, DEEP_LAYERS,
-        SMOOTHING, hand={"input": 0.2}, steps=500,
+        "digits-layers", digits, _deep_mlp, _smoothed_and_decayed(DEEP_LAYERS),
+        {"0": "input", "3": "hidden1", "6": "hidden2"}, DEEP_LAYERS, SMOOTHING, hand={"input": 0.2}, steps=500,
     ),
     _task("digits-decays", digits, _decayed_mlp, _decayed_loss, {}, DECAYED_LAYERS, steps=500),
     _task(
         "mnist-augment", _thousand, lambda: _cnn(10), _moving_loss, {"3": "maps1", "8": "maps2", "11": "hidden"},
-        ("decay",), *AFFINE, hand={"maps1": 0.2, "maps2": 0.2}, steps=400,
+        WHOLE, *AFFINE, hand={"maps1": 0.2, "maps2": 0.2}, steps=400,
     ),
     _task(
-        "fine-tuning", _second_half, _fine_tuned, _tuning_loss, {"3": "maps1", "8": "maps2", "11": "hidden"},
-        TUNED_LAYERS, SMOOTHING, hand={"maps1": 0.2, "maps2": 0.2}, steps=300,
+        "fine-tuning", _second_half, _fine_tuned, _smoothed_and_decayed(TUNED_LAYERS),
+        {"3": "maps1", "8": "maps2", "11": "hidden"}, TUNED_LAYERS, SMOOTHING, hand={"maps1": 0.2, "maps2": 0.2},
+        steps=300,
     ),
     _task(
-        "text-lstm", text_windows, TextLSTM, _lstm_loss, {"inputs": "inputs", "outputs": "outputs"}, LSTM_LAYERS,
-        SMOOTHING, hand={"inputs": 0.2}, steps=300,
+        "text-lstm", text_windows, TextLSTM, _smoothed_and_decayed(LSTM_LAYERS),
+        {"inputs": "inputs", "outputs": "outputs"}, LSTM_LAYERS, SMOOTHING, hand={"inputs": 0.2}, steps=300,
     ),
     _task(
-        "text-layers", text_windows, _deep_transformer, _transformer_loss,
-        {"body.layers.0.*": "block1", "body.layers.1.*": "block2", "dropout": "head"}, ("decay",), SMOOTHING,
+        "text-layers", text_windows, lambda: TextTransformer(START), _smoothed_and_decayed(WHOLE),
+        {"body.layers.0.*": "block1", "body.layers.1.*": "block2", "dropout": "head"}, WHOLE, SMOOTHING,
         hand={"block1": 0.1, "block2": 0.1, "head": 0.1}, steps=400,
     ),
 )  # fmt: skip

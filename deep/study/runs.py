@@ -134,7 +134,7 @@ def tuner_of(task: StudyTask, splits: Splits, seed: int, way: Way, test: bool = 
     model = task.net()
     if way.kind != "implicit":
         gain: Gain = "stn" if way.kind == "stn" else "delta"
-        model = convert(model, space, dropout=task.rates or None, gain=gain, form=way.form)
+        model = convert(model, space, dropout=task.rates, gain=gain, form=way.form)
     hypers = Hypers(space, spread=way.spread, decades=way.decades)
     problem = TorchProblem(
         task.train_loss, task.valid_loss, Batches.of(splits[0], task.batch, seed),

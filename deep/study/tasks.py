@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from hyperopt_hn import Hyper
 from hyperopt_hn.data.topics import read_topics
-from hyperopt_hn.nn import squared_norm
+from hyperopt_hn.nn import smoothed_cross_entropy, squared_norm
 
 Pair = tuple[Tensor, Tensor]
 Splits = tuple[Pair, Pair, Pair]
@@ -52,6 +52,11 @@ class StudyTask:
     batch: int = 50
     steps: int = 700
 
+    @property
+    def start(self) -> dict[str, float]:
+        """The hyperparameters' values at the start, natural units."""
+        return {hyper.name: float(hyper.init) for hyper in self.hypers}
+
     def valid_loss(self, model: nn.Module, batch: Pair) -> Tensor:
         """The mean prediction loss."""
         return self.base(model, batch).mean()
@@ -59,6 +64,7 @@ class StudyTask:
 
 START = 0.1
 """Where every dropout rate begins."""
+DROPOUT = Hyper("dropout", START, 0.0, 0.9)
 DECAY = Hyper("decay", 1e-4, 1e-7, 0.1, log=True, shared=True)
 SMOOTHING = Hyper("smoothing", 0.05, 0.0, 0.9)
 
@@ -76,13 +82,7 @@ def _penalised(base: Loss) -> TrainLoss:
 
 
 def _smoothed(model: nn.Module, batch: Pair, h: Mapping[str, Any]) -> Tensor:
-    return smoothed(model(batch[0]), batch[1], h["smoothing"])
-
-
-def smoothed(logits: Tensor, labels: Tensor, share: Any) -> Tensor:
-    """Cross entropy per example with a share of the weight spread over all classes; (B, C), (B,) -> (B,)."""
-    logs = logits.log_softmax(-1)
-    return -(1 - share) * logs.gather(1, labels[:, None])[:, 0] - share * logs.mean(1)
+    return smoothed_cross_entropy(model(batch[0]), batch[1], h["smoothing"])
 
 
 def _split(x: np.ndarray, y: np.ndarray, seed: int, train: int, valid: int) -> Splits:
@@ -141,15 +141,18 @@ def text_windows(seed: int) -> Splits:
 
 
 class TextTransformer(nn.Module):
-    """A small transformer that tells the next character from a window; (B, T) -> (B, classes)."""
+    """A small transformer that tells the next character from a window; (B, T) -> (B, classes).
 
-    def __init__(self, rate: float = START, width: int = 48, inner: float = 0.0) -> None:
+    `inner` is the rate of dropout within its blocks.
+    """
+
+    def __init__(self, inner: float = 0.0, width: int = 48) -> None:
         super().__init__()
         self.embed = nn.Embedding(LETTERS, width)
         self.place = nn.Embedding(WINDOW, width)
         layer = nn.TransformerEncoderLayer(width, 4, 2 * width, inner, batch_first=True, norm_first=True)
         self.body = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
-        self.dropout = nn.Dropout(rate)
+        self.dropout = nn.Dropout(START)
         self.head = nn.Linear(width, LETTERS)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -176,7 +179,7 @@ def _small(
     points = tuple({"dropout": d, second.name: s} for d in dropouts for s in grid)
     return StudyTask(
         name, data, net, base, _penalised(base) if second is DECAY else _smoothed,
-        (Hyper("dropout", START, 0.0, 0.9), second), {"dropout" if name == "text" else "*": "dropout"},
+        (DROPOUT, second), {"dropout" if name == "text" else "*": "dropout"},
         {"dropout": 0.5, "decay": 1e-4} if second is DECAY else {"dropout": 0.5, "smoothing": 0.1}, points, steps=steps,
     )  # fmt: skip
 

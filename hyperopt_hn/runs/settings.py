@@ -23,8 +23,9 @@ SECRETS = re.compile(r"([?&][^=&\s]*(?:pass|pwd|secret|token)[^=&\s]*=)[^&\s]*",
 
 def masked(text: str) -> str:
     """The text without the user names and passwords of the URLs in it: "postgresql://***@host/db?password=***"."""
-    credentials = WITH_SPACES if SCHEME.match(text) and "://" not in text.split("://", 1)[1] else CREDENTIALS
-    return SECRETS.sub(r"\1***", CREDENTIALS.sub(r"\1***@", credentials.sub(r"\1***@", text)))
+    if SCHEME.match(text) and text.count("://") == 1:
+        text = WITH_SPACES.sub(r"\1***@", text)
+    return SECRETS.sub(r"\1***", CREDENTIALS.sub(r"\1***@", text))
 
 
 def plain(value: Any, name: str = "") -> Any:

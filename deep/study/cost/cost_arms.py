@@ -153,7 +153,7 @@ class Arm:
 
 
 ARMS: dict[str, Callable[[Arm], None]] = {
-    "fixed": lambda arm: arm.constant({hyper.name: float(hyper.init) for hyper in arm.task.hypers}),
+    "fixed": lambda arm: arm.constant(arm.task.start),
     "hand": lambda arm: arm.constant(arm.task.hand),
     **{name: (lambda arm, way=way: arm.tuning(way, replay=False)) for name, way in TUNED.items()},  # type: ignore[misc]
     "split-replay": lambda arm: arm.tuning(TUNED["split"], replay=True),
@@ -181,10 +181,9 @@ def applies(name: str, task: StudyTask) -> bool:
 
 def _unit(task: StudyTask, splits: Splits, seed: int) -> float:
     """Processor seconds of one plain training with its evaluations, at the start values."""
-    values = {hyper.name: float(hyper.init) for hyper in task.hypers}
-    PlainTraining(task, splits, seed, values).advance(30)
+    PlainTraining(task, splits, seed, task.start).advance(30)
     began = time.process_time()
-    training = PlainTraining(task, splits, seed, values)
+    training = PlainTraining(task, splits, seed, task.start)
     every = evaluated_every(task)
     for _ in range(0, task.steps, every):
         training.advance(every)

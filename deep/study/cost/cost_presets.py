@@ -32,7 +32,9 @@ class CostPreset:
 
 
 TASKS = {task.name: task for task in (*SMALL, *MANY)}
+"""All tasks by name."""
 FEWER = ("fixed", "hand", "random", "tpe", "asha", "pbt", "split", "stn", "delta", "implicit")
+"""The arms that are affordable on tasks of many hyperparameters."""
 
 PRESETS = {
     "smoke": CostPreset(("cancer-mlp",), (1,), (1.0, 4.0), steps=30),
