@@ -77,5 +77,5 @@ def _draw_sampling(axes: Axes, lam_hat: float, sigma: float, optimum: float) -> 
     axes.plot([lam_hat, lam_hat], [0.0, BUMP_HEIGHT], color=style.GREEN, lw=1.6, marker="^", markevery=[1], ms=5.0,
               transform=across, zorder=5, label=f"{density}: {words}")  # fmt: skip
     side = -1.0 if lam_hat < optimum else 1.0
-    axes.annotate(rf"$\hat{{\lambda}} = {lam_hat:.2f}$", (lam_hat, BUMP_HEIGHT), (5.0 * side, -1.0), across,
-                  "offset points", color=style.GREEN, va="bottom", ha="right" if side < 0.0 else "left")  # fmt: skip
+    axes.annotate(rf"$\hat{{\lambda}} = {lam_hat:.2f}$", (lam_hat, BUMP_HEIGHT / 2), (5.0 * side, 0.0), across,
+                  "offset points", color=style.GREEN, va="center", ha="right" if side < 0.0 else "left")  # fmt: skip

@@ -30,6 +30,8 @@ WORDS = {
 """Way -> its words. Narrow: a decay's spread is a decade from the start; wide: it spans the range;
 every 4th: of the training steps is followed by one of the response; half batch: the response sees half of each."""
 ARMS = {
+    "fixed": ("start values", style.BLACK, "X", style.DOTTED),
+    "pbt": ("population-based", style.BLUE, "h", style.DASHED),
     "hand": ("hand-set constants", style.BLACK, "o", style.DASHED), "random": ("random search", style.BLUE, "s", "-"),
     "tpe": ("TPE", style.GREEN, "^", "-"), "split": ("split", style.RED, "D", "-"),
     "stn": ("STN", style.PURPLE, "v", style.DASHDOT), "delta": ("Δ-STN", style.GREY, "P", style.DOTTED),
@@ -53,7 +55,7 @@ def draw(root: Path) -> Figure:
         _budgets(axes, root / "study" / name)
         axes.set_title(COST[name])
     others[0].set_ylabel("Validation loss above\nthe lowest of any arm")
-    fig.legend(*others[0].get_legend_handles_labels(), loc="outside upper right", ncols=3)
+    fig.legend(*others[0].get_legend_handles_labels(), loc="outside upper right", ncols=4)
     words = (
         "Above: mean over tasks and seeds ± standard error; filled: the first of these records, hollow: the second\n"
         "Below: a line begins where each of its runs has a network\n"
@@ -66,7 +68,7 @@ def draw(root: Path) -> Figure:
 
 
 def _ways(axes: Axes, folder: Path) -> None:
-    points: list[tuple[float, float, str]] = []
+    points: list[tuple[float, float, str, bool]] = []
     for name, hollow in zip(SEEDS, (False, True), strict=True):
         for way, runs in over_the_grid(folder / name).items():
             excess, seconds = np.array([run[2] for run in runs]), np.array([run[4] for run in runs])
@@ -74,18 +76,18 @@ def _ways(axes: Axes, folder: Path) -> None:
             at, mean = float(seconds.mean()), float(excess.mean())
             axes.errorbar(at, mean, excess.std(ddof=1) / math.sqrt(len(excess)), fmt="o", color=colour, lw=1.0,
                           mfc="white" if hollow else colour)  # fmt: skip
-            points.append((at, mean, WORDS.get(way, way)))
+            points.append((at, mean, WORDS.get(way, way), hollow))
     low, high = axes.get_ylim()
     last = {True: low, False: low}
-    for at, mean, word in sorted(points, key=lambda point: point[1]):
-        side = word.endswith(("4th", "batch", "wide"))  # on the left of its point
+    for at, mean, word, late in sorted(points, key=lambda point: point[1]):
+        side = word.endswith(("4th", "batch", "wide")) or (at > 10.0 and not late)  # left of its point
         y = max(mean, last[side] + 0.09 * (high - low)) if at < 10.0 else mean
         if at < 10.0:
             last[side] = y
         axes.annotate(word, (at, mean), (at + (-0.4 if side else 0.4), y), fontsize=style.SMALL, va="center",
                       ha="right" if side else "left")  # fmt: skip
     axes.axhline(0.0, color=style.GREY, lw=0.8, linestyle=style.DOTTED, zorder=0)
-    axes.set_xlim(0.0, 1.25 * max(at for at, _, _ in points))
+    axes.set_xlim(0.0, 1.25 * max(at for at, *_ in points))
     axes.set_xlabel("Processor seconds of a run")
     axes.set_ylabel("Validation loss above\nthe retrained grid's best")
 
@@ -98,7 +100,9 @@ def _budgets(axes: Axes, record: Path) -> None:
             axes.plot(*zip(*pairs, strict=True), marker=marker, color=colour, linestyle=dashes, label=word)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
     axes.set_xticks(budgets, [f"{budget:g}" for budget in budgets])
-    axes.set_yticks([0.01, 0.02, 0.05, 0.1, 0.2], ["0.01", "0.02", "0.05", "0.1", "0.2"])
+    ticks = [tick for tick in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if low <= tick <= high]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("Budget (plain trainings)")
